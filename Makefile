@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Each sets up all it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= demo-data
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Prepare .venv with all dependencies
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
+	@tools/setup.sh $(VENV)
+	@touch $@
+
+demo: setup ## Run everything with a seeded institution, receiver and sample studies
+	@$(BIN)/wardlight demo --data $(DATA)
+
+test: setup ## Lint, types, import contracts, all fast tests
+	@tools/system-packages.sh dcmtk
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-long: setup ## The slow suites: kill tests, long fuzzing, large objects
+	@tools/system-packages.sh dcmtk
+	@$(BIN)/python -m pytest -m long
+
+bench: setup ## Measure against peers (under 10 minutes)
+	@tools/system-packages.sh dcmtk orthanc
+	@$(BIN)/python -m bench
+
+lint: setup ## ruff, mypy --strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+lock: ## Renew requirements*.txt
+	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.txt
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-dev.txt
+
+.PHONY: help setup demo test test-long bench lint lock

@@ -1,0 +1,1 @@
+"""Principals, decisions and the `Scope` that every read requires."""

@@ -1,0 +1,1 @@
+"""Legal basis, purposes and privacy levels an institution agreed to."""

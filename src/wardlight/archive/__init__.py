@@ -1,0 +1,1 @@
+"""Releases, segments and their index: the only way to image objects."""

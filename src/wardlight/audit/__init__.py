@@ -1,0 +1,1 @@
+"""The audit recorder: one insert in the transaction of what it records."""

@@ -1,0 +1,1 @@
+"""The data classes of requirement R1.1 and their handling rules."""

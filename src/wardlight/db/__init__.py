@@ -1,0 +1,1 @@
+"""Engine, transactions and schema of the index database."""

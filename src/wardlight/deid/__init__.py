@@ -1,0 +1,1 @@
+"""De-identification: the part an auditor reads. Pure; uses `dicom` only."""

@@ -1,0 +1,1 @@
+"""Outbox: events are rows, written with what they tell of."""

@@ -1,0 +1,1 @@
+"""Institutions, people, receivers and their tokens."""

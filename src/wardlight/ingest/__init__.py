@@ -1,0 +1,1 @@
+"""Platform-side intake of DICOM objects: check, then archive."""

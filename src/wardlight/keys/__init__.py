@@ -1,0 +1,1 @@
+"""Keys: keystore, keyslots, envelope encryption, key derivation, KMS ports (security.md section 2)."""

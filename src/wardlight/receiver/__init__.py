@@ -1,0 +1,1 @@
+"""The on-premises gateway: DICOM node, spool, de-identification, upload."""

@@ -1,0 +1,197 @@
+"""Typed, frozen settings from a TOML file and `WARDLIGHT_*` environment variables, validated at start.
+
+Nested names are joined by two underscores: `WARDLIGHT_RECEIVER__DICOM_PORT=11112`. The environment wins over the
+file. Unsafe values refuse to start outside `demo` (security.md section 11, test 29): see `refuse_unsafe`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from wardlight.errors import WardlightError
+
+
+class WebSettings(BaseModel):
+    """The HTTP side: API, DICOMweb, portal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_certificate: Path | None = Field(None, description="PEM certificate chain; with it the server speaks HTTPS.")
+    tls_key: Path | None = Field(None, description="PEM private key of the certificate.")
+    behind_tls_proxy: bool = Field(False, description="A proxy on this machine or network ends TLS.")
+    request_bytes: int = Field(64 << 30, gt=0, description="Largest request body, in bytes.")
+    part_count: int = Field(100_000, gt=0, description="Most parts of one multipart request.")
+
+
+class ReceiverSettings(BaseModel):
+    """The DICOM node in the hospital network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dicom_host: str = Field("0.0.0.0", description="Address the DICOM node listens on.")  # noqa: S104 - a DICOM node serves its network
+    dicom_port: int = Field(105, ge=0, le=65535, description="Port the DICOM node listens on (R3.1); 0 takes a free one.")
+    platform_url: str = Field("", description="Where to upload to; empty: the platform on this machine.")
+    associations: int = Field(64, gt=0, description="Most associations at once.")
+    associations_per_address: int = Field(16, gt=0, description="Most associations at once from one address.")
+    half_open_per_address: int = Field(8, gt=0, description="Most connections of one address without an association yet.")
+    pdu_bytes: int = Field(1 << 20, ge=4096, le=1 << 24, description="Largest P-DATA-TF PDU offered and taken, in bytes.")
+    object_bytes: int = Field(8 << 30, gt=0, description="Largest object; beyond it status A700.")
+    artim_s: float = Field(30.0, gt=0, description="ARTIM timer of PS3.8, in seconds.")
+    idle_s: float = Field(120.0, gt=0, description="An association silent for so long is aborted, in seconds.")
+    slow_bytes_per_s: int = Field(4096, ge=0, description="A sender slower than this within an object for 60 s is aborted.")
+    free_share: float = Field(0.05, ge=0, lt=1, description="Share of the disk to keep free; below it status A700.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that de-identify and upload.")
+    batch_bytes: int = Field(32 << 20, gt=0, description="Upload request size at which a batch is sent, in bytes.")
+    batch_instances: int = Field(64, gt=0, description="Instances at which a batch is sent.")
+
+
+class Settings(BaseSettings):
+    """Everything a process needs to know before it starts."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WARDLIGHT_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+    )
+
+    data_dir: Path = Field(Path("wardlight-data"), description="Folder of the embedded database, objects, keys and spool.")
+    demo: bool = Field(False, description="Set by `wardlight demo` only: unsafe values are then let pass.")
+    public_url: str = Field("", description="Address people and applications use; empty: built from web.host and web.port.")
+    node: str = Field("node-1", max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="Name of this node in logs and audit.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    database_url: str = Field("", description="SQLAlchemy address of the index; empty: SQLite in the data folder.")
+    keystore_dir: Path | None = Field(None, description="Folder of the keystore; empty: `keystore` in the data folder.")
+    keyslot_dirs: tuple[Path, ...] = Field((), description="Folders that mirror the keyslots, two at least outside demo.")
+    root_file: Path | None = Field(None, description="File of the root key; empty: `root/root.key` in the data folder.")
+    allow_plain_root: bool = Field(False, description="Accept a root key in a plain file outside demo, knowing section 1 of security.md.")
+    allow_one_keyslot: bool = Field(False, description="Accept a single keyslot folder outside demo.")
+    receiver_secrets_dir: Path | None = Field(None, description="Folder of the receiver's keys, outside its data; empty: `receiver-secrets`.")
+    completion_quiet_s: float = Field(10.0, ge=0, description="A release is complete after so many seconds without a new instance.")
+    web: WebSettings = WebSettings()
+    receiver: ReceiverSettings = ReceiverSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose values come as arguments."""
+        return env_settings, init_settings
+
+    # Places inside the data folder. Each store has a folder of its own, so that it can have its own disk and backup.
+    @property
+    def index_path(self) -> Path:
+        """The embedded index database."""
+        return self.data_dir / "index" / "index.db"
+
+    @property
+    def index_url(self) -> str:
+        """SQLAlchemy address of the index database."""
+        return self.database_url or f"sqlite:///{self.index_path}"
+
+    @property
+    def objects_dir(self) -> Path:
+        """Encrypted objects."""
+        return self.data_dir / "objects"
+
+    @property
+    def keystore_path(self) -> Path:
+        """The database of wrapped keys."""
+        return (self.keystore_dir or self.data_dir / "keystore") / "keystore.db"
+
+    @property
+    def keyslots(self) -> tuple[Path, ...]:
+        """Folders that mirror the keyslots."""
+        return self.keyslot_dirs or (self.data_dir / "keyslots",)
+
+    @property
+    def root_path(self) -> Path:
+        """The root key file of the local keyring."""
+        return self.root_file or self.data_dir / "root" / "root.key"
+
+    @property
+    def receiver_dir(self) -> Path:
+        """The receiver's own database, spool and quarantine."""
+        return self.data_dir / "receiver"
+
+    @property
+    def receiver_secrets(self) -> Path:
+        """The receiver's hospital secret, spool key and credential."""
+        return self.receiver_secrets_dir or self.data_dir / "receiver-secrets"
+
+    @property
+    def base_url(self) -> str:
+        """The address people use, without a slash at its end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        scheme = "https" if self.web.tls_certificate else "http"
+        host = "localhost" if self.web.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.web.host  # noqa: S104
+        return f"{scheme}://{host}:{self.web.port}"
+
+    def refuse_unsafe(self) -> None:
+        """Raise `settings-unsafe` with every reason at once, unless this is the demo."""
+        if self.demo:
+            return
+        reasons = []
+        if not self.allow_plain_root:
+            reasons.append("the root key lies in a plain file: set allow_plain_root to accept that")
+        if len(self.keyslots) < 2 and not self.allow_one_keyslot:
+            reasons.append("keyslot_dirs names fewer than two folders")
+        if (self.web.tls_certificate is None) != (self.web.tls_key is None):
+            reasons.append("web.tls_certificate and web.tls_key go together")
+        if not self.web.tls_certificate and not self.web.behind_tls_proxy and not _is_loopback(self.web.host):
+            reasons.append("web.host is reachable from the network without TLS")
+        if self.receiver.platform_url.startswith("http://") and not _is_loopback(_host_of(self.receiver.platform_url)):
+            reasons.append("receiver.platform_url is not https")
+        if reasons:
+            raise WardlightError("settings-unsafe", "; ".join(reasons))
+
+
+def load(file: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings: defaults, then the TOML file, then overrides, then the environment.
+
+    Raises `WardlightError("bad-request")` naming the setting, never its value.
+    """
+    file = file or (Path(os.environ["WARDLIGHT_CONFIG"]) if os.environ.get("WARDLIGHT_CONFIG") else None)
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise WardlightError("bad-request", f"the configuration file cannot be read ({type(error).__name__})") from None
+    for name, value in overrides.items():
+        section, _, key = name.partition("__")
+        if key:
+            values[section] = {**values.get(section, {}), key: value}
+        else:
+            values[section] = value
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        names = ", ".join(sorted({".".join(str(part) for part in row["loc"]) for row in error.errors()}))
+        raise WardlightError("bad-request", f"settings not accepted: {names}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(url: str) -> str:
+    host = url.split("://", 1)[-1].split("/", 1)[0]
+    return host.rsplit(":", 1)[0].strip("[]")
