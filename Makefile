@@ -37,7 +37,7 @@ lint: setup ## ruff, mypy --strict, import contracts
 	@$(BIN)/lint-imports --no-logo
 
 lock: ## Renew requirements*.txt
-	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.txt
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements-dev.txt
+	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements.txt
+	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements-dev.txt
 
 .PHONY: help setup demo test test-long bench lint lock
