@@ -1,0 +1,98 @@
+"""Who acts: institutions, people, receivers, applications, and the principal that a token stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+
+class PrincipalKind(StrEnum):
+    """Kind of actor, spelt as the audit trail does."""
+
+    PERSON = "person"
+    RECEIVER = "receiver"
+    APPLICATION = "application"
+    OPERATOR = "operator"
+    SYSTEM = "system"
+    ANONYMOUS = "anonymous"
+
+
+class Role(StrEnum):
+    """Role of a person in the institution (architecture.md, who may do what)."""
+
+    ADMINISTRATOR = "administrator"
+    CLINICIAN = "clinician"
+    RESEARCHER = "researcher"
+    PRIVACY_OFFICER = "privacy-officer"
+
+
+class TokenScope(StrEnum):
+    """What a token may be used for, beside what its holder's role allows."""
+
+    IMAGES_READ = "images.read"
+    IMAGES_STORE = "images.store"
+    RECEIVER_STORE = "receiver.store"
+    STEP_UP = "step-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody whose token was accepted. `institution` is None for the operator only.
+
+    token_ref: first 16 bytes of the SHA-256 of the token's id, base64url: how the audit trail names the token.
+    """
+
+    kind: PrincipalKind
+    id: str
+    institution: UUID | None
+    role: Role | None = None
+    scopes: frozenset[str] = frozenset()
+    token_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Institution:
+    """A tenant: hospital or practice, the controller of its data."""
+
+    id: UUID
+    slug: str
+    name: str
+    region: str
+    state: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person affiliated with an institution. `name` is account data; the audit trail knows the id only."""
+
+    id: str
+    institution: UUID
+    login: str
+    name: str = field(repr=False)
+    role: Role
+    state: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A gateway inside the hospital network, allowed to store into its own institution only."""
+
+    id: str
+    institution: UUID
+    name: str
+    state: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A partner application; `images` is the institutions' own and always there."""
+
+    id: str
+    name: str
+    vendor: str
+    state: str
+    created_ms: int
