@@ -76,7 +76,12 @@ class Logger:
         """Write one line, unless `level` lies under the threshold."""
         if _LEVELS[level] < self.threshold:
             return
-        row: dict[str, object] = {"time": clock.timestamp(), "level": level, "process": self.process, "event": event}
+        row: dict[str, object] = {
+            "time": clock.timestamp(),
+            "level": level,
+            "process": self.process,
+            "event": event,
+        }
         for name, value in fields.items():
             expected = FIELDS.get(name)
             if expected is None or not isinstance(value, expected):
@@ -100,7 +105,15 @@ def configure(process: str, *, level: str = "info", stream: TextIO | None = None
     root = logging.getLogger()
     root.handlers = [logging.NullHandler()]
     root.setLevel(logging.CRITICAL)
-    for name in ("pydicom", "pynetdicom", "uvicorn", "uvicorn.error", "uvicorn.access", "sqlalchemy", "asyncio"):
+    for name in (
+        "pydicom",
+        "pynetdicom",
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "sqlalchemy",
+        "asyncio",
+    ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
         logging.getLogger(name).propagate = False
 

@@ -7,6 +7,7 @@ file. Unsafe values refuse to start outside `demo` (security.md section 11, test
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -25,7 +26,9 @@ class WebSettings(BaseModel):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    tls_certificate: Path | None = Field(None, description="PEM certificate chain; with it the server speaks HTTPS.")
+    tls_certificate: Path | None = Field(
+        None, description="PEM certificate chain; with it the server speaks HTTPS."
+    )
     tls_key: Path | None = Field(None, description="PEM private key of the certificate.")
     behind_tls_proxy: bool = Field(False, description="A proxy on this machine or network ends TLS.")
     request_bytes: int = Field(64 << 30, gt=0, description="Largest request body, in bytes.")
@@ -38,19 +41,33 @@ class ReceiverSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dicom_host: str = Field("0.0.0.0", description="Address the DICOM node listens on.")  # noqa: S104 - a DICOM node serves its network
-    dicom_port: int = Field(105, ge=0, le=65535, description="Port the DICOM node listens on (R3.1); 0 takes a free one.")
+    dicom_port: int = Field(
+        105, ge=0, le=65535, description="Port the DICOM node listens on (R3.1); 0 takes a free one."
+    )
     platform_url: str = Field("", description="Where to upload to; empty: the platform on this machine.")
     associations: int = Field(64, gt=0, description="Most associations at once.")
     associations_per_address: int = Field(16, gt=0, description="Most associations at once from one address.")
-    half_open_per_address: int = Field(8, gt=0, description="Most connections of one address without an association yet.")
-    pdu_bytes: int = Field(1 << 20, ge=4096, le=1 << 24, description="Largest P-DATA-TF PDU offered and taken, in bytes.")
+    half_open_per_address: int = Field(
+        8, gt=0, description="Most connections of one address without an association yet."
+    )
+    pdu_bytes: int = Field(
+        1 << 20, ge=4096, le=1 << 24, description="Largest P-DATA-TF PDU offered and taken, in bytes."
+    )
     object_bytes: int = Field(8 << 30, gt=0, description="Largest object; beyond it status A700.")
     artim_s: float = Field(30.0, gt=0, description="ARTIM timer of PS3.8, in seconds.")
-    idle_s: float = Field(120.0, gt=0, description="An association silent for so long is aborted, in seconds.")
-    slow_bytes_per_s: int = Field(4096, ge=0, description="A sender slower than this within an object for 60 s is aborted.")
-    free_share: float = Field(0.05, ge=0, lt=1, description="Share of the disk to keep free; below it status A700.")
+    idle_s: float = Field(
+        120.0, gt=0, description="An association silent for so long is aborted, in seconds."
+    )
+    slow_bytes_per_s: int = Field(
+        4096, ge=0, description="A sender slower than this within an object for 60 s is aborted."
+    )
+    free_share: float = Field(
+        0.05, ge=0, lt=1, description="Share of the disk to keep free; below it status A700."
+    )
     workers: int = Field(1, ge=1, le=64, description="Processes that de-identify and upload.")
-    batch_bytes: int = Field(32 << 20, gt=0, description="Upload request size at which a batch is sent, in bytes.")
+    batch_bytes: int = Field(
+        32 << 20, gt=0, description="Upload request size at which a batch is sent, in bytes."
+    )
     batch_instances: int = Field(64, gt=0, description="Instances at which a batch is sent.")
 
 
@@ -58,22 +75,51 @@ class Settings(BaseSettings):
     """Everything a process needs to know before it starts."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WARDLIGHT_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix="WARDLIGHT_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(Path("wardlight-data"), description="Folder of the embedded database, objects, keys and spool.")
+    data_dir: Path = Field(
+        Path("wardlight-data"), description="Folder of the embedded database, objects, keys and spool."
+    )
     demo: bool = Field(False, description="Set by `wardlight demo` only: unsafe values are then let pass.")
-    public_url: str = Field("", description="Address people and applications use; empty: built from web.host and web.port.")
-    node: str = Field("node-1", max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="Name of this node in logs and audit.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
-    database_url: str = Field("", description="SQLAlchemy address of the index; empty: SQLite in the data folder.")
-    keystore_dir: Path | None = Field(None, description="Folder of the keystore; empty: `keystore` in the data folder.")
-    keyslot_dirs: tuple[Path, ...] = Field((), description="Folders that mirror the keyslots, two at least outside demo.")
-    root_file: Path | None = Field(None, description="File of the root key; empty: `root/root.key` in the data folder.")
-    allow_plain_root: bool = Field(False, description="Accept a root key in a plain file outside demo, knowing section 1 of security.md.")
+    public_url: str = Field(
+        "", description="Address people and applications use; empty: built from web.host and web.port."
+    )
+    node: str = Field(
+        "node-1",
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Name of this node in logs and audit.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level that is logged."
+    )
+    database_url: str = Field(
+        "", description="SQLAlchemy address of the index; empty: SQLite in the data folder."
+    )
+    keystore_dir: Path | None = Field(
+        None, description="Folder of the keystore; empty: `keystore` in the data folder."
+    )
+    keyslot_dirs: tuple[Path, ...] = Field(
+        (), description="Folders that mirror the keyslots, two at least outside demo."
+    )
+    root_file: Path | None = Field(
+        None, description="File of the root key; empty: `root/root.key` in the data folder."
+    )
+    allow_plain_root: bool = Field(
+        False, description="Accept a root key in a plain file outside demo, knowing section 1 of security.md."
+    )
     allow_one_keyslot: bool = Field(False, description="Accept a single keyslot folder outside demo.")
-    receiver_secrets_dir: Path | None = Field(None, description="Folder of the receiver's keys, outside its data; empty: `receiver-secrets`.")
-    completion_quiet_s: float = Field(10.0, ge=0, description="A release is complete after so many seconds without a new instance.")
+    receiver_secrets_dir: Path | None = Field(
+        None, description="Folder of the receiver's keys, outside its data; empty: `receiver-secrets`."
+    )
+    completion_quiet_s: float = Field(
+        10.0, ge=0, description="A release is complete after so many seconds without a new instance."
+    )
     web: WebSettings = WebSettings()
     receiver: ReceiverSettings = ReceiverSettings()
 
@@ -139,6 +185,19 @@ class Settings(BaseSettings):
         host = "localhost" if self.web.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.web.host  # noqa: S104
         return f"{scheme}://{host}:{self.web.port}"
 
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process."""
+        variables = {}
+        for name, value in self.model_dump(mode="json", exclude_defaults=True).items():
+            rows = (
+                {f"{name}__{key}": inner for key, inner in value.items()}
+                if isinstance(value, dict)
+                else {name: value}
+            )
+            for key, inner in rows.items():
+                variables[f"WARDLIGHT_{key.upper()}"] = inner if isinstance(inner, str) else json.dumps(inner)
+        return variables
+
     def refuse_unsafe(self) -> None:
         """Raise `settings-unsafe` with every reason at once, unless this is the demo."""
         if self.demo:
@@ -152,7 +211,9 @@ class Settings(BaseSettings):
             reasons.append("web.tls_certificate and web.tls_key go together")
         if not self.web.tls_certificate and not self.web.behind_tls_proxy and not _is_loopback(self.web.host):
             reasons.append("web.host is reachable from the network without TLS")
-        if self.receiver.platform_url.startswith("http://") and not _is_loopback(_host_of(self.receiver.platform_url)):
+        if self.receiver.platform_url.startswith("http://") and not _is_loopback(
+            _host_of(self.receiver.platform_url)
+        ):
             reasons.append("receiver.platform_url is not https")
         if reasons:
             raise WardlightError("settings-unsafe", "; ".join(reasons))
@@ -169,7 +230,9 @@ def load(file: Path | None = None, **overrides: Any) -> Settings:
         try:
             values = tomllib.loads(file.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise WardlightError("bad-request", f"the configuration file cannot be read ({type(error).__name__})") from None
+            raise WardlightError(
+                "bad-request", f"the configuration file cannot be read ({type(error).__name__})"
+            ) from None
     for name, value in overrides.items():
         section, _, key = name.partition("__")
         if key:

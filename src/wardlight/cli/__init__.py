@@ -24,7 +24,11 @@ _COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "worker": ("wardlight.cli.serve", "worker", "Run the background worker alone: completion, clean-up."),
     "receiver": ("wardlight.cli.receiver", "app", "Run the on-premises gateway, or ask for its status."),
     "admin": ("wardlight.cli.admin", "app", "Institutions, people, agreements, receivers and routes."),
-    "deidentify": ("wardlight.cli.deidentify", "deidentify", "De-identify files, folders, zip archives or DICOMDIRs."),
+    "deidentify": (
+        "wardlight.cli.deidentify",
+        "deidentify",
+        "De-identify files, folders, zip archives or DICOMDIRs.",
+    ),
     "fsck": ("wardlight.cli.fsck", "fsck", "Prove that index, segments and keys fit together."),
     "migrate": ("wardlight.cli.serve", "migrate", "Bring the index database to this version's schema."),
 }
