@@ -183,9 +183,9 @@ class RelatedParser:
         if (end if end >= 0 else len(data)) - position > self._limits.part_header:
             raise RelatedError("length", self._offset(position))
         # The last line break of the header can be the one of a delimiter, which then may still be incomplete.
-        if end < 0 or self._delimiter.startswith(data[end + 2 : end + 2 + len(self._delimiter) - 1]):
-            if end < 0 or len(data) < end + 2 + len(self._delimiter):
-                return self._hold(data, position)
+        following = data[end + 2 : end + 2 + len(self._delimiter)]
+        if end < 0 or (len(following) < len(self._delimiter) and self._delimiter.startswith(following)):
+            return self._hold(data, position)
         events.append(PartBegin(self._parse_header(data[position + 2 : end], position)))
         self._state = _State.BODY
         if data.startswith(self._delimiter, end + 2):
