@@ -1,0 +1,98 @@
+"""What is said in one audit entry (audit.md section 1), before it gets its id, salt and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from wardlight.audit.actions import Action
+
+
+class Outcome(StrEnum):
+    """How it ended. unknown: the node was lost before the end; readers take it as everything was read."""
+
+    SUCCESS = "success"
+    DENIED = "denied"
+    FAILED = "failed"
+    PARTIAL = "partial"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: kind as in PrincipalKind, an opaque id, and the role acted in."""
+
+    kind: str
+    id: str
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What it was done to: `ref` (keyed) for patients, studies and series, `id` for what is no patient's."""
+
+    kind: str
+    id: str = ""
+    ref: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed member of a configuration or right. A path of class secret has neither before nor after."""
+
+    path: str
+    before: str | int | None = None
+    after: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `subjects` are (patient reference, study reference), either may be empty."""
+
+    action: Action
+    actor: Actor
+    outcome: Outcome = Outcome.SUCCESS
+    target: Target | None = None
+    subjects: tuple[tuple[str, str], ...] = ()
+    phase: str = ""
+    of: UUID | None = None
+    behalf: Actor | None = None
+    purpose: str = ""
+    basis: str = ""
+    agreement: tuple[str, int] | None = None
+    grant: str = ""
+    classes: tuple[str, ...] = ()
+    reason: str = ""
+    address: str = field(default="", repr=False)
+    request: str = ""
+    token: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    change: tuple[Change, ...] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+_READ: Final = {"series": list, "level": str}
+
+#: Members of `detail` that an action may have, with their type; any other member is refused.
+DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
+    Action.DICOMWEB_STUDY_QUERY: {"query": str, "level": str},
+    Action.DICOMWEB_STUDY_READ: _READ,
+    Action.DICOMWEB_METADATA_READ: _READ,
+    Action.DICOMWEB_FRAME_READ: _READ,
+    Action.DICOMWEB_RENDERED_READ: _READ,
+    Action.DICOMWEB_THUMBNAIL_READ: _READ,
+    Action.DICOMWEB_BULKDATA_READ: _READ,
+    Action.ARCHIVE_STUDY_STORE: {"level": str, "application": str},
+    Action.ARCHIVE_STUDY_COMPLETE: {"level": str, "application": str},
+    Action.ARCHIVE_OBJECT_REPAIR: {"removed": str},
+    Action.IDENTITY_PERSON_CREATE: {"name": str},
+    Action.IDENTITY_TOKEN_ISSUE: {"kind": str, "scopes": list, "expires": str},
+    Action.AGREEMENT_AGREEMENT_CREATE: {"application": str, "levels": list, "purposes": list, "basis": str},
+    Action.AGREEMENT_AGREEMENT_AMEND: {"application": str, "levels": list, "purposes": list, "basis": str},
+    Action.PLATFORM_INSTITUTION_CREATE: {"region": str},
+    Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
+}
