@@ -178,7 +178,7 @@ class RelatedParser:
 
     def _header(self, data: bytes, position: int, events: list[Event]) -> int:
         end = data.find(b"\r\n\r\n", position)
-        if end < 0 and data.startswith(self._delimiter, position):
+        if data.startswith(self._delimiter, position):
             raise RelatedError("header", self._offset(position))
         if (end if end >= 0 else len(data)) - position > self._limits.part_header:
             raise RelatedError("length", self._offset(position))
