@@ -1,0 +1,203 @@
+"""Enters committed objects in the receiver's database, in batches, and clears up spool files that are done with.
+
+C-STORE Success rests on the spool alone, so nothing waits for this thread: what a crash takes from its queue is
+found again in the spool files (`receiver.recovery`).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from wardlight import clock, log
+from wardlight.errors import WardlightError
+from wardlight.receiver.entries import Entries
+from wardlight.receiver.model import Received
+from wardlight.receiver.store import ReceiverStore
+
+#: How long objects may gather before they are entered together, in seconds.
+_GATHER_S: Final = 0.03
+_BATCH: Final = 500
+#: How often finished files and unreported studies are looked for, in seconds.
+_TIDY_S: Final = 2.0
+#: More waiting than this means that the database does not keep up: new objects are refused for a while.
+_QUEUE_LIMIT: Final = 20_000
+#: A study is reported once nothing came for so long, or so long after its first object, in ms.
+_QUIET_MS: Final = 10_000
+_LONGEST_MS: Final = 60_000
+
+
+class SpoolFiles(Protocol):
+    """What the registrar needs of the spool: which files there are, which are written to, removing one."""
+
+    def files(self) -> list[str]:
+        """Ids of all files on disk."""
+
+    def open_files(self) -> set[str]:
+        """Ids of files to which this process still writes or may write."""
+
+    def remove(self, file_id: str) -> None:
+        """Delete the file, and its key with the last file under it."""
+
+
+class Tickets:
+    """Counts objects under way, so that a closed file is tidied only after all that could lie in it are entered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next = 0
+        self._active: set[int] = set()
+
+    def take(self) -> int:
+        """An object begins."""
+        with self._lock:
+            self._next += 1
+            self._active.add(self._next)
+            return self._next
+
+    def give_back(self, ticket: int) -> None:
+        """The object has ended and, if committed, was submitted to the registrar. Repeating it does nothing."""
+        with self._lock:
+            self._active.discard(ticket)
+
+    def mark(self) -> int:
+        """A number that every later object is above."""
+        with self._lock:
+            return self._next
+
+    def passed(self, mark: int) -> bool:
+        """Whether every object begun before the mark has ended."""
+        with self._lock:
+            return not self._active or min(self._active) > mark
+
+
+class Registrar:
+    """One thread of the process that receives."""
+
+    def __init__(self, store: ReceiverStore, spool: SpoolFiles, entries: Entries) -> None:
+        self._store = store
+        self._spool = spool
+        self._entries = entries
+        self._queue: queue.SimpleQueue[Received | bytes | None] = queue.SimpleQueue()
+        # Closed files that are not settled yet: the mark that must pass, then the number of items to be entered first.
+        self._closing: dict[str, int] = {}
+        self._draining: dict[str, int] = {}
+        self._entered = 0
+        self._settled = store.settled_files()
+        self._tidied = 0.0
+        self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
+        self.tickets = Tickets()
+        #: The last write failed: the caller refuses new associations until one succeeds.
+        self.failing = False
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Enter what is there, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    @property
+    def overloaded(self) -> bool:
+        """The database does not keep up with what is received."""
+        return self.failing or self._queue.qsize() > _QUEUE_LIMIT
+
+    def submit(self, item: Received | bytes) -> None:
+        """Take a committed object, or an audit entry. Returns at once."""
+        self._queue.put(item)
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            items, going = self._gather()
+            if items:
+                self._persist(items)
+            if time.monotonic() - self._tidied >= _TIDY_S:
+                self._guard(self._tidy)
+                self._tidied = time.monotonic()
+
+    def _gather(self) -> tuple[list[Received | bytes], bool]:
+        """Wait for an item, give others a moment to join it. False: `stop` was called."""
+        items: list[Received | bytes] = []
+        try:
+            first = self._queue.get(timeout=_TIDY_S / 2)
+        except queue.Empty:
+            return items, True
+        if first is None:
+            return items, False
+        items.append(first)
+        time.sleep(_GATHER_S)
+        while len(items) < _BATCH:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return items, False
+            items.append(item)
+        return items, True
+
+    def _persist(self, items: list[Received | bytes]) -> None:
+        """Write the batch, trying for ever: an acknowledged object must be entered."""
+        objects = [item for item in items if isinstance(item, Received)]
+        contents = [item for item in items if isinstance(item, bytes)]
+        wait = 0.1
+        while not self._guard(lambda: self._store.register(objects, contents)):
+            self.failing = True
+            time.sleep(wait)
+            wait = min(wait * 2, 5.0)
+        self.failing = False
+        self._entered += len(items)
+
+    def _guard(self, step: Callable[[], object]) -> bool:
+        """Run a step that the database may refuse for now (locked, full)."""
+        try:
+            step()
+        except WardlightError as error:
+            log.error("receiver.registrar_failed", error, code=error.code)
+            return False
+        return True
+
+    def _tidy(self) -> None:
+        """Report studies, settle files that were closed, remove files that are done with."""
+        self._report()
+        on_disk = self._spool.files()
+        being_written = self._spool.open_files()
+        for file_id in on_disk:
+            if file_id in self._settled or file_id in being_written:
+                continue
+            if self._is_entered(file_id):
+                self._store.settle(file_id)
+                self._settled.add(file_id)
+        for file_id in self._store.finished_files():
+            self._spool.remove(file_id)
+            self._store.forget_file(file_id)
+            self._settled.discard(file_id)
+
+    def _is_entered(self, file_id: str) -> bool:
+        """Whether every committed object of a closed file is in the database.
+
+        Objects under way when the file was first seen closed may lie in it: they must end. Whatever ended was
+        submitted before, so it is entered once as many items are as were submitted then.
+        """
+        mark = self._closing.setdefault(file_id, self.tickets.mark())
+        if file_id not in self._draining and self.tickets.passed(mark):
+            self._draining[file_id] = self._entered + self._queue.qsize()
+        if self._draining.get(file_id, self._entered + 1) > self._entered:
+            return False
+        del self._closing[file_id], self._draining[file_id]
+        return True
+
+    def _report(self) -> None:
+        """Write `receiver:study:receive` entries for studies that are quiet or long under way."""
+        moment = clock.unix_ms()
+        for study in self._store.unreported(moment - _QUIET_MS, moment - _LONGEST_MS):
+            content = self._entries.received(
+                study.study, study.route, study.calling_ae, study.address, study.instances, study.bytes
+            )
+            self._store.report(study, content)

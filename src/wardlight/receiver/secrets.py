@@ -1,0 +1,103 @@
+"""The receiver's secrets on disk: files of mode 0400 outside the data folder (security.md section 5, tier 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from wardlight.errors import WardlightError
+
+_KEY_BYTES: Final = 32
+_TOKEN_BYTES: Final = 4096
+#: Name of the file with the store-only token; `wardlight admin receiver create` writes it there.
+TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
+#: Name of the folder of the spool's daily keys.
+SPOOL_KEYS: Final = "spool-keys"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSecrets:
+    """What the receiver alone knows; none of it ever goes to the platform.
+
+    hospital: the secret that UIDs, pseudonyms and date offsets derive from: whoever loses it starts new pseudonyms.
+    local: keys tokens and audit references inside the receiver's own database. quarantine: encrypts kind-5 objects.
+    """
+
+    hospital: bytes = field(repr=False)
+    local: bytes = field(repr=False)
+    quarantine: bytes = field(repr=False)
+
+    def study_token(self, study_uid: str) -> bytes:
+        """16 bytes by which the receiver's database knows a study, without its UID."""
+        return hmac.digest(self.local, b"wardlight/receiver/study/v1\0" + study_uid.encode(), hashlib.sha256)[
+            :16
+        ]
+
+
+def load(directory: Path) -> ReceiverSecrets:
+    """Read the receiver's keys, making each that is not there yet. Raises WardlightError("settings-unsafe").
+
+    Safe to call from several processes at once: whoever comes first makes the key, the others read it.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ReceiverSecrets(*(_key(directory / f"{name}.key") for name in ("hospital", "local", "quarantine")))
+
+
+def token(directory: Path) -> str:
+    """The store-only token of the platform. Raises WardlightError("unauthenticated") if there is none.
+
+    Read anew for each connection, since an administrator may put a new one in place while the receiver runs.
+    """
+    path = directory / TOKEN_FILE
+    try:
+        _refuse_open(path)
+        text = path.read_bytes()[:_TOKEN_BYTES].decode("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        text = ""
+    if not text or any(character.isspace() for character in text):
+        raise WardlightError("unauthenticated", "the receiver has no credential yet", reason="no-credential")
+    return text
+
+
+def _key(path: Path) -> bytes:
+    if not path.exists():
+        _create(path, secrets.token_bytes(_KEY_BYTES))
+    _refuse_open(path)
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise WardlightError(
+            "settings-unsafe", f"the receiver's {path.stem} key does not have {_KEY_BYTES} bytes"
+        )
+    return key
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write the file whole and durable under its name, or leave the one that another process made first."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+    finally:
+        temporary.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _refuse_open(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise WardlightError("settings-unsafe", f"the receiver's {path.name} can be read by other users")

@@ -1,0 +1,425 @@
+"""All SQL of the receiver: what is in the spool, what has to be uploaded, quarantine, counters.
+
+The functions take an open transaction where a caller joins several steps, else they make their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    inspect,
+    not_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from wardlight import clock
+from wardlight.db.engine import Database, open_database
+from wardlight.errors import WardlightError
+from wardlight.receiver.model import DEFAULT_ROUTE, Level, Quarantined, Received, Target, UploadState, Work
+from wardlight.receiver.routes import insert_route
+from wardlight.receiver.tables import (
+    SCHEMA_VERSION,
+    audit_pending,
+    metadata,
+    meter,
+    quarantine,
+    schema_version,
+    spool_file,
+    spooled,
+    state,
+    upload,
+)
+
+#: Neighbouring objects go to the same pipeline process in blocks of this many, so that a study's batches stay whole.
+BLOCK: Final = 64
+_METER_KEPT_MINUTES: Final = 24 * 60
+
+_WORK_COLUMNS: Final = (
+    upload.c.object_id,
+    upload.c.application,
+    upload.c.level,
+    upload.c.attempts,
+    spooled.c.file_id,
+    spooled.c.stream,
+    spooled.c.offset,
+    spooled.c.record,
+    spooled.c.end,
+    spooled.c.length,
+    spooled.c.digest,
+    spooled.c.study,
+    spooled.c.sop_class,
+    spooled.c.transfer_syntax,
+    spooled.c.body_end,
+)
+_OF_WORK: Final = and_(
+    upload.c.object_id == bindparam("b_object"),
+    upload.c.application == bindparam("b_application"),
+    upload.c.level == bindparam("b_level"),
+    upload.c.state == UploadState.PENDING,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyReceived:
+    """Objects of one study from one sender that the audit trail does not know yet."""
+
+    study: bytes
+    route: str
+    calling_ae: str
+    address: str
+    instances: int
+    bytes: int
+
+
+class ReceiverStore:
+    """The receiver's database. Threads may share one; each process opens its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.database: Database = open_database(f"sqlite:///{path}")
+        with self.database.begin() as tx:
+            found = None
+            if inspect(tx).has_table(schema_version.name):
+                found = tx.execute(select(schema_version.c.version)).scalar()
+            if found not in (None, SCHEMA_VERSION):
+                raise WardlightError(
+                    "unavailable", f"receiver.db has schema {found}, this program {SCHEMA_VERSION}"
+                )
+            metadata.create_all(tx)
+            if found is None:
+                tx.execute(insert(schema_version).values(version=SCHEMA_VERSION))
+                insert_route(tx, DEFAULT_ROUTE)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+    # Registrar -------------------------------------------------------------------------------------------------
+
+    def register(self, objects: Sequence[Received], audit: Sequence[bytes] = ()) -> int:
+        """Enter committed objects, their uploads and the watermarks of their files; one transaction.
+
+        An object that is known already (same file and stream) is left alone. Returns how many were new.
+        """
+        with self.database.begin() as tx:
+            append_audit(tx, audit)
+            return self._register(tx, objects)
+
+    def _register(self, tx: Connection, objects: Sequence[Received]) -> int:
+        if not objects:
+            return 0
+        ends: dict[str, int] = {}
+        for one in objects:
+            ends[one.file_id] = max(ends.get(one.file_id, 0), one.end)
+        for file_id, end in ends.items():
+            _raise_watermark(tx, file_id, end)
+        new, size = 0, 0
+        add = upsert(spooled).on_conflict_do_nothing().returning(spooled.c.id)
+        pending: list[dict[str, Any]] = []
+        for one in objects:
+            object_id = tx.execute(add, _spooled_row(one)).scalar()
+            if object_id is None:
+                continue
+            new += 1
+            size += one.length
+            pending += [
+                {
+                    "object_id": object_id,
+                    "application": target.application,
+                    "level": target.level,
+                    "state": UploadState.PENDING,
+                }
+                for target in one.targets
+            ]
+        if pending:
+            tx.execute(insert(upload), pending)
+        count(tx, "received", new, size)
+        return new
+
+    def watermark(self, file_id: str) -> int:
+        """Offset up to which the spool file is known to be durable; 0 for an unknown file."""
+        with self.database.read() as tx:
+            found = select(spool_file.c.durable_end).where(spool_file.c.file_id == file_id)
+            return int(tx.execute(found).scalar() or 0)
+
+    def settled_files(self) -> set[str]:
+        """Files that need not be read at the start: closed, with every committed object registered."""
+        with self.database.read() as tx:
+            return set(tx.execute(select(spool_file.c.file_id).where(spool_file.c.settled)).scalars())
+
+    def settle(self, file_id: str, *, damaged: bool = False) -> None:
+        """The file is closed and its committed objects are registered; a damaged one is kept for a person."""
+        with self.database.begin() as tx:
+            _raise_watermark(tx, file_id, 0)
+            values: dict[str, Any] = {"settled": True}
+            if damaged:
+                values["damaged"] = True
+            tx.execute(update(spool_file).where(spool_file.c.file_id == file_id).values(values))
+
+    def finished_files(self) -> list[str]:
+        """Settled files of which no object is needed any more."""
+        needed = exists().where(
+            spooled.c.file_id == spool_file.c.file_id,
+            not_(spooled.c.reported)
+            | exists().where(
+                upload.c.object_id == spooled.c.id,
+                upload.c.state.in_([UploadState.PENDING, UploadState.DAMAGED]),
+            ),
+        )
+        query = select(spool_file.c.file_id).where(
+            spool_file.c.settled, not_(spool_file.c.damaged), not_(needed)
+        )
+        with self.database.read() as tx:
+            return list(tx.execute(query).scalars())
+
+    def forget_file(self, file_id: str) -> None:
+        """Drop the rows of a spool file that is removed from the disk already."""
+        with self.database.begin() as tx:
+            tx.execute(delete(spooled).where(spooled.c.file_id == file_id))
+            tx.execute(delete(spool_file).where(spool_file.c.file_id == file_id))
+
+    def unreported(self, quiet_before: int, oldest_before: int) -> list[StudyReceived]:
+        """Studies with objects that no audit entry counts yet, once they are quiet or long under way."""
+        group = (spooled.c.study, spooled.c.route, spooled.c.calling_ae, spooled.c.address)
+        query = (
+            select(*group, func.count().label("instances"), func.sum(spooled.c.length).label("bytes"))
+            .where(not_(spooled.c.reported))
+            .group_by(*group)
+            .having(
+                (func.max(spooled.c.received_ms) <= quiet_before)
+                | (func.min(spooled.c.received_ms) <= oldest_before)
+            )
+        )
+        with self.database.read() as tx:
+            return [StudyReceived(*row) for row in tx.execute(query)]
+
+    def report(self, study: StudyReceived, content: bytes) -> None:
+        """Write the entry about these objects and mark them as counted. Only the registrar adds objects and reports."""
+        mine = and_(
+            spooled.c.study == study.study,
+            spooled.c.route == study.route,
+            spooled.c.calling_ae == study.calling_ae,
+            spooled.c.address == study.address,
+            not_(spooled.c.reported),
+        )
+        with self.database.begin() as tx:
+            append_audit(tx, [content])
+            tx.execute(update(spooled).where(mine).values(reported=True))
+
+    # Pipeline --------------------------------------------------------------------------------------------------
+
+    def pending(
+        self, slot: int, slots: int, after: int, limit: int, held: Iterable[Target] = ()
+    ) -> list[Work]:
+        """Uploads to be done by pipeline `slot` of `slots`, from object id `after` on, in order of arrival.
+
+        held: targets the platform refuses at present.
+        """
+        query = (
+            select(*_WORK_COLUMNS)
+            .join(spooled, spooled.c.id == upload.c.object_id)
+            .where(
+                upload.c.state == UploadState.PENDING,
+                upload.c.object_id >= after,
+                upload.c.not_before_ms <= clock.unix_ms(),
+            )
+            .order_by(upload.c.object_id)
+            .limit(limit)
+        )
+        if slots > 1:
+            query = query.where((upload.c.object_id // BLOCK) % slots == slot)
+        names = [(target.application, str(target.level)) for target in held]
+        if names:
+            query = query.where(tuple_(upload.c.application, upload.c.level).not_in(names))
+        with self.database.read() as tx:
+            return [_work(row) for row in tx.execute(query)]
+
+    def finish(self, results: Sequence[tuple[Work, UploadState]], audit: Sequence[bytes]) -> None:
+        """The platform has answered durably: mark the uploads done, with their audit entries, in one transaction."""
+        with self.database.begin() as tx:
+            append_audit(tx, audit)
+            tx.execute(
+                update(upload).where(_OF_WORK).values(state=bindparam("b_state")),
+                [{**_key(work), "b_state": result} for work, result in results],
+            )
+            for kind in {result for _, result in results}:
+                sizes = [work.length for work, result in results if result == kind]
+                count(tx, kind, len(sizes), sum(sizes))
+
+    def postpone(self, works: Sequence[Work], until_ms: int) -> None:
+        """Try these uploads again, not before then."""
+        with self.database.begin() as tx:
+            tx.execute(
+                update(upload)
+                .where(_OF_WORK)
+                .values(attempts=upload.c.attempts + 1, not_before_ms=bindparam("b_until")),
+                [{**_key(work), "b_until": until_ms} for work in works],
+            )
+
+    def damaged(self, work: Work) -> None:
+        """The object cannot be read from the spool: nothing more is tried and its file is kept."""
+        with self.database.begin() as tx:
+            tx.execute(update(upload).where(_OF_WORK).values(state=UploadState.DAMAGED), _key(work))
+            tx.execute(update(spool_file).where(spool_file.c.file_id == work.file_id).values(damaged=True))
+            count(tx, UploadState.DAMAGED, 1, work.length)
+
+    # Quarantine ------------------------------------------------------------------------------------------------
+
+    def add_quarantine(self, entry: Quarantined, work: Work, audit: Sequence[bytes]) -> bool:
+        """The object lies encrypted in quarantine: enter it and end its upload, in one transaction.
+
+        False if the same object is in quarantine for this release already: the caller drops its second copy.
+        """
+        row = {
+            "id": entry.id,
+            "size": entry.size,
+            "application": entry.target.application,
+            "level": entry.target.level,
+            "sop_class": entry.sop_class,
+            "transfer_syntax": entry.transfer_syntax,
+            "reasons": list(entry.reasons),
+            "at_ms": entry.at,
+            "file_id": work.file_id,
+            "stream": work.stream,
+        }
+        with self.database.begin() as tx:
+            added = tx.execute(upsert(quarantine).values(row).on_conflict_do_nothing()).rowcount == 1
+            tx.execute(update(upload).where(_OF_WORK).values(state=UploadState.QUARANTINED), _key(work))
+            if added:
+                append_audit(tx, audit)
+                count(tx, UploadState.QUARANTINED, 1, work.length)
+        return added
+
+    def quarantined(self) -> list[Quarantined]:
+        """What is in quarantine, oldest first."""
+        with self.database.read() as tx:
+            return [_quarantined(row) for row in tx.execute(select(quarantine).order_by(quarantine.c.at_ms))]
+
+    def drop_quarantine(self, identifier: UUID, audit: Sequence[bytes]) -> bool:
+        """Forget an object of the quarantine; False if it is not there."""
+        with self.database.begin() as tx:
+            found = tx.execute(delete(quarantine).where(quarantine.c.id == identifier)).rowcount == 1
+            if found:
+                append_audit(tx, audit)
+        return found
+
+    # State -----------------------------------------------------------------------------------------------------
+
+    def note(self, name: str, value: str) -> None:
+        """Keep what a process saw last, for `status`."""
+        row = {"name": name, "value": value, "at_ms": clock.unix_ms()}
+        with self.database.begin() as tx:
+            tx.execute(upsert(state).values(row).on_conflict_do_update(index_elements=["name"], set_=row))
+
+    def forget_note(self, name: str) -> None:
+        """Drop what was noted under this name."""
+        with self.database.begin() as tx:
+            tx.execute(delete(state).where(state.c.name == name))
+
+    def add_audit(self, contents: Sequence[bytes]) -> None:
+        """Add entries to the receiver's trail, in their own transaction."""
+        with self.database.begin() as tx:
+            append_audit(tx, contents)
+
+
+def append_audit(tx: Connection, contents: Sequence[bytes]) -> None:
+    """Add entries to the receiver's trail, in the caller's transaction."""
+    if contents:
+        tx.execute(insert(audit_pending), [{"content": content} for content in contents])
+
+
+def count(tx: Connection, kind: str, number: int, size: int) -> None:
+    """Add to the counter of this minute."""
+    if not number:
+        return
+    moment = clock.unix_ms()
+    minute = moment // 60_000
+    row = {"minute": minute, "kind": kind, "count": number, "bytes": size, "last_ms": moment}
+    statement = upsert(meter).values(row)
+    tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["minute", "kind"],
+            set_={
+                "count": meter.c.count + statement.excluded.count,
+                "bytes": meter.c.bytes + statement.excluded.bytes,
+                "last_ms": statement.excluded.last_ms,
+            },
+        )
+    )
+    # Only the newest row of a kind is kept beyond the day, for "last object".
+    old = meter.alias()
+    newest = select(func.max(old.c.minute)).where(old.c.kind == kind).scalar_subquery()
+    tx.execute(
+        delete(meter).where(
+            meter.c.kind == kind, meter.c.minute < minute - _METER_KEPT_MINUTES, meter.c.minute < newest
+        )
+    )
+
+
+def _raise_watermark(tx: Connection, file_id: str, end: int) -> None:
+    statement = upsert(spool_file).values(file_id=file_id, durable_end=end)
+    tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["file_id"],
+            set_={"durable_end": func.max(spool_file.c.durable_end, statement.excluded.durable_end)},
+        )
+    )
+
+
+def _spooled_row(one: Received) -> dict[str, Any]:
+    return {
+        "file_id": one.file_id,
+        "stream": one.stream,
+        "offset": one.offset,
+        "record": one.record,
+        "end": one.end,
+        "length": one.length,
+        "digest": one.digest,
+        "study": one.study,
+        "route": one.route,
+        "calling_ae": one.calling_ae,
+        "address": one.address,
+        "sop_class": one.sop_class,
+        "transfer_syntax": one.transfer_syntax,
+        "body_end": one.body_end,
+        "received_ms": one.received_at,
+    }
+
+
+def _key(work: Work) -> dict[str, Any]:
+    return {
+        "b_object": work.object_id,
+        "b_application": work.target.application,
+        "b_level": work.target.level,
+    }
+
+
+def _work(row: Row[*tuple[Any, ...]]) -> Work:
+    return Work(row[0], Target(row[1], Level(row[2])), *tuple(row)[3:])
+
+
+def _quarantined(row: Row[Any]) -> Quarantined:
+    return Quarantined(
+        row.id,
+        row.size,
+        Target(row.application, Level(row.level)),
+        row.sop_class,
+        row.transfer_syntax,
+        tuple(row.reasons),
+        row.at_ms,
+    )
