@@ -222,7 +222,7 @@ def _write_end(
     if tx.execute(delete(read_session).where(read_session.c.id == session)).rowcount != 1:
         return 0
     authorised: dict[str, Any] = json.loads(content)
-    entry = {name: authorised[name] for name in _REPEATED if name in authorised}
+    entry: dict[str, Any] = {name: authorised[name] for name in _REPEATED if name in authorised}
     entry |= {
         "v": 1,
         "id": str(uuid7()),

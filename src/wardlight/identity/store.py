@@ -1,0 +1,157 @@
+"""All SQL about institutions, people, receivers, applications and tokens."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, and_, insert, select, update
+
+from wardlight.identity.model import Application, Institution, Person, Receiver, Role
+from wardlight.identity.tables import application, institution, person, receiver, token
+
+ACTIVE: Final = "active"
+
+# One look-up tells whether token, holder and institution stand.
+_AUTHENTICATE: Final = (
+    select(
+        token.c.id,
+        token.c.kind,
+        token.c.institution,
+        token.c.holder,
+        token.c.scopes,
+        token.c.expires_ms,
+        token.c.revoked_ms,
+        institution.c.state.label("institution_state"),
+        person.c.state.label("person_state"),
+        person.c.role,
+        receiver.c.state.label("receiver_state"),
+    )
+    .select_from(
+        token.join(institution, institution.c.id == token.c.institution)
+        .outerjoin(person, and_(person.c.id == token.c.holder, person.c.institution == token.c.institution))
+        .outerjoin(
+            receiver, and_(receiver.c.id == token.c.holder, receiver.c.institution == token.c.institution)
+        )
+    )
+    .limit(1)
+)
+
+
+def add_institution(tx: Connection, row: Institution) -> None:
+    """Insert an institution; raises IntegrityError where its slug is taken."""
+    tx.execute(
+        insert(institution),
+        {
+            "id": row.id,
+            "slug": row.slug,
+            "name": row.name,
+            "region": row.region,
+            "state": row.state,
+            "created_ms": row.created_ms,
+        },
+    )
+
+
+def institutions(tx: Connection, slug: str | None = None, id_: UUID | None = None) -> list[Institution]:
+    """All institutions by slug, or the one of this slug or id."""
+    query = select(institution).order_by(institution.c.slug)
+    if slug is not None:
+        query = query.where(institution.c.slug == slug)
+    if id_ is not None:
+        query = query.where(institution.c.id == id_)
+    return [
+        Institution(row.id, row.slug, row.name, row.region, row.state, row.created_ms)
+        for row in tx.execute(query)
+    ]
+
+
+def add_person(tx: Connection, row: Person, name_salt: bytes) -> None:
+    """Insert a person; raises IntegrityError where the institution has that login."""
+    tx.execute(
+        insert(person),
+        {
+            "id": row.id,
+            "institution": row.institution,
+            "login": row.login,
+            "name": row.name,
+            "name_salt": name_salt,
+            "role": row.role.value,
+            "state": row.state,
+            "created_ms": row.created_ms,
+        },
+    )
+
+
+def people(tx: Connection, institution_id: UUID, login: str | None = None) -> list[Person]:
+    """People of an institution by login, or the one of this login."""
+    query = select(person).where(person.c.institution == institution_id).order_by(person.c.login)
+    if login is not None:
+        query = query.where(person.c.login == login)
+    return [
+        Person(row.id, row.institution, row.login, row.name, Role(row.role), row.state, row.created_ms)
+        for row in tx.execute(query)
+    ]
+
+
+def add_receiver(tx: Connection, row: Receiver) -> None:
+    """Insert a receiver; raises IntegrityError where the institution has that name."""
+    tx.execute(
+        insert(receiver),
+        {
+            "id": row.id,
+            "institution": row.institution,
+            "name": row.name,
+            "state": row.state,
+            "created_ms": row.created_ms,
+        },
+    )
+
+
+def receivers(tx: Connection, institution_id: UUID) -> list[Receiver]:
+    """Receivers of an institution by name."""
+    query = select(receiver).where(receiver.c.institution == institution_id).order_by(receiver.c.name)
+    return [
+        Receiver(row.id, row.institution, row.name, row.state, row.created_ms) for row in tx.execute(query)
+    ]
+
+
+def add_application(tx: Connection, row: Application) -> None:
+    """Insert an application; raises IntegrityError where its id is taken."""
+    tx.execute(
+        insert(application),
+        {
+            "id": row.id,
+            "name": row.name,
+            "vendor": row.vendor,
+            "state": row.state,
+            "created_ms": row.created_ms,
+        },
+    )
+
+
+def applications(tx: Connection, id_: str | None = None) -> list[Application]:
+    """All registered applications by id, or the one of this id."""
+    query = select(application).order_by(application.c.id)
+    if id_ is not None:
+        query = query.where(application.c.id == id_)
+    return [Application(row.id, row.name, row.vendor, row.state, row.created_ms) for row in tx.execute(query)]
+
+
+def add_token(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert a token row."""
+    tx.execute(insert(token), values)
+
+
+def find_token(tx: Connection, digest: bytes) -> Row[Any] | None:
+    """The token of this digest with the states of its holder and institution."""
+    return tx.execute(_AUTHENTICATE.where(token.c.hash == digest)).first()
+
+
+def revoke_tokens(tx: Connection, institution_id: UUID, holder: str, now_ms: int) -> int:
+    """End all tokens of one holder; returns how many lived."""
+    return tx.execute(
+        update(token)
+        .where(token.c.institution == institution_id, token.c.holder == holder, token.c.revoked_ms.is_(None))
+        .values(revoked_ms=now_ms)
+    ).rowcount

@@ -1,0 +1,72 @@
+"""Tables of institutions, people, receivers, applications and tokens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Table, Text, UniqueConstraint
+
+from wardlight.classification.model import DataClass
+from wardlight.db.columns import Id, column
+from wardlight.db.schema import metadata
+
+institution: Final = Table(
+    "institution",
+    metadata,
+    column("id", Id, primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("slug", String(40), unique=True, data_class=DataClass.CONFIGURATION),
+    column("name", String(200), data_class=DataClass.CONFIGURATION),
+    column("region", String(16), data_class=DataClass.CONFIGURATION),
+    column("state", String(16), data_class=DataClass.STATUS),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+)
+
+person: Final = Table(
+    "person",
+    metadata,
+    column("id", String(32), primary_key=True, data_class=DataClass.ACCOUNT),
+    column("institution", Id, ForeignKey("institution.id"), data_class=DataClass.ACCOUNT),
+    column("login", String(200), data_class=DataClass.ACCOUNT),
+    column("name", String(200), data_class=DataClass.ACCOUNT),
+    # With the name it opens the commitment in the audit trail (audit.md section 1, people's names).
+    column("name_salt", LargeBinary(16), data_class=DataClass.ACCOUNT),
+    column("role", String(32), data_class=DataClass.ACCOUNT),
+    column("state", String(16), data_class=DataClass.STATUS),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    UniqueConstraint("institution", "login"),
+)
+
+receiver: Final = Table(
+    "receiver",
+    metadata,
+    column("id", String(32), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("institution", Id, ForeignKey("institution.id"), data_class=DataClass.CONFIGURATION),
+    column("name", String(200), data_class=DataClass.CONFIGURATION),
+    column("state", String(16), data_class=DataClass.STATUS),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    UniqueConstraint("institution", "name"),
+)
+
+application: Final = Table(
+    "application",
+    metadata,
+    column("id", String(64), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("name", String(200), data_class=DataClass.CONFIGURATION),
+    column("vendor", String(200), data_class=DataClass.CONFIGURATION),
+    column("state", String(16), data_class=DataClass.STATUS),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+)
+
+token: Final = Table(
+    "token",
+    metadata,
+    column("id", Id, primary_key=True, data_class=DataClass.ACCOUNT),
+    column("hash", LargeBinary(32), unique=True, data_class=DataClass.SECRET, protection="hashed"),
+    column("kind", String(16), data_class=DataClass.ACCOUNT),
+    column("institution", Id, ForeignKey("institution.id"), data_class=DataClass.ACCOUNT),
+    column("holder", String(32), index=True, data_class=DataClass.ACCOUNT),
+    column("scopes", Text, data_class=DataClass.ACCOUNT),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    column("expires_ms", BigInteger, data_class=DataClass.STATUS),
+    column("revoked_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),
+)
