@@ -22,7 +22,21 @@ from wardlight.identity import store as identity
 
 #: HL7 v3 PurposeOfUse codes that may be agreed on (audit.md section 1).
 PURPOSES: Final = frozenset(
-    "TREAT ETREAT CAREMGT HRESCH CLINTRCH HQUALIMP HOPERAT HPAYMT PUBHLTH PATRQT HLEGAL HSYSADMIN TRAIN".split()
+    {
+        "TREAT",
+        "ETREAT",
+        "CAREMGT",
+        "HRESCH",
+        "CLINTRCH",
+        "HQUALIMP",
+        "HOPERAT",
+        "HPAYMT",
+        "PUBHLTH",
+        "PATRQT",
+        "HLEGAL",
+        "HSYSADMIN",
+        "TRAIN",
+    }
 )
 # `gdpr:` with articles, or `hipaa:` with a category, as the audit trail spells them.
 _BASIS: Final = re.compile(r"(gdpr|hipaa):[a-z0-9.+_-]{1,80}")

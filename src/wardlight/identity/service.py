@@ -222,7 +222,7 @@ class Identity:
             return None
         reference = base64url(hashlib.sha256(str(row.id).encode()).digest()[:16])
         scopes = frozenset(row.scopes.split())
-        if kind is TokenKind.PERSON and row.person_state == store.ACTIVE:
+        if kind is TokenKind.PERSON and row.person_state == store.ACTIVE and row.role:
             role = Role(row.role)
             return Principal(PrincipalKind.PERSON, row.holder, row.institution, role, scopes, reference)
         if kind is TokenKind.RECEIVER and row.receiver_state == store.ACTIVE:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role
 from wardlight.identity.tables import application, institution, person, receiver, token
@@ -143,9 +144,27 @@ def add_token(tx: Connection, values: dict[str, Any]) -> None:
     tx.execute(insert(token), values)
 
 
-def find_token(tx: Connection, digest: bytes) -> Row[Any] | None:
-    """The token of this digest with the states of its holder and institution."""
-    return tx.execute(_AUTHENTICATE.where(token.c.hash == digest)).first()
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token with the states of its holder and institution; states and role are None where there is no such row."""
+
+    id: UUID
+    kind: str
+    institution: UUID
+    holder: str
+    scopes: str
+    expires_ms: int
+    revoked_ms: int | None
+    institution_state: str
+    person_state: str | None
+    role: str | None
+    receiver_state: str | None
+
+
+def find_token(tx: Connection, digest: bytes) -> TokenRow | None:
+    """The token of this digest."""
+    row = tx.execute(_AUTHENTICATE.where(token.c.hash == digest)).first()
+    return TokenRow(*row) if row else None
 
 
 def revoke_tokens(tx: Connection, institution_id: UUID, holder: str, now_ms: int) -> int:
