@@ -144,8 +144,8 @@ def _scan_explicit(
             if keep_all or tag in keep:
                 out[tag] = new(cls, (tag, vr, p, value, length, end))
             p = end
-    except StructError:
-        raise Truncated(p, p + 8) from None
+    except (StructError, Truncated) as error:
+        raise _cut(error, p, seen) from None
     return _end_of_count(p, size, limits)
 
 
@@ -183,9 +183,16 @@ def _scan_implicit(
             if keep_all or tag in keep:
                 out[tag] = new(cls, (tag, vr or vr_of(tag), p, value, length, end))
             p = end
-    except StructError:
-        raise Truncated(p, p + 8) from None
+    except (StructError, Truncated) as error:
+        raise _cut(error, p, seen) from None
     return _end_of_count(p, size, limits)
+
+
+def _cut(error: StructError | Truncated, p: int, seen: int) -> Truncated:
+    """The error for input that ends inside the top-level element at p."""
+    cut = error if isinstance(error, Truncated) else Truncated(p, p + 8)
+    cut.seen = seen
+    return cut
 
 
 def _end_of_count(p: int, size: int, limits: Limits) -> tuple[None, int, int]:

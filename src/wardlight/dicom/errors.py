@@ -25,10 +25,12 @@ class Truncated(DicomError):
     """The input ends inside a structure. A caller whose buffer still grows may try again.
 
     offset: start of the top-level element that is not complete. need: offset that the buffer must reach before
-    another try can get further; 0 where that is not known (a sequence of undefined length).
+    another try can get further; 0 where that is not known (a sequence of undefined length). seen: elements of the top
+    level that are complete.
     """
 
     def __init__(self, offset: int, need: int = 0) -> None:
         super().__init__("truncated", offset)
         self.args = (offset, need)
         self.need = need
+        self.seen = 0
