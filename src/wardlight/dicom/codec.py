@@ -93,7 +93,7 @@ def _counterpart(codec: Codec) -> Codec:
     return IMPLICIT_BE if codec.big else IMPLICIT_LE
 
 
-def _shows_vr(data: Buffer, p: int, codec: Codec) -> bool:
+def shows_vr(data: Buffer, p: int, codec: Codec) -> bool:
     """Whether the element at p carries exactly the VR that the dictionary has for it."""
     if len(data) < p + 8:
         return False
@@ -109,7 +109,7 @@ def codec_of(syntax: TransferSyntax, data: Buffer, start: int) -> Codec:
     if not syntax.implicit:
         return EXPLICIT_BE if syntax.big_endian else EXPLICIT_LE
     codec = IMPLICIT_BE if syntax.big_endian else IMPLICIT_LE
-    return _counterpart(codec) if _shows_vr(data, start, codec) else codec
+    return _counterpart(codec) if shows_vr(data, start, codec) else codec
 
 
 def fragments_follow(vr: bytes) -> bool:
@@ -122,7 +122,7 @@ def content_codec(data: Buffer, vr: bytes, p: int, codec: Codec) -> Codec:
     if vr == b"UN":
         big = codec.big and bytes(data[p : p + 4]) == _BIG_ITEM
         codec = IMPLICIT_BE if big else IMPLICIT_LE
-    if codec.implicit and _shows_vr(data, p + 8, codec):
+    if codec.implicit and shows_vr(data, p + 8, codec):
         return _counterpart(codec)
     return codec
 
@@ -133,6 +133,6 @@ def unknown_codecs(data: Buffer, p: int) -> tuple[Codec, ...]:
     if head != _LITTLE_ITEM and head != _BIG_ITEM:
         return ()
     inner = IMPLICIT_LE if head == _LITTLE_ITEM else IMPLICIT_BE
-    if _shows_vr(data, p + 8, inner):
+    if shows_vr(data, p + 8, inner):
         inner = _counterpart(inner)
     return inner, _counterpart(inner)
