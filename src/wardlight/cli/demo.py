@@ -1,0 +1,130 @@
+"""`wardlight demo`: everything on this machine, seeded, with what to try next."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from wardlight import log, settings
+from wardlight.supervisor import Supervisor, wardlight_command
+
+
+def demo(
+    data: Annotated[Path, typer.Option("--data", help="Folder for all data; reused when it exists.")] = Path("demo-data"),
+    web_port: Annotated[int, typer.Option("--web-port", help="Port of the web side.")] = 8080,
+    dicom_port: Annotated[
+        int, typer.Option("--dicom-port", help="Port of the DICOM node; 0: 105, or 11112 where 105 may not be bound.")
+    ] = 0,
+    samples: Annotated[bool, typer.Option("--samples/--no-samples", help="Send the sample studies.")] = True,
+) -> None:
+    """Run all of Wardlight with a seeded institution, people, receiver and sample studies. Ctrl-C stops it.
+
+    Writes DIR/demo.json with addresses and tokens once everything is ready, then prints `ready`.
+
+    Example: wardlight demo --data /tmp/wardlight --web-port 8080 --dicom-port 11112
+    """
+    from wardlight import bootstrap
+    from wardlight.cli import demo_seed
+
+    chosen = settings.load(
+        data_dir=data.absolute(), demo=True, completion_quiet_s=2.0, log_level="warning", web__port=web_port,
+        receiver__dicom_host="127.0.0.1", receiver__dicom_port=dicom_port or _dicom_port(),
+    )  # fmt: skip
+    log.configure("demo", level=chosen.log_level)
+    ready = chosen.data_dir / "demo.json"
+    ready.unlink(missing_ok=True)
+    platform = bootstrap.platform(chosen)
+    facts = demo_seed.seed_platform(platform)
+    demo_seed.seed_routes(chosen)
+    processes = ("web", "worker", "receiver")
+    supervisor = Supervisor({name: wardlight_command(name) for name in processes}, chosen.environment())
+    supervisor.handle_signals()
+    supervisor.start()
+    failures: list[BaseException] = []
+
+    def prepare() -> None:
+        try:
+            _prepare(chosen, facts, samples, supervisor)
+        except BaseException as error:
+            failures.append(error)
+            supervisor.stopping.set()
+            raise
+
+    threading.Thread(target=prepare, name="demo-seed", daemon=True).start()
+    supervisor.watch()
+    platform.close()
+    if failures:
+        raise typer.Exit(1)
+
+
+def _dicom_port() -> int:
+    for port in (105, 11112):
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    return 11112
+
+
+def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, supervisor: Supervisor) -> None:
+    from wardlight.cli import demo_seed
+
+    console = Console(stderr=True)
+    token = facts["people"][0]["token"]
+    with console.status("Starting web, worker and receiver"):
+        demo_seed.wait_until_ready(chosen, lambda: not supervisor.stopping.is_set())
+    rows: list[dict[str, Any]] = []
+    if samples:
+        with console.status("Sending sample studies through the DICOM port"):
+            taken = demo_seed.send_samples(chosen)
+            rows = demo_seed.wait_for_studies(chosen, token, taken, lambda: demo_seed.nothing_waits(chosen))
+    folder = demo_seed.write_sample_files(chosen)
+    base = chosen.base_url
+    demo_seed.write_facts(
+        chosen.data_dir / "demo.json",
+        {
+            "web": base,
+            "dicomweb": f"{base}/dicom-web",
+            "institution": facts["institution"],
+            "study_descriptions": demo_seed.descriptions(rows),
+            "dicom": {
+                "host": "127.0.0.1",
+                "port": chosen.receiver.dicom_port,
+                "ae_titles": {level.value: title for level, title in demo_seed.AE_TITLES.items()},
+            },
+            "people": facts["people"],
+            "applications": [],
+        },
+    )
+    typer.echo("ready")
+    typer.echo(_next_steps(chosen, token, folder))
+
+
+def _next_steps(chosen: settings.Settings, token: str, folder: Path) -> str:
+    port = chosen.receiver.dicom_port
+    return f"""
+Try next, in another terminal:
+
+  # the DICOM node answers
+  echoscu -aec TEAMPLAYISHARE 127.0.0.1 {port}
+
+  # send images as a PACS would: privacy level high, then with all identifiers kept
+  storescu -aec TEAMPLAYISHARE  +sd 127.0.0.1 {port} {folder}
+  storescu -aec WARD_IDENTIFIED +sd 127.0.0.1 {port} {folder}
+
+  # find them (the token belongs to the demo's administrator and lives 24 hours)
+  export TOKEN={token}
+  curl -H "Authorization: Bearer $TOKEN" '{chosen.base_url}/dicom-web/studies?ModalitiesInStudy=MR'
+
+  # what the receiver did, and whether index, objects and keys fit together
+  WARDLIGHT_DATA_DIR={chosen.data_dir} wardlight receiver status
+  WARDLIGHT_DATA_DIR={chosen.data_dir} wardlight fsck
+
+Everyone's token and all addresses are in {chosen.data_dir / "demo.json"}. Ctrl-C stops the demo.
+"""

@@ -1,0 +1,221 @@
+"""What `wardlight demo` puts in place: an institution, people, an agreement, a receiver with routes, studies."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config
+
+from wardlight.agreements.model import IMAGES, Level
+from wardlight.bootstrap import Platform
+from wardlight.cli import demo_studies
+from wardlight.errors import WardlightError
+from wardlight.identity.model import Institution, Role
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.receiver import routes, secrets
+from wardlight.receiver.model import Route, Target
+from wardlight.receiver.store import ReceiverStore
+from wardlight.settings import Settings
+
+SLUG: Final = "demo"
+AE_TITLES: Final = {
+    Level.HIGH: "TEAMPLAYISHARE",
+    Level.MEDIUM: "WARD_MEDIUM",
+    Level.LOW: "WARD_LOW",
+    Level.IDENTIFIED: "WARD_IDENTIFIED",
+}
+_LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+_PEOPLE: Final = {
+    Role.ADMINISTRATOR: ("admin@demo.example", "Alex Morgan"),
+    Role.CLINICIAN: ("clinician@demo.example", "Dr. Robin Hale"),
+    Role.RESEARCHER: ("researcher@demo.example", "Sam Okafor"),
+    Role.PRIVACY_OFFICER: ("privacy@demo.example", "Kim Berg"),
+}
+_DRAWN: Final = (
+    (Level.HIGH, demo_studies.CHEST),
+    (Level.MEDIUM, demo_studies.BRAIN),
+    (Level.LOW, demo_studies.ABDOMEN),
+    (Level.IDENTIFIED, demo_studies.KNEE),
+)
+
+
+def seed_platform(platform: Platform) -> dict[str, Any]:
+    """Make what is missing and give every person a new token; returns the demo.json rows."""
+    institution = _institution(platform)
+    people = []
+    known = {person.login: person for person in platform.identity.people(institution.id)}
+    for role, (login, name) in _PEOPLE.items():
+        person = known.get(login) or platform.identity.create_person(
+            institution.id, login, name, role, by=LOCAL_ADMINISTRATOR
+        )
+        token = platform.identity.issue_person_token(person, by=LOCAL_ADMINISTRATOR)
+        people.append({"role": role.value, "login": login, "token": token})
+    try:
+        platform.agreements.show(institution.id, IMAGES)
+    except WardlightError:
+        platform.agreements.create(
+            institution.id, IMAGES, Level, legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",),
+            attested_by="Kim Berg, data protection officer", by=LOCAL_ADMINISTRATOR,
+        )  # fmt: skip
+    _credential(platform, institution)
+    return {"institution": str(institution.id), "people": people}
+
+
+def _institution(platform: Platform) -> Institution:
+    try:
+        return platform.identity.institution(SLUG)
+    except WardlightError:
+        return platform.identity.create_institution(SLUG, "St. Mary Hospital", "eu", by=LOCAL_ADMINISTRATOR)
+
+
+def _credential(platform: Platform, institution: Institution) -> None:
+    folder = platform.settings.receiver_secrets
+    try:
+        secrets.token(folder)
+    except WardlightError:
+        receivers = platform.identity.receivers(institution.id)
+        receiver = receivers[0] if receivers else platform.identity.create_receiver(
+            institution.id, "gateway-1", by=LOCAL_ADMINISTRATOR
+        )  # fmt: skip
+        secrets.save_token(folder, platform.identity.issue_receiver_token(receiver, by=LOCAL_ADMINISTRATOR))
+
+
+def seed_routes(settings: Settings) -> None:
+    """One AE title for each privacy level, Images only, any calling AE title, from loopback."""
+    settings.receiver_dir.mkdir(parents=True, exist_ok=True)
+    store = ReceiverStore(settings.receiver_dir / "receiver.db")
+    try:
+        known = {route.called_ae for route in routes.read_routes(store.database)}
+        for level, title in AE_TITLES.items():
+            route = Route(title, (Target(IMAGES, level),), networks=_LOOPBACK, unknown_syntaxes=True)
+            if title in known:
+                routes.change_route(store.database, route, ())
+            else:
+                routes.create_route(store.database, route, ())
+    finally:
+        store.close()
+
+
+def wait_until_ready(settings: Settings, running: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return when the web process answers and the DICOM node takes a C-ECHO. Raises `unavailable`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and running():
+        try:
+            with urllib.request.urlopen(_local(settings) + "/readyz", timeout=2):  # noqa: S310 - our own address
+                if _echo(settings):
+                    return
+        except OSError:
+            pass  # Not up yet; the deadline bounds this.
+        time.sleep(0.05)
+    raise WardlightError("unavailable", "the demo did not come up in time")
+
+
+def _local(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.web.port}"
+
+
+def _entity() -> AE:
+    # pynetdicom logs identifiers at INFO; its loggers are silenced by log.configure, its own switches here.
+    _config.LOG_HANDLER_LEVEL = "none"
+    entity = AE(ae_title="DEMO_PACS")
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
+    return entity
+
+
+def _echo(settings: Settings) -> bool:
+    entity = _entity()
+    entity.add_requested_context("1.2.840.10008.1.1")
+    association = entity.associate("127.0.0.1", settings.receiver.dicom_port, ae_title=AE_TITLES[Level.HIGH])
+    if not association.is_established:
+        return False
+    status = association.send_c_echo()
+    association.release()
+    return bool(status) and status.Status == 0x0000
+
+
+def send_samples(settings: Settings) -> int:
+    """Send the sample studies through the DICOM port; returns how many instances were taken."""
+    taken = 0
+    for level, sample in _DRAWN:
+        taken += _send(settings, AE_TITLES[level], list(demo_studies.draw(sample)))
+    return taken + _send(settings, AE_TITLES[Level.HIGH], list(demo_studies.real()))
+
+
+def _send(settings: Settings, title: str, instances: Iterable[Dataset]) -> int:
+    entity = _entity()
+    rows = list(instances)
+    for sop_class, syntax in {(row.SOPClassUID, row.file_meta.TransferSyntaxUID) for row in rows}:
+        entity.add_requested_context(sop_class, syntax)
+    association = entity.associate("127.0.0.1", settings.receiver.dicom_port, ae_title=title)
+    if not association.is_established:
+        raise WardlightError("unavailable", "the DICOM node did not accept the demo's association")
+    try:
+        statuses = [association.send_c_store(row) for row in rows]
+    finally:
+        association.release()
+    return sum(1 for status in statuses if status and status.Status == 0x0000)
+
+
+def write_sample_files(settings: Settings) -> Path:
+    """A few files to send by hand, in DIR/samples."""
+    folder = settings.data_dir / "samples"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, instance in enumerate(demo_studies.draw(demo_studies.KNEE)):
+        instance.StudyInstanceUID += ".1"
+        instance.SeriesInstanceUID += ".1"
+        instance.SOPInstanceUID += ".1"
+        instance.file_meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
+        instance.save_as(folder / f"knee-{number + 1:02d}.dcm", enforce_file_format=True)
+        if number == 4:
+            break
+    return folder
+
+
+def find_studies(settings: Settings, token: str) -> list[dict[str, Any]]:
+    """All studies that the token's holder sees, as QIDO-RS gives them."""
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        _local(settings) + "/dicom-web/studies?limit=200&includefield=00081030,00201208",
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/dicom+json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own address
+        body = answer.read()
+    rows = json.loads(body) if body else []
+    return rows if isinstance(rows, list) else []
+
+
+def wait_for_studies(settings: Settings, token: str, expected: int, settled: Callable[[], bool]) -> list[dict[str, Any]]:
+    """The studies, once `expected` instances are found or the receiver has nothing left to upload."""
+    deadline = time.monotonic() + 60
+    while True:
+        rows = find_studies(settings, token)
+        if sum(_number(row, "00201208") for row in rows) >= expected or settled() or time.monotonic() > deadline:
+            return find_studies(settings, token)
+        time.sleep(0.1)
+
+
+def _number(row: dict[str, Any], tag: str) -> int:
+    values = row.get(tag, {}).get("Value") or [0]
+    return int(values[0])
+
+
+def descriptions(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Study descriptions as they are stored after protection, without empty ones."""
+    found = (row.get("00081030", {}).get("Value") or [""] for row in rows)
+    return sorted({str(values[0]) for values in found if values[0]})
+
+
+def write_facts(path: Path, facts: dict[str, Any]) -> None:
+    """Put demo.json in place in one step, readable by its owner only: it holds tokens."""
+    temporary = path.with_name(".demo.json.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(facts, file, indent=1)
+    temporary.rename(path)
