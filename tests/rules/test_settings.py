@@ -1,0 +1,86 @@
+"""Settings are typed, frozen, and refuse what would make the promises untrue (security.md section 11, test 29)."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from wardlight import settings
+from wardlight.errors import WardlightError
+
+SAFE = {
+    "allow_plain_root": True,
+    "keyslot_dirs": ("a", "b"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("WARDLIGHT_"):
+            monkeypatch.delenv(name)
+
+
+def test_defaults_are_those_of_the_design():
+    loaded = settings.load()
+    assert (loaded.web.port, loaded.receiver.dicom_port) == (8080, 105)
+
+
+def test_safe_settings_start():
+    settings.load(**SAFE).refuse_unsafe()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"allow_plain_root": False}, "root key"),
+        ({"keyslot_dirs": ("a",)}, "keyslot_dirs"),
+        ({"web__host": "0.0.0.0"}, "without TLS"),
+        ({"receiver__platform_url": "http://platform.example"}, "https"),
+        ({"web__tls_certificate": "cert.pem"}, "go together"),
+    ],
+)
+def test_unsafe_settings_refuse_outside_demo(change, word):
+    with pytest.raises(WardlightError) as error:
+        settings.load(**{**SAFE, **change}).refuse_unsafe()
+    assert error.value.code == "settings-unsafe"
+    assert word in error.value.detail
+    settings.load(**{**SAFE, **change}, demo=True).refuse_unsafe()
+
+
+def test_an_unknown_setting_is_refused_by_name_without_its_value(tmp_path):
+    file = tmp_path / "w.toml"
+    file.write_text('databse_url = "CANARY"\n')
+    with pytest.raises(WardlightError) as error:
+        settings.load(file)
+    assert "databse_url" in str(error.value)
+    assert "CANARY" not in str(error.value)
+
+
+def test_a_broken_file_is_one_clear_error(tmp_path):
+    file = tmp_path / "w.toml"
+    file.write_text("= nonsense")
+    with pytest.raises(WardlightError, match="configuration file"):
+        settings.load(file)
+
+
+def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
+    file = tmp_path / "w.toml"
+    file.write_text("[web]\nport = 1111\n")
+    monkeypatch.setenv("WARDLIGHT_WEB__PORT", "2222")
+    assert settings.load(file).web.port == 2222
+
+
+def test_settings_are_frozen():
+    loaded = settings.load()
+    with pytest.raises(ValidationError):
+        loaded.node = "other"
+
+
+def test_a_child_process_reads_the_same_settings(monkeypatch):
+    original = settings.load(**SAFE, demo=True, web__port=81, receiver__dicom_port=0, completion_quiet_s=0.5)
+    for name, value in original.environment().items():
+        monkeypatch.setenv(name, value)
+    assert settings.load() == original
