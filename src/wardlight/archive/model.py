@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from wardlight.agreements.model import IMAGES, Level
+from wardlight.audit.sessions import Reading
 from wardlight.dicom.transfer_syntax import TransferSyntax
 
 __all__ = [
@@ -164,7 +165,8 @@ class InstanceLocation:
     """Where one instance lies. Offsets `offset` and `length` are those of its Part 10 file in the object's plaintext.
 
     dataset_offset: of the data set from the start of the file. header_length: bytes of the data set before the pixel
-    data element, 0 for a deflated data set. frames, rows, columns: as the data set says, 0 where it does not.
+    data element, 0 for a deflated data set. frames: Number of Frames, 1 where it is absent. frame_bits: bits of one
+    frame of native pixel data, 0 where that is not known.
     """
 
     institution: UUID
@@ -183,9 +185,12 @@ class InstanceLocation:
     transfer_syntax: str
     sop_class: str
     frames: int
+    frame_bits: int
     study_uid: str = field(repr=False)
     series_uid: str = field(repr=False)
     sop_uid: str = field(repr=False)
+    reading: Reading | None = field(repr=False, compare=False)
+    """The read session that counts what is read of it; None only for background work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +198,9 @@ class FrameTable:
     """Byte ranges of an instance's frames, counted from the start of its Part 10 file.
 
     frames[n] holds the (start, end) pieces of frame n+1: one for native pixel data, one a fragment for encapsulated.
-    bit_packed: frames of 1-bit pixels do not start at a byte; `first_bit` of frame n+1 is then n × frame_bits mod 8.
+    frame_bits: bits of a native frame. Where it is no multiple of 8 (1-bit pixels), frames do not start at bytes:
+    frame n+1 starts at bit n × frame_bits mod 8 of its piece, counted from the least significant bit (PS3.5 8.1.1).
     """
 
     frames: tuple[tuple[tuple[int, int], ...], ...]
     frame_bits: int = 0
-
-    @property
-    def bit_packed(self) -> bool:
-        """True when frames do not start at byte borders."""
-        return self.frame_bits % 8 != 0

@@ -1,0 +1,410 @@
+"""All SQL of the archive but searches: reserve, take in, find, complete, check."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, union_all, update
+from sqlalchemy.exc import IntegrityError
+
+from wardlight.archive.model import Level, PixelIndex, ReleaseState
+from wardlight.archive.tables import instance, orphan, release, segment, series
+
+#: Values in one `IN`; SQLite takes 32,766 in a statement.
+IN_VALUES: Final = 1000
+
+_Value = TypeVar("_Value")
+
+_FRAGMENT: Final = struct.Struct(">QI")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRow:
+    """A release as the index holds it."""
+
+    id: UUID
+    institution: UUID
+    application: str
+    level: Level
+    state: ReleaseState
+    key_id: UUID
+    study_group: bytes
+    sealed_schema: int
+    sealed: bytes | None
+    study_date: int
+    modalities: tuple[str, ...]
+    series_count: int
+    instance_count: int
+    arrived_ms: int
+    last_arrival_ms: int
+    metadata_object: UUID | None
+    metadata_size: int
+
+
+_RELEASE: Final = (
+    release.c.id,
+    release.c.institution,
+    release.c.application,
+    release.c.level,
+    release.c.state,
+    release.c.key_id,
+    release.c.study_group,
+    release.c.sealed_schema,
+    release.c.sealed,
+    release.c.study_date,
+    release.c.modalities,
+    release.c.series_count,
+    release.c.instance_count,
+    release.c.arrived_ms,
+    release.c.last_arrival_ms,
+    release.c.metadata_object,
+    release.c.metadata_size,
+)
+
+
+def _release(row: Sequence[Any]) -> ReleaseRow:
+    values = list(row)
+    values[3] = Level(values[3])
+    values[4] = ReleaseState(values[4])
+    values[10] = tuple(values[10].split())
+    return ReleaseRow(*values)
+
+
+# ---- reserving and taking in ----
+
+
+def find_target(
+    tx: Connection, institution: UUID, application: str, level: Level, token: bytes
+) -> tuple[UUID, UUID] | None:
+    """Release id and key id of one study for one (institution, application, level)."""
+    row = tx.execute(
+        select(release.c.id, release.c.key_id).where(
+            release.c.institution == institution,
+            release.c.token == token,
+            release.c.application == application,
+            release.c.level == level.value,
+        )
+    ).first()
+    return (row.id, row.key_id) if row else None
+
+
+def reserve(tx: Connection, values: dict[str, Any]) -> bool:
+    """Insert an empty release; False where another writer reserved it first (the transaction goes on)."""
+    try:
+        with tx.begin_nested():
+            tx.execute(insert(release), values)
+    except IntegrityError:
+        return False
+    return True
+
+
+def release_by_id(tx: Connection, release_id: UUID, *, lock: bool = False) -> ReleaseRow | None:
+    """The release; with `lock` no other writer changes it until the transaction ends."""
+    query = select(*_RELEASE).where(release.c.id == release_id)
+    if lock:
+        query = query.with_for_update()
+    row = tx.execute(query).first()
+    return _release(row) if row else None
+
+
+def series_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) -> dict[bytes, UUID]:
+    """Ids of those series of a release that are there."""
+    found: dict[bytes, UUID] = {}
+    for part in _parts(tokens):
+        query = select(series.c.token, series.c.id).where(
+            series.c.release == release_id, series.c.token.in_(part)
+        )
+        found.update((bytes(token), id_) for token, id_ in tx.execute(query))
+    return found
+
+
+def digests_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Digests of those instances of a release that are there."""
+    found: dict[bytes, bytes] = {}
+    for part in _parts(tokens):
+        query = select(instance.c.token, instance.c.digest).where(
+            instance.c.release == release_id, instance.c.token.in_(part)
+        )
+        found.update((bytes(token), bytes(digest)) for token, digest in tx.execute(query))
+    return found
+
+
+def add_segment(tx: Connection, values: dict[str, Any]) -> None:
+    """Insert a segment."""
+    tx.execute(insert(segment), values)
+
+
+def add_series(tx: Connection, rows: list[dict[str, Any]]) -> None:
+    """Insert series."""
+    tx.execute(insert(series), rows)
+
+
+def add_instances(tx: Connection, rows: list[dict[str, Any]]) -> None:
+    """Insert instances in one statement."""
+    tx.execute(insert(instance), rows)
+
+
+def grow_series(tx: Connection, counts: dict[UUID, int]) -> None:
+    """Add to the instance counts of series."""
+    statement = (
+        update(series)
+        .where(series.c.id == bindparam("row"))
+        .values(instance_count=series.c.instance_count + bindparam("more"))
+    )
+    tx.execute(statement, [{"row": id_, "more": count} for id_, count in counts.items()])
+
+
+def update_release(tx: Connection, release_id: UUID, values: dict[str, Any]) -> None:
+    """Set columns of a release."""
+    tx.execute(update(release).where(release.c.id == release_id).values(values))
+
+
+def pack_fragments(fragments: Sequence[tuple[int, int]]) -> bytes | None:
+    """(offset, length) pairs as one value; None for none."""
+    return b"".join(_FRAGMENT.pack(*fragment) for fragment in fragments) or None
+
+
+# ---- finding ----
+
+
+def find_release(
+    tx: Connection, institution: UUID, token: bytes, application: str | None = None
+) -> ReleaseRow | None:
+    """The release that answers to a Study UID: Images' where there are several."""
+    query = (
+        select(*_RELEASE)
+        .where(release.c.institution == institution, release.c.token == token, release.c.instance_count > 0)
+        .order_by(release.c.preference)
+        .limit(1)
+    )
+    if application is not None:
+        query = query.where(release.c.application == application)
+    row = tx.execute(query).first()
+    return _release(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """A series as the index holds it."""
+
+    id: UUID
+    sealed: bytes
+    metadata_offset: int
+    metadata_length: int
+
+
+def find_series(tx: Connection, release_id: UUID, token: bytes) -> SeriesRow | None:
+    """The series of a release that answers to a Series UID."""
+    query = select(series.c.id, series.c.sealed, series.c.metadata_offset, series.c.metadata_length)
+    row = tx.execute(query.where(series.c.release == release_id, series.c.token == token)).first()
+    return SeriesRow(row[0], row[1], row[2], row[3]) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """An instance as the index holds it, with what is needed of its series and segment."""
+
+    id: UUID
+    series: UUID
+    series_sealed: bytes
+    sealed: bytes
+    segment: UUID
+    segment_size: int
+    sop_class: str
+    transfer_syntax: str
+    frames: int
+    frame_bits: int
+    offset: int
+    length: int
+    dataset_offset: int
+    header_length: int
+    pixel: PixelIndex | None
+    metadata_offset: int
+    metadata_length: int
+
+
+_INSTANCES: Final = (
+    select(
+        instance.c.id,
+        instance.c.series,
+        series.c.sealed,
+        instance.c.sealed,
+        instance.c.segment,
+        segment.c.size,
+        instance.c.sop_class,
+        instance.c.transfer_syntax,
+        instance.c.frames,
+        instance.c.frame_bits,
+        instance.c.offset,
+        instance.c.length,
+        instance.c.dataset_offset,
+        instance.c.header_length,
+        instance.c.metadata_offset,
+        instance.c.metadata_length,
+        instance.c.pixel_tag,
+        instance.c.pixel_offset,
+        instance.c.pixel_length,
+        instance.c.fragments,
+    )
+    .select_from(
+        instance.join(series, series.c.id == instance.c.series).join(
+            segment, segment.c.id == instance.c.segment
+        )
+    )
+    .order_by(series.c.number, series.c.id, instance.c.number, instance.c.id)
+)
+
+
+def find_instances(
+    tx: Connection, release_id: UUID, series_id: UUID | None = None, token: bytes | None = None
+) -> list[InstanceRow]:
+    """Instances of a release, or of one series, or the one of this token, by series, then instance number."""
+    query: Select[Any] = _INSTANCES.where(instance.c.release == release_id)
+    if series_id is not None:
+        query = query.where(instance.c.series == series_id)
+    if token is not None:
+        query = query.where(instance.c.token == token)
+    return [
+        InstanceRow(*row[:14], _pixel(row[16], row[17], row[18], row[19]), row[14], row[15])
+        for row in tx.execute(query)
+    ]
+
+
+def _pixel(tag: int, offset: int, length: int, packed: bytes | None) -> PixelIndex | None:
+    if not tag:
+        return None
+    fragments = tuple(_FRAGMENT.iter_unpack(packed)) if packed else ()
+    return PixelIndex(tag, offset, length, fragments)
+
+
+# ---- completion ----
+
+
+def quiet_releases(tx: Connection, before_ms: int, limit: int) -> list[UUID]:
+    """Releases that receive, hold something, and got nothing since `before_ms`; the longest quiet first."""
+    query = (
+        select(release.c.id)
+        .where(
+            release.c.state == ReleaseState.RECEIVING.value,
+            release.c.last_arrival_ms <= before_ms,
+            release.c.instance_count > 0,
+        )
+        .order_by(release.c.last_arrival_ms)
+        .limit(limit)
+    )
+    return list(tx.execute(query).scalars())
+
+
+def place_metadata(
+    tx: Connection, instances: list[tuple[UUID, int, int]], series_places: list[tuple[UUID, int, int]]
+) -> None:
+    """Record (row, offset, length) of precomputed metadata for instances and series."""
+    for table, places in ((instance, instances), (series, series_places)):
+        statement = (
+            update(table)
+            .where(table.c.id == bindparam("row"))
+            .values(metadata_offset=bindparam("start"), metadata_length=bindparam("bytes_"))
+        )
+        tx.execute(
+            statement, [{"row": row, "start": start, "bytes_": length} for row, start, length in places]
+        )
+
+
+# ---- checks ----
+
+
+def referenced_objects(tx: Connection) -> dict[UUID, tuple[int, UUID, UUID]]:
+    """Every object that a row names: id → (stored size, institution, key id)."""
+    join = segment.join(release, release.c.id == segment.c.release)
+    query = union_all(
+        select(segment.c.id, segment.c.size, release.c.institution, release.c.key_id).select_from(join),
+        select(
+            release.c.metadata_object, release.c.metadata_size, release.c.institution, release.c.key_id
+        ).where(release.c.metadata_object.is_not(None)),
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in tx.execute(query)}
+
+
+def is_referenced(tx: Connection, object_id: UUID) -> bool:
+    """Whether a row names this object."""
+    query = union_all(
+        select(segment.c.id).where(segment.c.id == object_id),
+        select(release.c.metadata_object).where(release.c.metadata_object == object_id),
+    )
+    return tx.execute(query).first() is not None
+
+
+def all_releases(tx: Connection) -> list[ReleaseRow]:
+    """Every release, for checks."""
+    return [_release(row) for row in tx.execute(select(*_RELEASE).order_by(release.c.id))]
+
+
+def counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
+    """What a release holds by counting: series, instances, bytes, and series whose own count is wrong."""
+    instances, size = tx.execute(
+        select(func.count(), func.coalesce(func.sum(instance.c.length), 0)).where(
+            instance.c.release == release_id
+        )
+    ).one()
+    per_series = (
+        select(series.c.id, series.c.instance_count, func.count(instance.c.id).label("held"))
+        .select_from(series.outerjoin(instance, instance.c.series == series.c.id))
+        .where(series.c.release == release_id)
+        .group_by(series.c.id, series.c.instance_count)
+    )
+    rows = tx.execute(per_series).all()
+    wrong = sum(row.instance_count != row.held or not row.held for row in rows)
+    return len(rows), instances, size, wrong
+
+
+def instance_checks(tx: Connection, release_id: UUID) -> Iterator[tuple[InstanceRow, bytes, bytes]]:
+    """Each instance of a release with its token and digest."""
+    query = select(instance.c.id, instance.c.token, instance.c.digest).where(instance.c.release == release_id)
+    extra = {row.id: (bytes(row.token), bytes(row.digest)) for row in tx.execute(query)}
+    for row in find_instances(tx, release_id):
+        yield row, *extra[row.id]
+
+
+def note_orphans(tx: Connection, seen: Iterable[UUID], now_ms: int) -> list[UUID]:
+    """Remember objects that no row names, forget those not seen any more; returns those remembered before."""
+    known = set(tx.execute(select(orphan.c.id)).scalars())
+    present = set(seen)
+    if fresh := present - known:
+        tx.execute(insert(orphan), [{"id": id_, "seen_ms": now_ms} for id_ in fresh])
+    forget_orphans(tx, known - present)
+    return sorted(present & known, key=lambda id_: id_.bytes)
+
+
+def old_orphans(tx: Connection, before_ms: int) -> list[UUID]:
+    """Objects first seen without a row before `before_ms`."""
+    return list(tx.execute(select(orphan.c.id).where(orphan.c.seen_ms < before_ms)).scalars())
+
+
+def forget_orphans(tx: Connection, ids: Iterable[UUID]) -> None:
+    """Forget objects that were removed or found a row."""
+    for part in _parts(ids):
+        tx.execute(delete(orphan).where(orphan.c.id.in_(part)))
+
+
+def empty_reservations(tx: Connection, before_ms: int) -> list[tuple[UUID, UUID, UUID]]:
+    """Releases reserved before `before_ms` that never got an instance: (id, institution, key id)."""
+    query = select(release.c.id, release.c.institution, release.c.key_id).where(
+        release.c.instance_count == 0, release.c.arrived_ms < before_ms
+    )
+    return [(row[0], row[1], row[2]) for row in tx.execute(query)]
+
+
+def drop_reservation(tx: Connection, release_id: UUID) -> bool:
+    """Remove a release that is still empty; False where it got an instance meanwhile."""
+    statement = delete(release).where(release.c.id == release_id, release.c.instance_count == 0)
+    return tx.execute(statement).rowcount == 1
+
+
+def _parts(values: Iterable[_Value]) -> Iterator[list[_Value]]:
+    everything = list(values)
+    for start in range(0, len(everything), IN_VALUES):
+        yield everything[start : start + IN_VALUES]
