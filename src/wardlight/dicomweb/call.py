@@ -1,0 +1,57 @@
+"""What a DICOMweb handler is given and what it answers: plain data, no framework, so that it runs in any thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from wardlight.access.model import Scope
+from wardlight.archive.service import Archive
+from wardlight.errors import WardlightError
+
+# PS3.5 9.1 without its rules on components: old devices break those, and their images must be found too.
+_UID = re.compile(r"[0-9.]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authorised read request.
+
+    base_url: address of the DICOMweb service as the client knows it, without a slash at its end. path: the UIDs and
+    frame list of the resource. query: the raw query string. accept: the Accept header, "" if there is none.
+    """
+
+    archive: Archive
+    scope: Scope
+    base_url: str
+    path: Mapping[str, str] = field(repr=False)
+    query: str = field(repr=False)
+    accept: str = ""
+
+    def uid(self, name: str) -> str:
+        """A UID of the path. What cannot be a UID is answered like an unknown one: `not-found`."""
+        value = self.path[name]
+        if not is_uid(value):
+            raise WardlightError("not-found")
+        return value
+
+    def optional_uid(self, name: str) -> str | None:
+        """A UID of the path where the resource has it."""
+        return self.uid(name) if name in self.path else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to send. length: bytes of the body where it is an iterator and they are known ahead."""
+
+    body: bytes | Iterator[bytes] = field(repr=False)
+    content_type: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None
+
+
+def is_uid(value: str) -> bool:
+    """Whether this can be a UID: digits and dots, at most 64 characters (PS3.5 section 9)."""
+    return _UID.fullmatch(value) is not None

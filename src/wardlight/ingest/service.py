@@ -1,0 +1,210 @@
+"""Intake of DICOM files on the platform: who may store what, one segment a study, an outcome for each file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from wardlight import log
+from wardlight.access.model import Principal, PrincipalKind
+from wardlight.access.service import Access
+from wardlight.agreements.model import IMAGES, Level
+from wardlight.agreements.service import Agreements
+from wardlight.archive.model import Outcome
+from wardlight.archive.service import Archive
+from wardlight.audit.actions import Action
+from wardlight.errors import WardlightError
+from wardlight.ingest.part import IncomingPart, Segment, Uids
+
+#: Headers are held until the commit, since they are indexed there. Beyond so many bytes, or studies, what is whole is
+#: committed before the request goes on: memory is bounded by this, whatever is sent.
+_HELD_BYTES: Final = 32 << 20
+_OPEN_SEGMENTS: Final = 16
+_FRAGMENT_BYTES: Final = 150  # what Python needs for one fragment's place
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who sends, within which request, and for which release.
+
+    application and level: of the release. study_group: 16 bytes that tie the releases of one original study together.
+    study_uid: the study that the resource names, which every file must belong to.
+    """
+
+    principal: Principal
+    request: str
+    address: str = field(repr=False)
+    application: str = IMAGES
+    level: Level = Level.IDENTIFIED
+    study_group: bytes | None = field(default=None, repr=False)
+    study_uid: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartOutcome:
+    """What became of one file: stored, now or before, where there is no error."""
+
+    uids: Uids = field(default=Uids(), repr=False)
+    error: WardlightError | None = None
+
+
+class Ingest:
+    """Opens store requests. One for the process."""
+
+    def __init__(self, archive: Archive, access: Access, agreements: Agreements) -> None:
+        self._archive = archive
+        self._access = access
+        self._agreements = agreements
+
+    def open(self, origin: Origin) -> StoreRequest:
+        """Decide on the request before a byte of it is read.
+
+        People store what is identified into Images; what leaves a hospital for another release is protected by its
+        receiver. Raises `forbidden`, `no-agreement`, `level-not-agreed`, each audited where it is raised.
+        """
+        principal = origin.principal
+        institution = self._access.require_store(principal, request=origin.request, address=origin.address)
+        direct = origin.application == IMAGES and origin.level is Level.IDENTIFIED
+        if principal.kind is not PrincipalKind.RECEIVER and not direct:
+            self._deny(origin, "release")
+            raise WardlightError("forbidden", reason="release")
+        try:
+            self._agreements.require(institution, origin.application, origin.level)
+        except WardlightError as error:
+            self._deny(origin, error.code)
+            raise
+        return StoreRequest(self._archive, institution, origin)
+
+    def _deny(self, origin: Origin, reason: str) -> None:
+        self._access.deny(
+            origin.principal,
+            Action.DICOMWEB_STUDY_STORE,
+            reason,
+            request=origin.request,
+            address=origin.address,
+        )
+
+
+class StoreRequest:
+    """One store request. Files come one after the other: begin, write…, end; then finish, or abort.
+
+    Nothing is stored before `finish`, except by a request that holds more than 32 MiB of headers or 16 studies: its
+    files are committed in slices, each of them durable although the request may break later. Sending all of it again
+    is always right. Not thread-safe.
+    """
+
+    def __init__(self, archive: Archive, institution: UUID, origin: Origin) -> None:
+        self._archive: Final = archive
+        self._origin: Final = origin
+        self._institution: Final = institution
+        self._segments: dict[str, Segment] = {}
+        self._outcomes: list[PartOutcome] = []
+        self._part: IncomingPart | None = None
+        self._held = 0
+        self._failure: WardlightError | None = None
+
+    def begin(self) -> None:
+        """A file begins."""
+        self._part = IncomingPart(self._open_segment, self._origin.study_uid)
+        self._outcomes.append(PartOutcome())
+
+    def refuse(self, error: WardlightError) -> None:
+        """A file that is not taken; its bytes may follow and are dropped."""
+        self._part = None
+        self._outcomes.append(PartOutcome(error=error))
+
+    def write(self, data: memoryview) -> None:
+        """Bytes of the file. Those of a file that has failed are dropped."""
+        if self._part is not None:
+            try:
+                self._part.write(data)
+            except WardlightError as error:
+                self._fail(error)
+
+    def end(self) -> None:
+        """The file is complete."""
+        if self._part is None:
+            return
+        try:
+            instance = self._part.finish()
+        except WardlightError as error:
+            self._fail(error)
+            return
+        segment = self._part.segment
+        assert segment is not None
+        segment.instances.append(instance)
+        segment.places.append(len(self._outcomes) - 1)
+        self._outcomes[-1] = PartOutcome(self._part.uids)
+        self._part = None
+        fragments = len(instance.pixel.fragments) if instance.pixel else 0
+        self._held += len(instance.header) + _FRAGMENT_BYTES * fragments
+        if self._held > _HELD_BYTES or len(self._segments) > _OPEN_SEGMENTS:
+            self._commit()
+
+    def finish(self) -> list[PartOutcome]:
+        """Make everything durable and findable; an outcome for each file, in order.
+
+        Raises the error that kept the archive from storing if not one file was stored.
+        """
+        self._commit()
+        if self._failure is not None and all(outcome.error for outcome in self._outcomes):
+            raise self._failure
+        return self._outcomes
+
+    def abort(self) -> None:
+        """Drop what is not committed: the request broke. Does nothing after `finish`."""
+        self._part = None
+        for segment in self._segments.values():
+            segment.writer.abort()
+        self._segments.clear()
+
+    def _open_segment(self, study_uid: str) -> Segment:
+        segment = self._segments.get(study_uid)
+        if segment is None:
+            origin = self._origin
+            target = self._archive.target(
+                self._institution, origin.application, origin.level, study_uid, origin.study_group
+            )
+            segment = self._segments[study_uid] = Segment(target, self._archive.begin_segment(target))
+        return segment
+
+    def _fail(self, error: WardlightError) -> None:
+        """This file is not stored. What is no fault of the file ends the request."""
+        if error.kind.http >= 500:
+            raise error
+        assert self._part is not None
+        log.info("ingest.refused", code=error.code, reason=error.reason, request=self._origin.request)
+        self._outcomes[-1] = PartOutcome(self._part.uids, error)
+        self._part = None
+
+    def _commit(self) -> None:
+        while self._segments:
+            segment = self._segments.pop(next(iter(self._segments)))
+            if not segment.instances:
+                segment.writer.abort()
+                continue
+            try:
+                self._commit_segment(segment)
+            except WardlightError as error:
+                segment.writer.abort()
+                self._failure = error
+                for place in segment.places:
+                    self._set_error(place, error)
+        self._held = 0
+
+    def _commit_segment(self, segment: Segment) -> None:
+        outcomes = self._archive.commit(
+            segment.target,
+            segment.writer,
+            segment.instances,
+            actor=self._origin.principal,
+            request=self._origin.request,
+            address=self._origin.address,
+        )
+        for place, outcome in zip(segment.places, outcomes, strict=True):
+            if outcome.outcome is Outcome.CONFLICT:
+                self._set_error(place, WardlightError("instance-conflict"))
+
+    def _set_error(self, place: int, error: WardlightError) -> None:
+        self._outcomes[place] = PartOutcome(self._outcomes[place].uids, error)
