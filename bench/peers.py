@@ -189,6 +189,49 @@ def wardlight(parent: Path, *, seconds: float = 60.0) -> Iterator[Server]:
             yield server
 
 
+@contextmanager
+def receiver_node(parent: Path) -> Iterator[Server]:
+    """Wardlight's DICOM node alone: it spools and answers; nothing is de-identified or uploaded meanwhile."""
+    with _folder(parent) as folder:
+        port = free_port()
+        environment = {
+            "WARDLIGHT_DATA_DIR": str(folder / "data"),
+            "WARDLIGHT_DEMO": "true",
+            "WARDLIGHT_LOG_LEVEL": "warning",
+            "WARDLIGHT_RECEIVER__DICOM_HOST": "127.0.0.1",
+            "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),
+            # 20 associations of the memory benchmark come from one address.
+            "WARDLIGHT_RECEIVER__ASSOCIATIONS_PER_ADDRESS": "64",
+            "WARDLIGHT_RECEIVER__HALF_OPEN_PER_ADDRESS": "64",
+        }
+        command = [sys.executable, "-m", "wardlight.receiver.node"]
+        with _run("Wardlight", command, port, folder, environment) as server:
+            yield server
+
+
+def time_to_serve(parent: Path) -> float:
+    """Seconds from `wardlight serve` to an answer of /readyz and of the DICOM port."""
+    with _folder(parent) as folder:
+        port, http = free_port(), free_port()
+        environment = {
+            "WARDLIGHT_DEMO": "true",
+            "WARDLIGHT_WEB__PORT": str(http),
+            "WARDLIGHT_RECEIVER__DICOM_HOST": "127.0.0.1",
+            "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),
+        }
+        command = [str(Path(sys.executable).parent / "wardlight"), "serve", "--data", str(folder / "data")]
+        began = time.perf_counter()
+        with _run("Wardlight", command, port, folder, environment):
+            while True:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz", timeout=1):
+                        return time.perf_counter() - began
+                except OSError:
+                    if time.perf_counter() - began > 30:
+                        raise
+                    time.sleep(0.02)
+
+
 def count_instances(server: Server) -> int:
     """Instances that a QIDO-RS search finds now."""
     if server.name == "Orthanc":
