@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from wardlight.archive.model import IncomingInstance, PixelIndex, ReleaseTarget
 from wardlight.archive.service import SegmentWriter
-from wardlight.dicom.elements import scan
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax
@@ -19,7 +18,7 @@ _SOP_CLASS: Final = 0x0008_0016
 _SOP_INSTANCE: Final = 0x0008_0018
 _STUDY: Final = 0x0020_000D
 _SERIES: Final = 0x0020_000E
-_IDENTIFIERS: Final = (_STUDY, _SERIES, _SOP_INSTANCE, _SOP_CLASS)
+_IDENTIFIERS: Final = dict.fromkeys((_STUDY, _SERIES, _SOP_INSTANCE, _SOP_CLASS))  # in the order of `Uids`
 _UID_CHARACTERS: Final = frozenset(b"0123456789.")
 
 
@@ -56,7 +55,7 @@ class IncomingPart:
         self.uids = Uids()
         self._open_segment: Final = open_segment
         self._study_uid: Final = study_uid
-        self._file: Final = Part10Stream()
+        self._file: Final = Part10Stream(wanted=_IDENTIFIERS)
         self._waiting: list[memoryview] = []
         self._digest: Final = hashlib.sha256()
         self._offset = 0
@@ -130,11 +129,7 @@ class IncomingPart:
     def _identify(self) -> Uids:
         stream = self._file.stream
         assert stream is not None and stream.header is not None
-        header = stream.header
-        try:
-            elements = scan(header, _header_syntax(stream.syntax), wanted=frozenset(_IDENTIFIERS)).elements
-        except DicomError as error:
-            raise _bad(error) from None
+        header, elements = stream.header, stream.elements
         uids = []
         for tag in _IDENTIFIERS:
             element = elements.get(tag)

@@ -1,0 +1,233 @@
+"""How a route is declared and served: nothing is reachable without an action, kinds of token and scopes (R8.3).
+
+Order of every request: token → principal → decision (audited when it is no) → handler. A body is not read before the
+decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from wardlight.access.model import Principal, PrincipalKind, TokenScope
+from wardlight.audit.actions import Action
+from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
+from wardlight.errors import WardlightError
+from wardlight.web.responses import AnswerResponse, in_thread
+from wardlight.web.services import Services
+
+#: Where a route's declaration stands in the framework's route, for the tests of the rules and for OpenAPI.
+DECLARATION: Final = "x-wardlight"
+
+_BATCH: Final = 1 << 20  # bytes of a body handed to a thread at a time
+_STALL_S: Final = 120.0  # a body silent for so long is given up
+_TOKEN_LENGTH: Final = 256
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A route that shows data. kinds and scopes: who may come, with any one of the scopes."""
+
+    path: str
+    handler: Callable[[Call], Answer]
+    action: Action
+    kinds: frozenset[PrincipalKind]
+    scopes: frozenset[TokenScope]
+    method: str = "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A route that takes a streamed body of DICOM files."""
+
+    path: str
+    action: Action
+    kinds: frozenset[PrincipalKind]
+    scopes: frozenset[TokenScope]
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """A route without a token. reason: why it may be; it shows nothing of any institution."""
+
+    path: str
+    handler: Callable[[Request], Response]
+    reason: str
+    method: str = "GET"
+
+
+Operation = Read | Store | Public
+
+
+def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> None:
+    """Add the routes to the application, each with its declaration."""
+    for operation in operations:
+        app.add_api_route(
+            operation.path,
+            _endpoint(services, operation),
+            methods=[operation.method],
+            response_model=None,
+            openapi_extra={DECLARATION: _declaration(operation)},
+        )
+
+
+def _declaration(operation: Operation) -> dict[str, Any]:
+    if isinstance(operation, Public):
+        return {"public": operation.reason}
+    return {
+        "action": operation.action.value,
+        "kinds": sorted(operation.kinds),
+        "scopes": sorted(operation.scopes),
+    }
+
+
+def _endpoint(services: Services, operation: Operation) -> Callable[..., Any]:
+    if isinstance(operation, Public):
+        handler = operation.handler
+
+        async def public(request: Request) -> Response:
+            return await in_thread(partial(handler, request))
+
+        return public
+    if isinstance(operation, Store):
+        store_operation = operation
+
+        async def store(request: Request) -> Response:
+            return await _store(services, store_operation, request)
+
+        return store
+    read_operation = operation
+
+    async def read(request: Request) -> Response:
+        return await in_thread(partial(_read, services, read_operation, request))
+
+    return read
+
+
+def _read(services: Services, operation: Read, request: Request) -> Response:
+    """All of a read up to its first bytes, in one visit to a thread."""
+    address = client_address(services, request)
+    principal = _authenticate(services, operation.action, request, address)
+    scope = services.access.scope_for(
+        principal, operation.action, request=request.state.request, address=address
+    )
+    _check_declared(operation, principal)
+    call = Call(
+        services.archive,
+        scope,
+        base_url(services, request),
+        request.path_params,
+        request.scope["query_string"].decode("latin-1"),
+        request.headers.get("accept", ""),
+    )
+    return AnswerResponse(operation.handler(call))
+
+
+async def _store(services: Services, operation: Store, request: Request) -> Response:
+    exchange = await in_thread(partial(_open, services, operation, request))
+    try:
+        await _pump(request, exchange)
+        return await in_thread(lambda: AnswerResponse(exchange.finish()))
+    except BaseException:
+        await asyncio.shield(in_thread(exchange.abort))
+        raise
+
+
+def _open(services: Services, operation: Store, request: Request) -> StoreExchange:
+    address = client_address(services, request)
+    principal = _authenticate(services, operation.action, request, address)
+    _check_declared(operation, principal)
+    return open_store(
+        StoreCall(
+            services.ingest,
+            principal,
+            request.state.request,
+            base_url(services, request),
+            address,
+            request.path_params,
+            request.scope["query_string"].decode("latin-1"),
+            request.headers,
+            services.settings.web.part_count,
+        )
+    )
+
+
+async def _pump(request: Request, exchange: StoreExchange) -> None:
+    """Bring the body to the exchange: one batch is worked on in a thread while the next one arrives."""
+    working: asyncio.Future[None] | None = None
+    batch: list[bytes] = []
+    size, more = 0, True
+    try:
+        while more:
+            async with asyncio.timeout(_STALL_S):
+                message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            more = message.get("more_body", False)
+            batch.append(message.get("body", b""))
+            size += len(batch[-1])
+            if size >= _BATCH or not more:
+                if working is not None:
+                    await working
+                working = asyncio.ensure_future(in_thread(partial(exchange.feed, batch)))
+                batch, size = [], 0
+        if working is not None:
+            await working
+    except TimeoutError:
+        raise WardlightError("bad-request", "the request body stalled", reason="idle") from None
+    finally:
+        if working is not None:
+            await asyncio.wait({working})
+
+
+def _authenticate(services: Services, action: Action, request: Request, address: str) -> Principal:
+    """The principal of the bearer token (RFC 6750). Raises `unauthenticated`, audited."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() == "bearer" and 0 < len(token) <= _TOKEN_LENGTH and token.isascii():
+        principal = services.identity.authenticate(token)
+        if principal is not None:
+            return principal
+    reason = "invalid-token" if token else "no-token"
+    services.access.deny(None, action, reason, request=request.state.request, address=address, status=401)
+    challenge = 'Bearer realm="wardlight"' + (', error="invalid_token"' if token else "")
+    raise WardlightError("unauthenticated", reason=reason, headers={"WWW-Authenticate": challenge})
+
+
+def _check_declared(operation: Read | Store, principal: Principal) -> None:
+    """The route's own declaration, a second wall behind the access decision."""
+    if principal.kind not in operation.kinds or operation.scopes.isdisjoint(principal.scopes):
+        raise WardlightError("forbidden", reason="route")
+
+
+def client_address(services: Services, request: Request) -> str:
+    """The client's address; behind our own proxy the one it saw, which is the last it added."""
+    address = request.client.host if request.client else ""
+    if services.settings.web.behind_tls_proxy:
+        address = request.headers.get("x-forwarded-for", address).rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""
+
+
+def base_url(services: Services, request: Request) -> str:
+    """Address of the DICOMweb service for URLs in answers: as configured, else as the client called it."""
+    settings = services.settings
+    host = request.headers.get("host", "")
+    if settings.public_url or not _HOST.fullmatch(host):
+        return f"{settings.base_url}/dicom-web"
+    secure = request.scope.get("scheme") == "https" or settings.web.behind_tls_proxy
+    return f"{'https' if secure else 'http'}://{host}/dicom-web"

@@ -1,0 +1,68 @@
+"""Every failure leaves as problem+json of the error catalogue (RFC 9457), whoever raised it."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from wardlight.errors import WardlightError
+
+_MEDIA: Final = "application/problem+json"
+#: What the framework raises on its own, by status. Anything else is our mistake.
+_FRAMEWORK: Final = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+
+
+def problem(error: WardlightError, request: str) -> Response:
+    """The answer for an error. request: the number under which it is logged."""
+    kind = error.kind
+    body = {
+        "type": f"urn:wardlight:error:{kind.code}",
+        "title": kind.title,
+        "status": kind.http,
+        "code": kind.code,
+        "request": request,
+    }
+    if error.detail:
+        body["detail"] = error.detail
+    if error.reason:
+        body["reason"] = error.reason
+    return Response(json.dumps(body), kind.http, headers=error.headers, media_type=_MEDIA)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer errors of ours and of the framework as problems. What is unforeseen the middleware answers."""
+
+    def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, WardlightError)
+        return problem(error, request.state.request)
+
+    def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = _FRAMEWORK.get(error.status_code, "internal")
+        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else {}
+        return problem(WardlightError(code, headers=headers), request.state.request)
+
+    def validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # Only the places are named: the values are the client's.
+        places = sorted({".".join(str(part) for part in row["loc"])[:80] for row in error.errors()})
+        return problem(WardlightError("bad-request", ", ".join(places)), request.state.request)
+
+    app.add_exception_handler(WardlightError, ours)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(RequestValidationError, validation)
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """Methods that the path has, over all routes of the same path."""
+    methods: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))

@@ -1,0 +1,109 @@
+"""Sends an `Answer`: small ones at once, large ones as they are read, one piece ahead of the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, TypeVar
+
+from anyio import to_thread
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from wardlight.dicomweb.call import Answer
+
+_T = TypeVar("_T")
+
+#: Bytes read in one visit to a thread: large enough for the visit not to count, small enough for a slow client to
+#: hold little.
+_BATCH: Final = 1 << 20
+#: A client that takes nothing for so long has gone.
+_STALL_S: Final = 120.0
+
+
+async def in_thread(run: Callable[[], _T]) -> _T:
+    """Run blocking work in a thread; on return the thread is done with it, also where the caller was cancelled."""
+    return await to_thread.run_sync(run)
+
+
+class AnswerResponse(Response):
+    """An answer on its way. Build it in a thread: the first batch is read there, and its errors still get a status."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._first: list[bytes] = []
+        self._rest: Iterator[bytes] | None = None
+        length = answer.length
+        if isinstance(answer.body, bytes):
+            self._first, length = [answer.body], len(answer.body)
+        else:
+            self._first, more = _pull(answer.body)
+            if more:
+                self._rest = answer.body
+            else:
+                length = sum(map(len, self._first))
+        self.status_code = answer.status
+        self.background = None
+        self.raw_headers = [
+            (b"content-type", answer.content_type.encode("latin-1")),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()),
+        ]
+        if length is not None:
+            self.raw_headers.append((b"content-length", str(length).encode()))
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if self._rest is None:
+            await send({"type": "http.response.body", "body": b"".join(self._first)})
+            return
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await self._stream(self._rest, gone, send)
+        finally:
+            gone.cancel()
+
+    async def _stream(self, rest: Iterator[bytes], gone: asyncio.Future[None], send: Send) -> None:
+        pieces, more = self._first, True
+        upcoming: asyncio.Future[tuple[list[bytes], bool]] | None = None
+        try:
+            while not gone.done():
+                if more:
+                    upcoming = asyncio.ensure_future(in_thread(partial(_pull, rest)))
+                async with asyncio.timeout(_STALL_S):
+                    for piece in pieces:
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if not more:
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+                assert upcoming is not None
+                pieces, more = await upcoming
+        finally:
+            if upcoming is not None:
+                # An iterator may be closed only when no thread is inside it.
+                await asyncio.wait({upcoming})
+            await in_thread(partial(_close, rest))
+
+
+def _pull(body: Iterator[bytes]) -> tuple[list[bytes], bool]:
+    """Read up to a batch; the second value says whether there may be more."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in body:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= _BATCH:
+            return pieces, True
+    return pieces, False
+
+
+def _close(body: Iterator[bytes]) -> None:
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,153 @@
+"""Runs the web application: uvicorn on a socket of ours, with limits on heads and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from wardlight import log
+from wardlight.settings import Settings
+from wardlight.web.app import Services, create_app
+
+_HEAD_BYTES: Final = 64 << 10  # request line and headers; the query string has a smaller limit of its own
+_HEAD_S: Final = 30.0
+_KEEP_ALIVE_S: Final = 75
+_GRACE_S: Final = 10
+_BACKLOG: Final = 512
+_CONNECTIONS: Final = 4096
+#: What may be on its way to a slow client when its access ends (security.md section 6).
+_SEND_BUFFER: Final = 256 << 10
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 with a bound on size and time of a request's head, which the server itself does not have."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected: its first head is due."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._head_done()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        if self._head_timer is None:
+            self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._grow(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._grow(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._head_done()
+        super().on_headers_complete()
+
+    def _grow(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > _HEAD_BYTES:
+            # The parser turns this into an invalid request: 400, and the connection ends.
+            raise ValueError("head too large")
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(_HEAD_S, self._head_late)
+
+    def _head_done(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+class WebServer:
+    """One web server. bind() takes the port, run() serves until stop() or a signal."""
+
+    def __init__(self, services: Services) -> None:
+        web = services.settings.web
+        self._settings: Final = services.settings
+        self._socket: socket.socket | None = None
+        tls: dict[str, Any] = {}
+        if web.tls_certificate and web.tls_key:
+            tls = {"ssl_certfile": str(web.tls_certificate), "ssl_keyfile": str(web.tls_key)}
+        self._server: Final = uvicorn.Server(
+            uvicorn.Config(
+                create_app(services),
+                loop="uvloop",
+                http=LimitedProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                limit_concurrency=_CONNECTIONS,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_GRACE_S,
+                **tls,
+            )
+        )
+
+    def bind(self) -> int:
+        """Take the port that the settings name, a free one for 0, and return it. Raises `OSError`."""
+        web = self._settings.web
+        family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            listener.bind((web.host, web.port))
+        except OSError:
+            listener.close()
+            raise
+        self._socket = listener
+        return int(listener.getsockname()[1])
+
+    def run(self) -> None:
+        """Serve. In the main thread SIGINT and SIGTERM end it: open answers get ten seconds."""
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None
+        log.info("web.listening", port=self._socket.getsockname()[1])
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+        log.info("web.stopped")
+
+    def stop(self) -> None:
+        """End `run`, from any thread."""
+        self._server.should_exit = True
+
+
+def run(settings: Settings, services: Services, *, bound: Callable[[int], None] | None = None) -> None:
+    """Bind, tell `bound` the port, and serve until a signal."""
+    assert settings is services.settings
+    server = WebServer(services)
+    port = server.bind()
+    if bound is not None:
+        bound(port)
+    server.run()

@@ -1,0 +1,27 @@
+"""What the web process needs of the rest; filled by `bootstrap`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from wardlight.access.service import Access
+from wardlight.archive.service import Archive
+from wardlight.identity.service import Identity
+from wardlight.ingest.service import Ingest
+from wardlight.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services behind the routes.
+
+    checks: by name, what must not raise for this process to be ready to serve (database, object store, keystore).
+    """
+
+    settings: Settings
+    identity: Identity
+    access: Access
+    archive: Archive
+    ingest: Ingest
+    checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)
