@@ -126,7 +126,7 @@ class StorageScp:
         )
         self._thread = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
         self._thread.start()
-        log.info("dicom-listening", port=self.port)
+        log.info("dicom.listening", port=self.port)
 
     def stop(self, grace_s: float = 10.0) -> None:
         """Accept nothing more; objects in progress may finish for up to `grace_s` seconds; then abort all."""
@@ -152,7 +152,7 @@ class StorageScp:
         for worker in running.values():
             worker.join(5.0)
         thread.join(5.0)
-        log.info("dicom-stopped", count=len(running))
+        log.info("dicom.stopped", count=len(running))
 
     def statistics(self) -> Statistics:
         """Counters for status and metrics."""
@@ -175,7 +175,7 @@ class StorageScp:
                 connection, peer = listener.accept()
             except OSError as error:
                 if not self._stopping:
-                    log.error("dicom-accept-failed", error)
+                    log.error("dicom.accept_failed", error)
                     time.sleep(_ACCEPT_PAUSE_S)
                 continue
             address = _literal(str(peer[0]))
@@ -184,7 +184,7 @@ class StorageScp:
             else:
                 self._refused += 1
                 connection.close()
-                log.warning("dicom-connection-refused", address=address, reason="half-open-limit")
+                log.warning("dicom.connection_refused", address=address, reason="half-open-limit")
 
     def _serve(self, connection: socket.socket, address: str) -> None:
         association = Association(
@@ -208,7 +208,7 @@ class StorageScp:
         try:
             worker.start()
         except RuntimeError as error:  # The machine gives no more threads.
-            log.error("dicom-accept-failed", error, address=address)
+            log.error("dicom.accept_failed", error, address=address)
             connection.close()
             self._end(association)
 

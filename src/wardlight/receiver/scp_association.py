@@ -118,15 +118,15 @@ class Association:
             self._serve()
         except OSError as error:
             # The connection broke while something was sent: nobody is there to be told.
-            log.info("dicom-connection-lost", association=self.name, error_type=type(error).__name__)
+            log.info("dicom.connection_lost", association=self.name, error_type=type(error).__name__)
         except Exception as error:  # noqa: BLE001 - the thread's edge: logged, and the object is dropped below
-            log.error("dicom-association-failed", error, association=self.name)
+            log.error("dicom.association_failed", error, association=self.name)
         finally:
             self._drop()
             self._socket.close()
             if self.associated:
                 log.info(
-                    "dicom-association-closed",
+                    "dicom.association_closed",
                     association=self.name,
                     instances=self._stored,
                     count=self._failed,
@@ -222,7 +222,7 @@ class Association:
         if code == "rejected":
             self._tally.add(rejected=1)
         level = log.info if by_peer or code in ("shutdown", "artim") else log.warning
-        level("dicom-association-ended", association=self.name, address=self.address, code=code)
+        level("dicom.association_ended", association=self.name, address=self.address, code=code)
 
     def _drop(self) -> None:
         """Forget the object in progress, if there is one."""
@@ -238,7 +238,7 @@ class Association:
             self._tally.add(rejected=1)
             self._acceptor.reject(AssociateReject(*admission.rejection.value))
             log.warning(
-                "dicom-association-rejected",
+                "dicom.association_rejected",
                 association=self.name,
                 address=self.address,
                 called_ae=_printable(request.called_ae),
@@ -255,7 +255,7 @@ class Association:
         self._acceptor.accept(negotiated, request.user.maximum_length)
         self._tally.add(accepted=1)
         log.info(
-            "dicom-association-accepted",
+            "dicom.association_accepted",
             association=self.name,
             address=self.address,
             called_ae=_printable(request.called_ae),
@@ -275,9 +275,9 @@ class Association:
         try:
             return self._gateway.association(request.called_ae, request.calling_ae, self.address)
         except WardlightError as error:
-            log.warning("dicom-association-failed", association=self.name, code=error.code)
+            log.warning("dicom.association_failed", association=self.name, code=error.code)
         except Exception as error:  # noqa: BLE001 - whatever fails there, nobody is let in, and it is logged
-            log.error("dicom-association-failed", error, association=self.name)
+            log.error("dicom.association_failed", error, association=self.name)
         return Admission.reject(Rejection.LOCAL_LIMIT)
 
     def _message(self, message: Message) -> None:
@@ -359,7 +359,7 @@ class Association:
         except WardlightError as error:
             self._refuse(transfer, error)
         except Exception as error:  # noqa: BLE001 - logged, and the sender hears of a processing failure
-            log.error("dicom-store-failed", error, association=self.name)
+            log.error("dicom.store_failed", error, association=self.name)
             self._refuse(transfer, WardlightError("internal"))
 
     def _refuse(self, transfer: _Transfer, error: WardlightError) -> None:
@@ -369,7 +369,7 @@ class Association:
         if sink is not None:
             sink.abort()
         log.warning(
-            "dicom-store-refused",
+            "dicom.store_refused",
             association=self.name,
             route=self._route,
             code=error.code,

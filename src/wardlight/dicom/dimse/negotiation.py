@@ -27,6 +27,15 @@ VERIFICATION: Final = "1.2.840.10008.1.1"
 
 _STANDARD_ROOT: Final = "1.2.840.10008."
 _STORAGE_ROOT: Final = "1.2.840.10008.5.1.4.1.1."
+_LATER_STORAGE: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation Storage
+        "1.2.840.10008.5.1.4.1.1.66.8",  # Height Map Segmentation Storage
+        "1.2.840.10008.5.1.4.1.1.9.100.1",  # Waveform Presentation State Storage
+        "1.2.840.10008.5.1.4.1.1.9.100.2",  # Waveform Acquisition Presentation State Storage
+    }
+)
+"""Storage SOP classes of PS3.4 Table B.5-1 that are younger than the edition the dictionary is generated from."""
 _NO_DATA_SET: Final = ("1.2.840.10008.1.2.6.", "1.2.840.10008.1.2.7.")
 """MIME and XML documents, and live video (PS3.22): transfer syntaxes by name that encode no data set for a C-STORE."""
 _STORAGE_ANSWER: Final = bytes([2, 0, 1, 0, 0, 0])
@@ -140,7 +149,11 @@ def _decide(context: ProposedContext, unknown_syntaxes: bool) -> tuple[Result, s
 
 
 def _is_taken(abstract_syntax: str, unknown_syntaxes: bool) -> bool:
-    if abstract_syntax == VERIFICATION or abstract_syntax in STORAGE_SOP_CLASSES:
+    if (
+        abstract_syntax == VERIFICATION
+        or abstract_syntax in STORAGE_SOP_CLASSES
+        or abstract_syntax in _LATER_STORAGE
+    ):
         return True
     if not unknown_syntaxes or abstract_syntax in UID_NAMES or not is_uid(abstract_syntax):
         return False
