@@ -79,7 +79,7 @@ def decode(data: bytes | bytearray) -> Command:
         place = end
     command_field = _number(values, _COMMAND_FIELD)
     if command_field is None:
-        raise CommandError("command-field")
+        raise CommandError("field")
     # A missing Command Data Set Type is read as "a data set follows", so that no data set is taken for a command.
     return Command(
         field=command_field,

@@ -151,7 +151,7 @@ MANY = st.lists(st.binary(max_size=200), min_size=1, max_size=6)
 def test_any_fragmentation_gives_the_same(
     first: list[bytes], second: list[bytes], command_step: int, step: int
 ) -> None:
-    """Commands and data sets in any number of PDVs, many or few in a PDU, cut anywhere by the network, empty ones too."""
+    """Commands and data sets in any number of PDVs, many or few in a PDU, cut anywhere; empty ones too."""
     stream = b""
     for parts in (first, second):
         pieces = [STORE[at : at + command_step] for at in range(0, len(STORE), command_step)]
@@ -236,7 +236,7 @@ HUGE = struct.pack(">BxI", 4, 0xFFFFFFFF)
         (struct.pack(">BxIIBB", 4, 10, 0xFFFFFFFF, 1, 3), "pdv-length", 6),
         (struct.pack(">BxIIBB", 4, 10, 7, 1, 3), "pdv-length", 6),
         (struct.pack(">BxIIBB", 4, 10, 1, 1, 3), "pdv-length", 6),
-        (struct.pack(">BxIIBB", 4, 10, 2, 1, 3) + bytes(10), "pdv-length", 6),
+        (struct.pack(">BxIIBB", 4, 10, 2, 1, 1) + bytes(10), "pdv-length", 6),
         (data_tf((5, 3, ECHO)), "context-id", 6),
         (data_tf((0, 3, ECHO)), "context-id", 6),
         (data_tf((1, 1, ECHO[:8]), (3, 3, ECHO[8:])), "context-id", 6),
@@ -392,14 +392,10 @@ def test_after_a_reject_data_is_ignored_and_a_second_request_aborted() -> None:
     assert acceptor.ended
 
 
-@given(
-    st.lists(
-        st.sampled_from([RQ, RELEASE, data_tf((1, 3, ECHO)), data_tf((3, 3, STORE)), b"\4", HUGE])
-        | st.binary(max_size=40),
-        max_size=8,
-    ),
-    st.integers(1, 50),
-)
+PIECES = st.sampled_from([RQ, RELEASE, data_tf((1, 3, ECHO)), data_tf((3, 3, STORE)), b"\4", HUGE])
+
+
+@given(st.lists(PIECES | st.binary(max_size=40), max_size=8), st.integers(1, 50))
 def test_any_bytes_end_well(parts: list[bytes], step: int) -> None:
     stream = b"".join(parts)
     whole, cut = Driver().feed(stream), Driver().feed(stream, step)

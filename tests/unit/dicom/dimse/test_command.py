@@ -97,13 +97,13 @@ def element(tag: int, value: bytes, group: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("data", "code", "offset"),
     [
-        (b"", "command-field", 0),
+        (b"", "field", 0),
         (b"\0\0\0", "truncated", 0),
         (element(0x100, b"\1\0") + b"\0\0", "truncated", 10),
         (struct.pack("<HHI", 0, 0x100, 0xFFFFFFFF), "length", 0),
         (struct.pack("<HHI", 0, 0x100, 3) + b"ab", "length", 0),
-        (element(0x100, b"\1"), "command-field", 0),
-        (element(0x100, b"\1\0", group=8), "command-field", 0),
+        (element(0x100, b"\1"), "field", 0),
+        (element(0x100, b"\1\0", group=8), "field", 0),
     ],
 )
 def test_malformed(data: bytes, code: str, offset: int) -> None:
