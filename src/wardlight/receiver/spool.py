@@ -46,6 +46,8 @@ __all__ = ["Scan", "Spool", "SpoolKeys", "SpoolRef", "SpoolWriter", "Verdict"]
 
 FILE_BYTES: Final = 256 << 20
 FILE_SECONDS: Final = 60.0
+FILES: Final = 4
+"""Files written at once. The kernel lets one thread at a time write to a file; a few keep the cores busy."""
 STREAM_BYTES: Final = 64 << 20
 """A longer stream gets its file for itself: no other begins there."""
 
@@ -137,9 +139,9 @@ class SpoolWriter:
         """Append to the stream's file. Returns it and the offset after the last record."""
         try:
             if self._file is not None:
-                begin, _, end = self._file.append(self._stream, parts)
+                end = self._file.append(self._stream, parts)[2]
             else:
-                begin, end = self._begin(parts)
+                end = self._begin(parts)
         except BrokenFile:
             self._leave()
             raise WardlightError("out-of-resources", "the spool file of this object was abandoned") from None
@@ -147,12 +149,11 @@ class SpoolWriter:
             self._leave()
             raise
         assert self._file is not None
-        self._file.start_writeback(begin, end)
         if self.length > STREAM_BYTES:
             self._spool.retire(self._file)
         return self._file, end
 
-    def _begin(self, parts: list[Part]) -> tuple[int, int]:
+    def _begin(self, parts: list[Part]) -> int:
         """Write the first records; a file that broke meanwhile is left for a new one, as nothing of us is in it."""
         while True:
             self._file, self._stream = self._spool.join()
@@ -164,7 +165,7 @@ class SpoolWriter:
                 self._spool.leave(self._file)
                 self._file = None
                 continue
-            return self._offset, end
+            return end
 
     def _leave(self) -> None:
         self._ended = True
@@ -181,7 +182,7 @@ class Spool:
         self._folder = folder
         self._keys = keys
         self._lock = threading.Lock()
-        self._current: SpoolFile | None = None
+        self._current: list[SpoolFile] = []
         self._stop = threading.Event()
         self._housekeeper: threading.Thread | None = None
 
@@ -254,12 +255,13 @@ class Spool:
                 raise disk_error(error) from None
 
     def roll(self) -> None:
-        """Let no new object into the file in use; it is closed with its last stream."""
+        """Let no new object into the files in use; each is closed with its last stream."""
         with self._lock:
-            self._retire(self._current)
+            for file in [*self._current]:
+                self._retire(file)
 
     def close(self) -> None:
-        """End the housekeeping and close the file in use, when no stream holds it."""
+        """End the housekeeping and close the files in use that no stream holds."""
         self._stop.set()
         self.roll()
         if self._housekeeper is not None:
@@ -270,17 +272,10 @@ class Spool:
     def join(self) -> tuple[SpoolFile, int]:
         """A file for a new stream, and the stream's number there."""
         with self._lock:
-            self._retire_if_due()
-            if self._current is None:
-                try:
-                    with self._keys.locked():
-                        self._current = SpoolFile(self._folder, self._keys)
-                except OSError as error:
-                    raise disk_error(error) from None
-                if self._housekeeper is None:
-                    self._housekeeper = threading.Thread(target=self._keep_house, name="spool", daemon=True)
-                    self._housekeeper.start()
-            file = self._current
+            self._retire_due()
+            file = min(self._current, key=lambda one: one.active, default=None)
+            if file is None or (file.active and len(self._current) < FILES):
+                file = self._create()
             file.active += 1
             file.streams += 1
             return file, file.streams
@@ -300,27 +295,36 @@ class Spool:
             if not file.retired:
                 self._retire(file)
 
-    def _retire(self, file: SpoolFile | None) -> None:
-        if file is None:
-            return
+    def _create(self) -> SpoolFile:
+        try:
+            with self._keys.locked():
+                file = SpoolFile(self._folder, self._keys)
+        except OSError as error:
+            raise disk_error(error) from None
+        self._current.append(file)
+        if self._housekeeper is None:
+            self._housekeeper = threading.Thread(target=self._keep_house, name="spool", daemon=True)
+            self._housekeeper.start()
+        return file
+
+    def _retire(self, file: SpoolFile) -> None:
         file.retired = True
-        if self._current is file:
-            self._current = None
+        if file in self._current:
+            self._current.remove(file)
         if file.active == 0:
             file.close()
 
-    def _retire_if_due(self) -> None:
-        file = self._current
-        if file is not None and (
-            file.broken or file.end >= FILE_BYTES or time.monotonic() - file.opened >= FILE_SECONDS
-        ):
-            self._retire(file)
+    def _retire_due(self) -> None:
+        youngest = time.monotonic() - FILE_SECONDS
+        for file in [*self._current]:
+            if file.broken or file.end >= FILE_BYTES or file.opened <= youngest:
+                self._retire(file)
 
     def _keep_house(self) -> None:
         """Roll a file in time when no new object comes to do it."""
         while not self._stop.wait(_HOUSEKEEPING_SECONDS):
             with self._lock:
-                self._retire_if_due()
+                self._retire_due()
 
     def _used_keys(self) -> set[UUID]:
         used = set()

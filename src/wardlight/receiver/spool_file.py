@@ -23,6 +23,9 @@ from wardlight.receiver.spool_keys import SpoolKeys
 
 _BUFFER_BYTES: Final = 17 * RECORD_BYTES  # one write of 1 MiB, with BEGIN or COMMIT
 
+# The disk is set going after so many bytes, so that the fdatasync at an object's end is short.
+_WRITEBACK_BYTES: Final = 256 << 10
+
 Part = tuple[RecordType, bytes | memoryview]
 """A record to be written: type and content."""
 
@@ -48,6 +51,7 @@ class SpoolFile:
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._synced = threading.Condition(threading.Lock())
         self._durable = 0
+        self._started = 0
         self._syncing = False
         self._sync_error: WardlightError | None = None
         key_id, key = keys.current()
@@ -82,16 +86,15 @@ class SpoolFile:
                     filled = self._encrypt(stream, kind, content, filled)
                 self._write(filled)
                 whole = True
+                if self.end - self._started >= _WRITEBACK_BYTES:
+                    start_writeback(self._descriptor, self._started, self.end - self._started)
+                    self._started = self.end
             except OSError as error:
                 raise disk_error(error) from None
             finally:
                 if not whole:
                     self.broken = True  # Whatever ended this early left a torn file.
             return begin, first, self.end
-
-    def start_writeback(self, begin: int, end: int) -> None:
-        """Let the disk begin with these bytes, so that the fdatasync at the object's end is short."""
-        start_writeback(self._descriptor, begin, end - begin)
 
     def sync(self, end: int) -> None:
         """Return when everything before `end` is durable. Raises the catalogue's error when that failed."""
