@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from wardlight.dicom.codec import (
     DELIMITER_GROUP,
+    ITEM,
     ITEM_END,
     PIXEL_TAGS,
     SEQUENCE_END,
@@ -254,15 +255,31 @@ def walk(
     section 6.2.2; else where the whole value parses as one), and not into fragments. end: of the data set, that of the
     buffer where None. Raises `Truncated` or `DicomError`; what was yielded before is well.
     """
+    for path, element, _ in walk_all(data, syntax, start, end, limits):
+        if element.tag != ITEM:
+            yield path, element
+
+
+def walk_all(
+    data: Buffer,
+    syntax: TransferSyntax,
+    start: int = 0,
+    end: int | None = None,
+    limits: Limits = LIMITS,
+) -> Iterator[tuple[Path, Element, Codec]]:
+    """As `walk`, with the codec of each data set, and with the items: tag (FFFE,E000), the path of their data set.
+
+    The length and end of an item of undefined length are -1.
+    """
     size = len(data) if end is None else min(end, len(data))
     codec = codec_of(syntax, data, start)
     return _walk(data, _Container(False, codec, size, size, (), 0, -1), start, limits, look=True)
 
 
-def walk_items(
+def walk_sequence(
     data: Buffer, element: Element, codec: Codec, limits: Limits = LIMITS
-) -> Iterator[tuple[Path, Element]]:
-    """As `walk`, over the items of one sequence element; codec: of the data set the element is in."""
+) -> Iterator[tuple[Path, Element, Codec]]:
+    """As `walk_all`, over what one element of a top-level data set of `codec` holds."""
     inner = sequence_codec(data, element, codec, limits)
     if inner is None:
         return iter(())
@@ -296,7 +313,7 @@ def sequence_codec(data: Buffer, element: Element, codec: Codec, limits: Limits)
 
 def _walk(
     data: Buffer, here: _Container, p: int, limits: Limits, *, look: bool
-) -> Iterator[tuple[Path, Element]]:
+) -> Iterator[tuple[Path, Element, Codec]]:
     stack: list[_Container] = []
     count = depth = 0
     size = len(data)
@@ -319,7 +336,7 @@ def _walk(
             raise _beyond(at, p, size)
         if tag == (SEQUENCE_END if here.sequence else ITEM_END):
             # In a container of defined length a delimiter is superfluous, but does no harm as its last element.
-            if p != here.stop and (here.stop >= 0 or not (stack or here.sequence)):
+            if (here.stop >= 0 and p != here.stop) or not (stack or here.sequence):
                 raise DicomError("bad-item", at)
             here = here._replace(stop=p)
             continue
@@ -333,6 +350,7 @@ def _walk(
             stack.append(here)
             path = (*here.path, here.tag, here.item)
             here = _Container(False, here.codec, stop, here.bound if stop < 0 else stop, path, 0, -1)
+            yield path, Element(tag, vr, at, p, length, stop), here.codec
             continue
         if tag >> 16 == DELIMITER_GROUP:
             raise DicomError("bad-item", at)
@@ -345,10 +363,9 @@ def _walk(
         if end > here.bound:
             raise _beyond(at, end, size)
         element = Element(tag, vr, at, p, length, end)
-        yield here.path, element
-        inner = (
-            sequence_codec(data, element, here.codec, limits) if look or vr != b"UN" or length < 0 else None
-        )
+        yield here.path, element, here.codec
+        opaque = vr == b"UN" and length >= 0 and not look
+        inner = None if opaque else sequence_codec(data, element, here.codec, limits)
         if inner is None:
             p = end
             continue
