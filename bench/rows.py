@@ -50,17 +50,17 @@ class Row:
         """The target in words."""
         if self.fixed_target is not None:
             return f"≤ {self.fixed_target:g} {self.unit}"
-        return f"{'≤' if self.lower_is_better else '≥'} {self.factor:g} × {'limit' if self.against_limit else self.peer_name}"
+        base = "limit" if self.against_limit else self.peer_name
+        return f"{'≤' if self.lower_is_better else '≥'} {self.factor:g} × {base}"
 
     def to_json(self) -> dict[str, object]:
         """In the form that architecture.md fixes, with spread and what is included."""
-        median = lambda values: round(statistics.median(values), 3) if values else None  # noqa: E731
         return {
             "name": self.name,
-            "ours": median(self.ours),
-            "peer": median(self.peer),
+            "ours": _median(self.ours),
+            "peer": _median(self.peer),
             "peer_name": self.peer_name,
-            "limit": median(self.limit),
+            "limit": _median(self.limit),
             "unit": self.unit,
             "ratio": None if self.ratio is None else round(self.ratio, 3),
             "target": self.target,
@@ -68,6 +68,10 @@ class Row:
             "includes": self.includes,
             "rounds": {"ours": self.ours, "peer": self.peer, "limit": self.limit},
         }
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return round(statistics.median(values), 3) if values else None
 
 
 def show(rows: Sequence[Row]) -> None:
