@@ -15,7 +15,6 @@ from wardlight.errors import WardlightError
 
 __all__ = [
     "DEFAULT_ROUTE",
-    "FINAL",
     "Level",
     "Quarantined",
     "Received",
@@ -31,25 +30,13 @@ class UploadState(StrEnum):
 
     PENDING = "pending"
     STORED = "stored"
-    DUPLICATE = "duplicate"
-    """The platform has the same instance with the same content."""
+    """The platform has it durably, be it from this upload or from one before."""
     CONFLICT = "conflict"
     """The platform has the instance with other content and keeps the first."""
     QUARANTINED = "quarantined"
     DAMAGED = "damaged"
     """The spool file cannot be read any more; it is kept for a person to look at."""
 
-
-#: States after which nothing is to be done for the upload: the spool no longer needs the object for it.
-FINAL: Final = frozenset(
-    {
-        UploadState.STORED,
-        UploadState.DUPLICATE,
-        UploadState.CONFLICT,
-        UploadState.QUARANTINED,
-        UploadState.DAMAGED,
-    }
-)
 
 _AE_TITLE: Final = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")
 _AE_PATTERN: Final = re.compile(r"[ -\[\]-~]{1,16}")

@@ -31,13 +31,13 @@ _LONGEST_MS: Final = 60_000
 
 
 class SpoolFiles(Protocol):
-    """What the registrar needs of the spool: which files there are, which are written to, removing one."""
+    """What the registrar needs of the spool; see `receiver.spool.Spool`."""
 
     def files(self) -> list[str]:
         """Ids of all files on disk."""
 
-    def open_files(self) -> set[str]:
-        """Ids of files to which this process still writes or may write."""
+    def finished(self, file_id: str) -> bool:
+        """Whether nobody can add to the file any more."""
 
     def remove(self, file_id: str) -> None:
         """Delete the file, and its key with the last file under it."""
@@ -166,10 +166,8 @@ class Registrar:
     def _tidy(self) -> None:
         """Report studies, settle files that were closed, remove files that are done with."""
         self._report()
-        on_disk = self._spool.files()
-        being_written = self._spool.open_files()
-        for file_id in on_disk:
-            if file_id in self._settled or file_id in being_written:
+        for file_id in self._spool.files():
+            if file_id in self._settled or not self._spool.finished(file_id):
                 continue
             if self._is_entered(file_id):
                 self._store.settle(file_id)

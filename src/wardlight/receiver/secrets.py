@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from wardlight.errors import WardlightError
+from wardlight.keys.files import create_private, private_folder, read_private, replace_private
 
 _KEY_BYTES: Final = 32
 _TOKEN_BYTES: Final = 4096
@@ -44,18 +44,19 @@ def load(directory: Path) -> ReceiverSecrets:
 
     Safe to call from several processes at once: whoever comes first makes the key, the others read it.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(directory)
     return ReceiverSecrets(*(_key(directory / f"{name}.key") for name in ("hospital", "local", "quarantine")))
 
 
 def token(directory: Path) -> str:
     """The store-only token of the platform. Raises WardlightError("unauthenticated") if there is none.
 
-    Read anew for each connection, since an administrator may put a new one in place while the receiver runs.
+    Read anew for each request, since an administrator may put a new one in place while the receiver runs.
     """
     path = directory / TOKEN_FILE
     try:
-        _refuse_open(path)
+        if path.stat().st_mode & 0o077:
+            raise WardlightError("settings-unsafe", "the receiver's token can be read by other users")
         text = path.read_bytes()[:_TOKEN_BYTES].decode("ascii").strip()
     except (FileNotFoundError, UnicodeDecodeError):
         text = ""
@@ -64,40 +65,13 @@ def token(directory: Path) -> str:
     return text
 
 
+def save_token(directory: Path, text: str) -> None:
+    """Put the token in place of the one before, in a file of mode 0400."""
+    private_folder(directory)
+    replace_private(directory / TOKEN_FILE, text.encode("ascii"), mode=0o400)
+
+
 def _key(path: Path) -> bytes:
     if not path.exists():
-        _create(path, secrets.token_bytes(_KEY_BYTES))
-    _refuse_open(path)
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise WardlightError(
-            "settings-unsafe", f"the receiver's {path.stem} key does not have {_KEY_BYTES} bytes"
-        )
-    return key
-
-
-def _create(path: Path, content: bytes) -> None:
-    """Write the file whole and durable under its name, or leave the one that another process made first."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-    finally:
-        temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _refuse_open(path: Path) -> None:
-    if path.stat().st_mode & 0o077:
-        raise WardlightError("settings-unsafe", f"the receiver's {path.name} can be read by other users")
+        create_private(path, secrets.token_bytes(_KEY_BYTES), mode=0o400)
+    return read_private(path, _KEY_BYTES)

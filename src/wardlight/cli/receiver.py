@@ -1,0 +1,183 @@
+"""`wardlight receiver`: run the gateway; ask for its status; look after its quarantine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wardlight import clock, log, settings
+from wardlight.errors import WardlightError
+from wardlight.supervisor import die_with_parent
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Run the on-premises gateway, or ask for its status.",
+    add_completion=False,
+)
+quarantine_app = typer.Typer(
+    no_args_is_help=True, help="Objects that could not be de-identified and verified."
+)
+app.add_typer(quarantine_app, name="quarantine")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_DAY_MS = 24 * 3600 * 1000
+
+
+@app.callback()
+def receiver(context: typer.Context, config: ConfigOption = None) -> None:
+    """Run the gateway until Ctrl-C: DICOM node, encrypted spool, de-identification, upload.
+
+    Example: wardlight receiver --config /etc/wardlight.toml
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from wardlight.receiver import process
+
+    chosen = _load(config)
+    log.configure("receiver", level=chosen.log_level)
+    die_with_parent()
+    try:
+        chosen.refuse_unsafe()
+        process.run(chosen)
+    except WardlightError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command("status")
+def status(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the platform.")] = False,
+) -> None:
+    """Show queue, quarantine, throughput, spool, disk and platform.
+
+    Example: wardlight receiver status --json
+    """
+    from wardlight.receiver.status import status as read_status
+
+    found = read_status(_load(config), ask_platform=not offline)
+    typer.echo(json.dumps(found) if as_json else _page(found))
+
+
+@quarantine_app.command("list")
+def quarantine_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List objects in quarantine with their reasons: codes and tags, never a value.
+
+    Example: wardlight receiver quarantine list
+    """
+    from wardlight.receiver.places import database_path
+    from wardlight.receiver.store import ReceiverStore
+
+    store = ReceiverStore(database_path(_load(config)))
+    try:
+        found = store.quarantined()
+    finally:
+        store.close()
+    if as_json:
+        rows = [
+            {
+                "id": str(entry.id),
+                "at_ms": entry.at,
+                "application": entry.target.application,
+                "level": str(entry.target.level),
+                "sop_class": entry.sop_class,
+                "transfer_syntax": entry.transfer_syntax,
+                "size": entry.size,
+                "reasons": list(entry.reasons),
+            }
+            for entry in found
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for entry in found:
+        typer.echo(f"{entry.id}  {entry.target}  {entry.sop_class}  {', '.join(entry.reasons)}")
+
+
+@quarantine_app.command("purge")
+def quarantine_purge(
+    older_than_days: Annotated[
+        int, typer.Option("--older-than-days", min=0, help="Age from which objects are removed.")
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Remove objects from quarantine for good; each removal is in the audit trail.
+
+    Example: wardlight receiver quarantine purge --older-than-days 90
+    """
+    from wardlight.receiver.entries import Entries
+    from wardlight.receiver.places import database_path
+    from wardlight.receiver.quarantine import FOLDER, Quarantine
+    from wardlight.receiver.secrets import load
+    from wardlight.receiver.store import ReceiverStore
+
+    chosen = _load(config)
+    store = ReceiverStore(database_path(chosen))
+    try:
+        quarantine = Quarantine(
+            store, chosen.receiver_dir / FOLDER, load(chosen.receiver_secrets), Entries(chosen.node)
+        )
+        number = quarantine.purge(clock.unix_ms() - older_than_days * _DAY_MS)
+    finally:
+        store.close()
+    typer.echo(f"{number} removed")
+
+
+def _load(config: Path | None) -> settings.Settings:
+    try:
+        return settings.load(config)
+    except WardlightError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _page(found: dict[str, Any]) -> str:
+    queue, spool, platform, quarantine = (
+        found["queue"],
+        found["spool"],
+        found["platform"],
+        found["quarantine"],
+    )
+    last = platform["last"] or "nothing sent yet"
+    lines = [
+        f"queue        {queue['objects']} objects, {_size(queue['bytes'])}, oldest {queue['oldest'] or '-'}",
+        f"spool        {spool['files']} files, {spool['damaged_files']} damaged, key tier {spool['key_tier']}",
+        f"disk         {_size(spool['free_bytes'])} free of {_size(spool['disk_bytes'])}",
+        f"platform     {last}" + (f" since {platform['since']}" if platform["since"] else ""),
+    ]
+    if "reachable" in platform:
+        lines.append(f"             {'reachable' if platform['reachable'] else 'not reachable'} now")
+    if not platform["credential"]:
+        lines.append("             no credential: see `wardlight admin receiver create`")
+    lines += [
+        f"refused      {target}: {row['reason']} since {row['since']}"
+        for target, row in platform["refused"].items()
+    ]
+    lines += [
+        f"{kind:<12} {row['instances']} in a day, last {row['last']}"
+        for kind, row in found["last_day"].items()
+    ]
+    lines += [
+        f"rate         {kind} {row['instances_per_s']} a second, {_size(row['bytes_per_s'])}/s over 5 minutes"
+        for kind, row in found["throughput"].items()
+    ]
+    lines.append(f"quarantine   {quarantine['objects']} objects")
+    lines += [f"             {number} x {reason}" for reason, number in quarantine["reasons"].items()]
+    lines.append(f"audit        {found['audit_pending']} entries wait to be shipped")
+    return "\n".join(lines)
+
+
+def _size(number: int) -> str:
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

@@ -1,0 +1,110 @@
+"""The gateway that the DICOM node calls: decides on associations and opens the way into the spool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardlight import clock, log
+from wardlight.errors import WardlightError
+from wardlight.receiver.admission import Denial, DenialCounter, RouteTable, admit
+from wardlight.receiver.entries import Entries
+from wardlight.receiver.gateway import Admission, Rejection, Sink
+from wardlight.receiver.registrar import Registrar
+from wardlight.receiver.secrets import ReceiverSecrets
+from wardlight.receiver.sink import Arrival, ObjectSink, require_space
+from wardlight.receiver.spool import Spool
+from wardlight.settings import ReceiverSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What the node and its sinks work with. `gateway` makes the gateway of it."""
+
+    settings: ReceiverSettings
+    spool: Spool
+    spool_dir: Path
+    routes: RouteTable
+    registrar: Registrar
+    secrets: ReceiverSecrets
+    entries: Entries
+
+
+class ReceiverGateway:
+    """Implements `receiver.gateway.Gateway`. Used by many threads at once."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._denials = DenialCounter(self._write_denial)
+
+    def association(self, called_ae: str, calling_ae: str, address: str, /) -> Admission:
+        """Decide on an association request; the decision is audited."""
+        registrar = self._intake.registrar
+        if registrar.overloaded:
+            admission, reason = Admission.reject(Rejection.LOCAL_LIMIT), "unavailable"
+        else:
+            admission, reason = admit(self._intake.routes, called_ae, calling_ae, address)
+        if reason:
+            # An unknown called title may be anything that a peer cares to send, so it is not kept.
+            known = called_ae if reason in ("calling-ae", "network") else ""
+            self._denials.add((f"association:{known}", calling_ae, address, reason))
+            log.info("receiver.rejected", calling_ae=calling_ae, address=address, reason=reason)
+        else:
+            registrar.submit(self._intake.entries.association(called_ae, calling_ae, address))
+        return admission
+
+    def begin(
+        self,
+        route: str,
+        calling_ae: str,
+        address: str,
+        sop_class: str,
+        sop_instance: str,
+        transfer_syntax: str,
+        /,
+    ) -> Sink:
+        """Take a C-STORE request.
+
+        Raises WardlightError: "out-of-resources" (free space), "unavailable" (the database does not keep up),
+        "sop-class-not-allowed" (the route is gone since the association began).
+        """
+        intake = self._intake
+        try:
+            found = intake.routes.get(route)
+            if found is None:
+                raise WardlightError("sop-class-not-allowed", reason="route-gone")
+            if intake.registrar.overloaded:
+                raise WardlightError("unavailable", reason="database")
+            require_space(intake.spool_dir, intake.settings.free_share)
+            return ObjectSink(
+                Arrival(
+                    route, found.targets, calling_ae, address, sop_class, transfer_syntax, clock.unix_ms()
+                ),
+                sop_instance,
+                spool=intake.spool,
+                spool_dir=intake.spool_dir,
+                registrar=intake.registrar,
+                secrets=intake.secrets,
+                free_share=intake.settings.free_share,
+                object_bytes=intake.settings.object_bytes,
+                on_refusal=lambda error: self._refused(route, calling_ae, address, error),
+            )
+        except WardlightError as error:
+            self._refused(route, calling_ae, address, error)
+            raise
+
+    def flush(self) -> None:
+        """Write the denials that were only counted; to be called at the end."""
+        self._denials.flush()
+
+    def _refused(self, route: str, calling_ae: str, address: str, error: WardlightError) -> None:
+        reason = error.reason or error.code
+        log.warning("receiver.refused", route=route, calling_ae=calling_ae, code=error.code, reason=reason)
+        self._denials.add((f"object:{route}", calling_ae, address, reason))
+
+    def _write_denial(self, denial: Denial, number: int) -> None:
+        what, calling_ae, address, reason = denial
+        kind, _, name = what.partition(":")
+        entries = self._intake.entries
+        make = entries.refused if kind == "object" else entries.association
+        self._intake.registrar.submit(make(name, calling_ae, address, reason, number))

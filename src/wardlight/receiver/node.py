@@ -1,0 +1,115 @@
+"""The process that receives: DICOM node, checks, spool and registrar.
+
+Run by the receiver's supervisor as `python -m wardlight.receiver.node`. It imports nothing of de-identification or
+upload, and starts to listen once what a crash left behind is entered.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from wardlight import log, settings
+from wardlight.errors import WardlightError
+from wardlight.receiver.admission import RouteTable
+from wardlight.receiver.entries import Entries
+from wardlight.receiver.intake import Intake, ReceiverGateway
+from wardlight.receiver.places import database_path, open_spool, spool_dir
+from wardlight.receiver.recovery import recover
+from wardlight.receiver.registrar import Registrar
+from wardlight.receiver.scp import StorageScp
+from wardlight.receiver.secrets import load
+from wardlight.receiver.store import ReceiverStore
+from wardlight.supervisor import die_with_parent
+
+#: A node that was told to end may take so long to close its associations, in seconds.
+_LOCK_WAIT_S: Final = 25.0
+
+
+class Node:
+    """Everything of the receiving process, put together. `start` listens, `stop` ends in order."""
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        secrets = load(chosen.receiver_secrets)
+        entries = Entries(chosen.node)
+        self._store = ReceiverStore(database_path(chosen))
+        self._spool = open_spool(chosen)
+        recover(self._store, self._spool, secrets)
+        self._registrar = Registrar(self._store, self._spool, entries)
+        self._gateway = ReceiverGateway(
+            Intake(
+                chosen.receiver,
+                self._spool,
+                spool_dir(chosen),
+                RouteTable(self._store.database),
+                self._registrar,
+                secrets,
+                entries,
+            )
+        )
+        self._scp = StorageScp(self._gateway, chosen.receiver)
+
+    @property
+    def port(self) -> int:
+        """The DICOM port in use."""
+        return self._scp.port
+
+    def start(self) -> None:
+        """Listen. Raises OSError if the port cannot be had."""
+        self._registrar.start()
+        self._scp.start()
+        self._store.note("port", str(self._scp.port))
+
+    def stop(self) -> None:
+        """End the associations, then enter what they brought, then close the spool."""
+        self._scp.stop()
+        self._gateway.flush()
+        self._registrar.stop()
+        self._spool.close()
+        self._store.close()
+
+
+def lock(directory: Path) -> int:
+    """Hold the receiver's folder for this process alone: two nodes on one spool would each take the other's files for
+    torn. Raises WardlightError("conflict") if another node does not let go of it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / "node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise WardlightError("conflict", "another receiver works in this folder") from None
+            time.sleep(0.1)
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    die_with_parent()
+    chosen = settings.load()
+    log.configure("receiver", level=chosen.log_level)
+    stopping = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    lock(chosen.receiver_dir)
+    node = Node(chosen)
+    node.start()
+    stopping.wait()
+    node.stop()
+
+
+if __name__ == "__main__":
+    main()

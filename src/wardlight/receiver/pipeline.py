@@ -1,0 +1,179 @@
+"""A process that takes objects from the spool, protects them and brings them to the platform.
+
+Run by the receiver's supervisor as `python -m wardlight.receiver.pipeline SLOT SLOTS`; any number may run, each on its
+own share of the objects. Nothing is kept outside the database: killed at any point, the next start goes on, and what
+it repeats the platform knows already.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final
+
+from wardlight import log, settings
+from wardlight.errors import WardlightError
+from wardlight.receiver.batches import LINGER_S, Batch, Batcher
+from wardlight.receiver.entries import Entries
+from wardlight.receiver.model import Target, Work
+from wardlight.receiver.places import database_path, open_spool, platform_url
+from wardlight.receiver.protect import NotReleased, Protector
+from wardlight.receiver.quarantine import FOLDER, Quarantine
+from wardlight.receiver.secrets import load
+from wardlight.receiver.store import BLOCK, ReceiverStore
+from wardlight.receiver.upload import Platform
+from wardlight.receiver.uploader import Holds, Uploader
+from wardlight.supervisor import die_with_parent
+
+#: Two, so that one sends while the other waits for the platform's fsync.
+_UPLOADERS: Final = 2
+_IDLE_S: Final = 0.05
+#: Everything pending is looked at anew so often, in seconds: for what another process put back.
+_RESCAN_S: Final = 30.0
+_DATABASE_PAUSE_S: Final = 1.0
+
+
+class Pipeline:
+    """The work of one pipeline process."""
+
+    def __init__(self, chosen: settings.Settings, slot: int, slots: int) -> None:
+        secrets = load(chosen.receiver_secrets)
+        entries = Entries(chosen.node)
+        self._slot = slot
+        self._slots = slots
+        self._store = ReceiverStore(database_path(chosen))
+        self._quarantine = Quarantine(self._store, chosen.receiver_dir / FOLDER, secrets, entries)
+        self._quarantine.share()
+        self._protector = Protector(open_spool(chosen), secrets)
+        self._batcher = Batcher(chosen.receiver.batch_bytes, chosen.receiver.batch_instances)
+        self._ready: queue.Queue[Batch] = queue.Queue(_UPLOADERS)
+        self._holds = Holds()
+        self._lock = threading.Lock()
+        self._in_hand: set[tuple[int, Target]] = set()
+        self._after = 0
+        self._rescan_at = time.monotonic() + _RESCAN_S
+        self.stop = threading.Event()
+        self._uploaders = [
+            Uploader(
+                Platform(platform_url(chosen), chosen.receiver_secrets),
+                self._store,
+                self._quarantine,
+                entries,
+                self._holds,
+                self.stop,
+                self._released,
+            )
+            for _ in range(_UPLOADERS)
+        ]
+
+    def run(self) -> None:
+        """Work until `stop` is set."""
+        threads = [
+            threading.Thread(target=self._upload, args=(uploader,), name=f"upload-{number}", daemon=True)
+            for number, uploader in enumerate(self._uploaders)
+        ]
+        for thread in threads:
+            thread.start()
+        while not self.stop.is_set():
+            try:
+                if not self._round():
+                    self.stop.wait(_IDLE_S)
+            except WardlightError as error:
+                # The database is locked or full: what is in hand stays there, so try the next round a little later.
+                log.error("receiver.pipeline_waits", error, code=error.code)
+                self.stop.wait(_DATABASE_PAUSE_S)
+        for thread in threads:
+            thread.join()
+        self._store.close()
+
+    def _upload(self, uploader: Uploader) -> None:
+        """One uploader thread; if it fails in a way nobody thought of, the process ends and is started anew."""
+        try:
+            uploader.run(self._ready)
+        finally:
+            self.stop.set()
+
+    def _round(self) -> bool:
+        """Protect the next objects and pass on what is ready. False if there was nothing to do."""
+        works = self._next()
+        for work in works:
+            self._pass_on(self._protect(work))
+            if self.stop.is_set():
+                return True
+        self._pass_on(self._batcher.due(LINGER_S))
+        return bool(works)
+
+    def _next(self) -> list[Work]:
+        """The next pending objects that are not in hand, and put them in hand."""
+        with self._lock:
+            if time.monotonic() >= self._rescan_at:
+                self._after = 0
+                self._rescan_at = time.monotonic() + _RESCAN_S
+            after = self._after
+            in_hand = set(self._in_hand)
+        limit = BLOCK + len(in_hand)
+        rows = self._store.pending(self._slot, self._slots, after, limit, self._holds.held())
+        works = [work for work in rows if work.key not in in_hand]
+        with self._lock:
+            if rows:
+                # An object may have more targets than fitted in.
+                last = rows[-1].object_id
+                self._after = max(self._after, last if len(rows) == limit else last + 1)
+            self._in_hand.update(work.key for work in works)
+        return works
+
+    def _protect(self, work: Work) -> list[Batch]:
+        try:
+            return self._batcher.add(self._protector.protect(work))
+        except NotReleased as refusal:
+            self._quarantine.put(work, self._protector.reader(work), refusal.original_uid, refusal.reasons)
+        except WardlightError as error:
+            if error.code not in ("object-damaged", "wrong-key", "key-destroyed", "not-found"):
+                self._released([work], _DATABASE_PAUSE_S)
+                raise
+            log.error(
+                "receiver.spool_damaged", error, file_id=work.file_id, offset=work.offset, code=error.code
+            )
+            self._store.damaged(work)
+        self._released([work], None)
+        return []
+
+    def _pass_on(self, batches: Sequence[Batch]) -> None:
+        """Hand batches to the uploaders; waits while they are behind, so that little is in hand."""
+        for batch in batches:
+            while not self.stop.is_set():
+                try:
+                    self._ready.put(batch, timeout=0.2)
+                    break
+                except queue.Full:
+                    continue
+
+    def _released(self, works: Sequence[Work], again_in_s: float | None) -> None:
+        with self._lock:
+            self._in_hand.difference_update(work.key for work in works)
+            if again_in_s is not None:
+                self._rescan_at = min(self._rescan_at, time.monotonic() + again_in_s)
+
+
+def main(slot: int, slots: int) -> None:
+    """Run until SIGTERM."""
+    die_with_parent()
+    chosen = settings.load()
+    log.configure(f"pipeline-{slot}", level=chosen.log_level)
+    pipeline = Pipeline(chosen, slot, slots)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        pipeline.stop.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    pipeline.run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

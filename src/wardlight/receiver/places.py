@@ -1,0 +1,40 @@
+"""Where the receiver keeps its things, and where it uploads to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wardlight.receiver.secrets import SPOOL_KEYS
+from wardlight.receiver.spool import Spool, SpoolKeys
+from wardlight.settings import Settings
+
+
+def database_path(chosen: Settings) -> Path:
+    """The receiver's own database."""
+    return chosen.receiver_dir / "receiver.db"
+
+
+def spool_dir(chosen: Settings) -> Path:
+    """Folder of the encrypted spool."""
+    return chosen.receiver_dir / "spool"
+
+
+def open_spool(chosen: Settings) -> Spool:
+    """The spool, for reading or writing."""
+    return Spool(spool_dir(chosen), SpoolKeys(chosen.receiver_secrets / SPOOL_KEYS))
+
+
+def platform_url(chosen: Settings) -> str:
+    """Where to upload to: as the settings say, else the platform on this machine."""
+    return chosen.receiver.platform_url or f"{_scheme(chosen)}://{_host(chosen)}:{chosen.web.port}"
+
+
+def _scheme(chosen: Settings) -> str:
+    return "https" if chosen.web.tls_certificate else "http"
+
+
+def _host(chosen: Settings) -> str:
+    host = chosen.web.host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - every address: loopback is one of them
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

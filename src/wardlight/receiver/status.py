@@ -1,0 +1,129 @@
+"""What the receiver is doing, for `wardlight receiver status`: read from its database, its disk, the platform."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import urllib.request
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from wardlight import clock
+from wardlight.receiver.model import UploadState
+from wardlight.receiver.places import database_path, platform_url, spool_dir
+from wardlight.receiver.secrets import TOKEN_FILE
+from wardlight.receiver.store import ReceiverStore
+from wardlight.receiver.tables import audit_pending, meter, quarantine, spool_file, spooled, state, upload
+from wardlight.settings import Settings
+
+#: Throughput is averaged over so many whole minutes.
+_MINUTES: Final = 5
+_REACH_S: Final = 3.0
+
+
+def status(chosen: Settings, *, ask_platform: bool = True) -> dict[str, Any]:
+    """Everything `status` shows, as JSON can hold it. No value is of a patient."""
+    store = ReceiverStore(database_path(chosen))
+    try:
+        result = _from_database(store)
+    finally:
+        store.close()
+    result["spool"] |= _disk(spool_dir(chosen))
+    # The one tier that is built: key files of the service's user outside the data folder (security.md section 5).
+    result["spool"]["key_tier"] = 3
+    result["platform"]["credential"] = (chosen.receiver_secrets / TOKEN_FILE).exists()
+    if ask_platform:
+        result["platform"]["reachable"] = reachable(platform_url(chosen))
+    return result
+
+
+def reachable(url: str) -> bool:
+    """Whether the platform answers that it is ready."""
+    try:
+        context = ssl.create_default_context() if url.startswith("https") else None
+        with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=_REACH_S, context=context) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False
+
+
+def _from_database(store: ReceiverStore) -> dict[str, Any]:
+    minute = clock.unix_ms() // 60_000
+    with store.database.read() as tx:
+        pending = tx.execute(
+            select(
+                func.count(),
+                func.count(upload.c.object_id.distinct()),
+                func.coalesce(func.sum(spooled.c.length), 0),
+                func.min(spooled.c.received_ms),
+                func.coalesce(func.max(upload.c.attempts), 0),
+            )
+            .join(spooled, spooled.c.id == upload.c.object_id)
+            .where(upload.c.state == UploadState.PENDING)
+        ).one()
+        damaged = tx.execute(select(func.count()).where(spool_file.c.damaged)).scalar_one()
+        files = tx.execute(select(func.count()).select_from(spool_file)).scalar_one()
+        reasons = Counter(
+            found[0] if found else "" for found in tx.execute(select(quarantine.c.reasons)).scalars()
+        )
+        notes = {row.name: row for row in tx.execute(select(state))}
+        counters = tx.execute(
+            select(
+                meter.c.kind, func.sum(meter.c["count"]), func.sum(meter.c.bytes), func.max(meter.c.last_ms)
+            ).group_by(meter.c.kind)
+        ).all()
+        recent = tx.execute(
+            select(meter.c.kind, func.sum(meter.c["count"]), func.sum(meter.c.bytes))
+            .where(meter.c.minute > minute - _MINUTES)
+            .group_by(meter.c.kind)
+        ).all()
+        audit = tx.execute(select(func.count()).select_from(audit_pending)).scalar_one()
+    return {
+        "port": int(notes["port"].value) if "port" in notes else None,
+        "queue": {
+            "uploads": pending[0],
+            "objects": pending[1],
+            "bytes": int(pending[2]),
+            "oldest": _moment(pending[3]),
+            "attempts": pending[4],
+        },
+        "last_day": {
+            row[0]: {"instances": row[1], "bytes": row[2], "last": _moment(row[3])} for row in counters
+        },
+        "throughput": {
+            row[0]: {
+                "instances_per_s": round(row[1] / _MINUTES / 60, 2),
+                "bytes_per_s": row[2] // (_MINUTES * 60),
+            }
+            for row in recent
+        },
+        "quarantine": {"objects": reasons.total(), "reasons": dict(reasons.most_common())},
+        "platform": {
+            "last": notes["platform"].value if "platform" in notes else None,
+            "since": _moment(notes["platform"].at_ms) if "platform" in notes else None,
+            "refused": {
+                name.removeprefix("target:"): {"reason": row.value, "since": _moment(row.at_ms)}
+                for name, row in notes.items()
+                if name.startswith("target:")
+            },
+        },
+        "spool": {"files": files, "damaged_files": damaged},
+        "audit_pending": audit,
+    }
+
+
+def _disk(directory: Path) -> dict[str, int]:
+    while not directory.exists():
+        directory = directory.parent
+    disk = os.statvfs(directory)
+    return {"free_bytes": disk.f_bavail * disk.f_frsize, "disk_bytes": disk.f_blocks * disk.f_frsize}
+
+
+def _moment(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return clock.timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
