@@ -64,8 +64,13 @@ def _choose(accepted: Sequence[MediaRange], syntax: str, *, single: bool) -> tup
     raise WardlightError("not-acceptable", "frames are given in their stored transfer syntax only")
 
 
+def _bit_packed(table: FrameTable) -> bool:
+    """Whether frames do not start at bytes."""
+    return table.frame_bits % 8 != 0
+
+
 def _length(table: FrameTable, number: int) -> int:
-    if table.bit_packed:
+    if _bit_packed(table):
         return (table.frame_bits + 7) // 8
     return sum(end - start for start, end in table.frames[number - 1])
 
@@ -73,12 +78,12 @@ def _length(table: FrameTable, number: int) -> int:
 def _frame(call: Call, location: InstanceLocation, table: FrameTable, number: int) -> Iterator[bytes]:
     """The bytes of one frame. Fragments of a small frame are read in one go, and the item heads between cut out."""
     pieces = table.frames[number - 1]
-    if table.bit_packed:
+    if _bit_packed(table):
         yield _unpacked(call, location, table, number)
-    elif len(pieces) == 1 or pieces[-1][1] - pieces[0][0] > _AT_ONCE:
+    elif len(pieces) <= 1 or pieces[-1][1] - pieces[0][0] > _AT_ONCE:
         for start, end in pieces:
             yield from call.archive.read(call.scope, location, start, end)
-    elif pieces:
+    else:
         first = pieces[0][0]
         span = b"".join(call.archive.read(call.scope, location, first, pieces[-1][1]))
         for start, end in pieces:

@@ -120,6 +120,8 @@ class WebServer:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             listener.bind((web.host, web.port))
+            # Who is told the port may connect at once: the queue holds them until `run`.
+            listener.listen(_BACKLOG)
         except OSError:
             listener.close()
             raise
