@@ -168,6 +168,8 @@ class Association:
                 self._handle(acceptor.closed())
                 return
             self._watch()
+            if self._stopping and acceptor.state is State.AWAITING_CLOSE:
+                return  # The peer may take until ARTIM to close; a shutdown does not wait for that.
 
     def _pace(self, waited_s: float, count: int, in_message: bool) -> None:
         """Add up the time that the peer let us wait; our own time, in the sink, is not held against it."""
