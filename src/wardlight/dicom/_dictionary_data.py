@@ -5392,6 +5392,10 @@ STORAGE_SOP_CLASSES: Final = """\
 1.2.840.10008.5.1.4.43.1 Generic Implant Template Storage
 1.2.840.10008.5.1.4.44.1 Implant Assembly Template Storage
 1.2.840.10008.5.1.4.45.1 Implant Template Group Storage
+1.2.840.10008.5.1.4.1.1.66.7 Label Map Segmentation Storage
+1.2.840.10008.5.1.4.1.1.66.8 Height Map Segmentation Storage
+1.2.840.10008.5.1.4.1.1.9.100.1 Waveform Presentation State Storage
+1.2.840.10008.5.1.4.1.1.9.100.2 Waveform Acquisition Presentation State Storage
 """
 
 #: Every other UID of the standard that is not a transfer syntax: UID, name.

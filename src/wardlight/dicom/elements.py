@@ -364,8 +364,9 @@ def _walk(
             raise _beyond(at, end, size)
         element = Element(tag, vr, at, p, length, end)
         yield here.path, element, here.codec
-        opaque = vr == b"UN" and length >= 0 and not look
-        inner = None if opaque else sequence_codec(data, element, here.codec, limits)
+        inner = None
+        if vr == b"SQ" or (vr == b"UN" and (look or length < 0)):
+            inner = sequence_codec(data, element, here.codec, limits)
         if inner is None:
             p = end
             continue

@@ -193,9 +193,10 @@ class _Converter:
                 vr = vr_of(tag)
             # Such values are in little endian whatever the transfer syntax (PS3.5 section 6.2.2).
             big = False
-        choices = choices_of(tag)
-        if choices and (level.codec.implicit or element.vr == b"UN"):
-            vr = _choose(choices, signed=level.signed)
+        if level.codec.implicit or element.vr == b"UN":
+            choices = choices_of(tag)
+            if choices:
+                vr = _choose(choices, signed=level.signed)
         name = vr.decode("ascii")
         if not length:
             return {"vr": name}
