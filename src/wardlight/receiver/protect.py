@@ -20,10 +20,10 @@ from wardlight.errors import WardlightError
 from wardlight.receiver.batches import Protected
 from wardlight.receiver.body import Part, Reader, deflated_part, plain_part
 from wardlight.receiver.model import Target, Work
-from wardlight.receiver.recovery import read_header
+from wardlight.receiver.reading import read_header, reference
 from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.sink import SOP_INSTANCE, STUDY, read_identifiers
-from wardlight.receiver.spool import Spool, SpoolRef
+from wardlight.receiver.spool import Spool
 from wardlight.receiver.upload import Outgoing
 
 REPORTED: Final = 20
@@ -94,7 +94,7 @@ class Protector:
             raise NotReleased(tuple(refusal.reasons), original_uid) from None
         except (WardlightError, OSError, MemoryError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged, and the object goes to quarantine
             # A fault of ours in one object must not stop all others, and must not let this one out.
             log.error("receiver.protect_failed", error, sop_class=work.sop_class)
             raise NotReleased((f"internal:{type(error).__name__}",), original_uid) from None
@@ -124,11 +124,6 @@ class Protector:
             keys = DeidKeys.derive(self._secrets.hospital, target.application, str(target.level))
             found = self._deidentifiers[target] = Deidentifier(load_profile(str(target.level)), keys)
         return found
-
-
-def reference(work: Work) -> SpoolRef:
-    """Where the object lies in the spool."""
-    return SpoolRef(work.file_id, work.stream, work.offset, work.record, work.end, work.length, work.digest)
 
 
 def _meta(sop_class: str, sop_uid: str, syntax_uid: str) -> bytes:

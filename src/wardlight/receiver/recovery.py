@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from wardlight import log
 from wardlight.dicom.errors import DicomError
-from wardlight.dicom.stream import DataSetStream
-from wardlight.dicom.transfer_syntax import transfer_syntax
 from wardlight.errors import WardlightError
 from wardlight.receiver.model import Received
+from wardlight.receiver.reading import read_header
 from wardlight.receiver.secrets import ReceiverSecrets
-from wardlight.receiver.sink import IDENTIFIERS, STUDY, Arrival, read_identifiers
+from wardlight.receiver.sink import STUDY, Arrival, read_identifiers
 from wardlight.receiver.spool import Spool, SpoolRef, Verdict
 from wardlight.receiver.store import ReceiverStore
 
@@ -64,17 +63,3 @@ def _received(spool: Spool, ref: SpoolRef, meta: dict[str, str], secrets: Receiv
     stream = read_header(spool, ref, arrival.transfer_syntax)
     study = secrets.study_token(read_identifiers(stream)[STUDY])
     return arrival.received(ref, study, None)
-
-
-def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = False) -> DataSetStream:
-    """A stream over the object whose header is there; with `whole` to its end.
-
-    Raises DicomError for what is no data set (it was one when it came), WardlightError as `Spool.read` does.
-    """
-    stream = DataSetStream(transfer_syntax(syntax_uid), wanted=IDENTIFIERS)
-    for chunk in spool.read(ref):
-        stream.feed(chunk)
-        if stream.header is not None and not whole:
-            return stream
-    stream.finish()
-    return stream
