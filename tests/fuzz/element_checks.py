@@ -59,7 +59,9 @@ def check_data_set(data: bytes, syntax: TransferSyntax, limits: Limits = LIMITS)
     except DicomError as error:
         check_error(error, size)
     try:
-        json.dumps(attributes(data, syntax, {0x00100010, 0x00081140, 0x00200013}, limits=limits), allow_nan=False)
+        json.dumps(
+            attributes(data, syntax, {0x00100010, 0x00081140, 0x00200013}, limits=limits), allow_nan=False
+        )
     except DicomError as error:
         check_error(error, size)
 

@@ -331,7 +331,7 @@ def _walk(
             else:
                 tag, vr, p, length = here.codec.read(data, at)
         except StructError:
-            raise _beyond(at, at + 8, size) from None
+            raise Truncated(at, at + 8) from None
         if p > here.bound:
             raise _beyond(at, p, size)
         if tag == (SEQUENCE_END if here.sequence else ITEM_END):

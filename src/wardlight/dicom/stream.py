@@ -83,9 +83,10 @@ class DataSetStream:
         """The data set has ended. Raises `Truncated` where that is too early."""
         if self._inflater is not None and not self._inflater.ended:
             raise Truncated(self._seen)
-        if self.header is None:
-            self._scan(self._buffer, last=True)
-        elif self._value_end >= 0:
+        if self.header is None and self._scan(self._buffer, last=True) and self.pixel is not None:
+            self._follow(memoryview(self._buffer)[self.value_offset :], self.value_offset)
+        self._buffer = bytearray()
+        if self._value_end >= 0:
             if self._seen < self._value_end:
                 raise Truncated(self._seen, self._value_end)
         elif self.pixel is not None:
@@ -147,7 +148,8 @@ class DataSetStream:
             raise DicomError("header", error.offset)
         self._resume = error.offset
         self._count = error.seen
-        self._need = max(error.need, size + 1) if error.need else 2 * size - error.offset + 16
+        need = max(error.need, size + 1) if error.need else 2 * size - error.offset + 16
+        self._need = min(need, self._limits.header)
 
     def _follow(self, chunk: Buffer, offset: int) -> None:
         """Pixel data and what comes after; offset: of the chunk in the data set."""

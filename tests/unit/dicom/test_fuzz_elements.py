@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from fuzz.element_checks import SYNTAXES, check_data_set, check_file, check_stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fuzz.element_checks import SYNTAXES, check_data_set, check_file, check_stream
 from unit.dicom.samples import BIG, EXPLICIT, IMPLICIT, deflate, real_headers, small
 
 STEPS = st.integers(1, 60)
