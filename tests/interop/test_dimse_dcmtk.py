@@ -245,11 +245,14 @@ def test_dcmsend_with_real_files() -> None:
     assert len(paths) > 40
     gateway = MemoryGateway()
     with node(gateway) as scp:
-        subprocess.run(
-            [tool("dcmsend"), "-dn", "-nh", "-nuc", "127.0.0.1", str(scp.port), *map(str, paths)],
-            capture_output=True, timeout=120, check=False,
+        done = subprocess.run(
+            [tool("dcmsend"), "-v", "-dn", "-nh", "-nuc", "127.0.0.1", str(scp.port), *map(str, paths)],
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
-        assert scp.statistics().failed == 0
+        # Of some files dcmsend negotiates the class in the file meta information and then sends that of the data set:
+        # a message whose class is not that of its presentation context is refused.
+        differing = (done.stdout + done.stderr).count("SOP Class UID in dataset differs")
+        assert scp.statistics().failed == differing
     originals = {
         str(ds.SOPInstanceUID) for ds in (pydicom.dcmread(path, stop_before_pixels=True) for path in paths)
     }
