@@ -145,7 +145,7 @@ class StoreRequest:
     def finish(self) -> list[PartOutcome]:
         """Make everything durable and findable; an outcome for each file, in order.
 
-        Raises the error that kept the archive from storing if not one file was stored.
+        Raises the error that kept the archive from storing, no fault of the files, if not one of them was stored.
         """
         self._commit()
         if self._failure is not None and all(outcome.error for outcome in self._outcomes):
@@ -188,7 +188,8 @@ class StoreRequest:
                 self._commit_segment(segment)
             except WardlightError as error:
                 segment.writer.abort()
-                self._failure = error
+                if error.kind.http >= 500:
+                    self._failure = error
                 for place in segment.places:
                     self._set_error(place, error)
         self._held = 0

@@ -123,7 +123,7 @@ def _read(services: Services, operation: Read, request: Request) -> Response:
     scope = services.access.scope_for(
         principal, operation.action, request=request.state.request, address=address
     )
-    _check_declared(operation, principal)
+    _check_declared(services, operation, principal, request, address)
     call = Call(
         services.archive,
         scope,
@@ -148,7 +148,7 @@ async def _store(services: Services, operation: Store, request: Request) -> Resp
 def _open(services: Services, operation: Store, request: Request) -> StoreExchange:
     address = client_address(services, request)
     principal = _authenticate(services, operation.action, request, address)
-    _check_declared(operation, principal)
+    _check_declared(services, operation, principal, request, address)
     return open_store(
         StoreCall(
             services.ingest,
@@ -206,9 +206,13 @@ def _authenticate(services: Services, action: Action, request: Request, address:
     raise WardlightError("unauthenticated", reason=reason, headers={"WWW-Authenticate": challenge})
 
 
-def _check_declared(operation: Read | Store, principal: Principal) -> None:
-    """The route's own declaration, a second wall behind the access decision."""
+def _check_declared(
+    services: Services, operation: Read | Store, principal: Principal, request: Request, address: str
+) -> None:
+    """The route's own declaration, a second wall beside the access decision."""
     if principal.kind not in operation.kinds or operation.scopes.isdisjoint(principal.scopes):
+        number = request.state.request
+        services.access.deny(principal, operation.action, "route", request=number, address=address)
         raise WardlightError("forbidden", reason="route")
 
 

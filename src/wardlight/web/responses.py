@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from anyio import to_thread
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -60,6 +61,8 @@ class AnswerResponse(Response):
         gone = asyncio.ensure_future(_gone(receive))
         try:
             await self._stream(self._rest, gone, send)
+        except TimeoutError:
+            raise ClientDisconnect from None
         finally:
             gone.cancel()
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from wardlight import log
-from wardlight.settings import Settings
 from wardlight.web.app import Services, create_app
 
 _HEAD_BYTES: Final = 64 << 10  # request line and headers; the query string has a smaller limit of its own
@@ -82,17 +84,36 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
+class _Server(uvicorn.Server):
+    """As the base, but a signal ends `run` and nothing more: who called it still has services to close."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM while serving, in the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 class WebServer:
     """One web server. bind() takes the port, run() serves until stop() or a signal."""
 
     def __init__(self, services: Services) -> None:
         web = services.settings.web
-        self._settings: Final = services.settings
+        self._web: Final = web
         self._socket: socket.socket | None = None
         tls: dict[str, Any] = {}
         if web.tls_certificate and web.tls_key:
             tls = {"ssl_certfile": str(web.tls_certificate), "ssl_keyfile": str(web.tls_key)}
-        self._server: Final = uvicorn.Server(
+        self._server: Final = _Server(
             uvicorn.Config(
                 create_app(services),
                 loop="uvloop",
@@ -113,7 +134,7 @@ class WebServer:
 
     def bind(self) -> int:
         """Take the port that the settings name, a free one for 0, and return it. Raises `OSError`."""
-        web = self._settings.web
+        web = self._web
         family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -145,9 +166,8 @@ class WebServer:
         self._server.should_exit = True
 
 
-def run(settings: Settings, services: Services, *, bound: Callable[[int], None] | None = None) -> None:
-    """Bind, tell `bound` the port, and serve until a signal."""
-    assert settings is services.settings
+def run(services: Services, *, bound: Callable[[int], None] | None = None) -> None:
+    """Bind, tell `bound` the port, and serve until SIGINT or SIGTERM."""
     server = WebServer(services)
     port = server.bind()
     if bound is not None:

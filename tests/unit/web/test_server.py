@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -137,3 +141,24 @@ def test_nonsense_is_400(port: int, request_: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(request_)
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_signal_ends_the_server_and_lets_the_caller_close() -> None:
+    code = (
+        "from unit.web.fakes import make\n"
+        "from wardlight.web.server import run\n"
+        "run(make(port=0).services, bound=lambda port: print(port, flush=True))\n"
+        "print('closed', flush=True)"
+    )
+    paths = os.pathsep.join(path for path in sys.path if path)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        connection = connect(port)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == b"closed\n"
+    assert process.returncode == 0
