@@ -282,7 +282,7 @@ def _decide(
     if rule is EMPTY:
         fresh = b""
     elif isinstance(rule, Items):
-        return _one_item(level.codec, tag, rule), q
+        return encode_element(level.codec, tag, b"SQ", encode_items(level.codec, [rule])), q
     elif isinstance(rule, bytes):
         fresh = value if rule == vr else rules.mismatch(run.state, tag, vr, value, rule)
     else:
@@ -324,7 +324,7 @@ def _sequence(
         elif rule is EMPTY and vr == b"SQ":
             return encode_element(codec, tag, vr, b""), q
         elif isinstance(rule, Items) and vr == b"SQ":
-            return _one_item(codec, tag, rule), q
+            return encode_element(codec, tag, b"SQ", encode_items(codec, [rule])), q
         return b"", q
     stop = -1 if length < 0 else v + length
     if vr == b"UN" and length >= 0:
@@ -389,7 +389,11 @@ def _sequence_bytes(
     return data[p : v - 4] + (_BIG_U32 if outer.big else _LITTLE_U32)(len(content)) + content
 
 
-def _one_item(codec: Codec, tag: int, items: Items) -> bytes:
-    body = b"".join(encode_element(codec, *element) for element in items.elements)
+def encode_items(codec: Codec, items: Sequence[Items]) -> bytes:
+    """The value of a sequence with these items, each of defined length."""
     pack = _BIG_IMPLICIT if codec.big else _LITTLE_IMPLICIT
-    return encode_element(codec, tag, b"SQ", pack(DELIMITER_GROUP, ITEM & 0xFFFF, len(body)) + body)
+    parts: list[bytes] = []
+    for item in items:
+        body = b"".join(encode_element(codec, *element) for element in item.elements)
+        parts += (pack(DELIMITER_GROUP, ITEM & 0xFFFF, len(body)), body)
+    return b"".join(parts)

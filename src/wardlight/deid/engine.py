@@ -1,0 +1,303 @@
+"""De-identify one object's header: the story of `wardlight.deid`, in order.
+
+1. Look at the top level: SOP class, patient, study, what the pixels may carry. What cannot be cleaned yet is refused.
+2. Rewrite every element by the rules of table, profile and SOP class (`actions`), with the patient's keyed values.
+3. Search what remains for what identifies (`harvest`); where something was found, rewrite once more without it.
+4. Say what was done: markers, and the pixel data's true length.
+
+The output is not trusted: `verify` reads it again, by other code.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from wardlight.deid import actions, dates, quarantine, uids
+from wardlight.deid.handlers import ObjectState, collect
+from wardlight.deid.harvest import Needles, harvest
+from wardlight.deid.keys import DeidKeys
+from wardlight.deid.profile import Profile
+from wardlight.deid.standard import attributes
+from wardlight.dicom.charset import character_sets
+from wardlight.dicom.codec import Codec, codec_of
+from wardlight.dicom.elements import Element, scan
+from wardlight.dicom.errors import DicomError
+from wardlight.dicom.rewrite import Items, Rules, Trace, encode_items, rewrite
+from wardlight.dicom.stream import PixelElement
+from wardlight.dicom.transfer_syntax import TransferSyntax
+
+_CHARSET: Final = 0x00080005
+_SOP_UID: Final = 0x00080018
+_PATIENT_ID: Final = 0x00100020
+_ISSUER: Final = 0x00100021
+_STUDY_UID: Final = 0x0020000D
+_SERIES_UID: Final = 0x0020000E
+_WANTED: Final = quarantine.LOOKED_AT | {_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID}
+#: Rule tables kept by one de-identifier, one an IOD; the standard has some 175.
+_TABLES: Final = 64
+
+#: CID 7050: the codes of the Basic Profile and its options.
+METHODS: Final[dict[str, tuple[str, str]]] = {
+    "basic": ("113100", "Basic Application Confidentiality Profile"),
+    "graphics": ("113103", "Clean Graphics Option"),
+    "descriptors": ("113105", "Clean Descriptors Option"),
+    "full_dates": ("113106", "Retain Longitudinal Temporal Information Full Dates Option"),
+    "modified_dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    "patient": ("113108", "Retain Patient Characteristics Option"),
+    "device": ("113109", "Retain Device Identity Option"),
+    "safe_private": ("113111", "Retain Safe Private Option"),
+}
+#: Body parts whose CT, MR and PT show a face (PS3.15 E.3.2).
+_HEADS: Final = frozenset(
+    (
+        "HEAD",
+        "BRAIN",
+        "SKULL",
+        "FACE",
+        "HEADNECK",
+        "WHOLEBODY",
+        "ORBIT",
+        "SINUS",
+        "JAW",
+        "IAC",
+        "EAR",
+        "NECK",
+        "MAXILLA",
+    )
+)
+
+
+class Refused(Exception):
+    """The object is not released. reasons: stable codes, some with a tag; never a value."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons: Final = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the report: the path of tags, what was done ("change", "remove"), and which rule says so."""
+
+    path: tuple[int, ...]
+    action: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deidentified:
+    """A de-identified object. It is complete as header + pixel_head + the pixel value passed through.
+
+    header: encoded data set before the pixel data, in the input's transfer syntax (inflated where that is deflated).
+    pixel_head: tag, VR and length of the pixel data element, b"" without one. body_length: bytes of the pixel value
+    that follow; None: all fragments with their delimiter. What the input had after that is dropped. UIDs are the new
+    ones. study_group: of the original study, 32 hex digits. flags: "face-not-removed". changes: if asked for.
+    """
+
+    header: bytes
+    pixel_head: bytes
+    body_length: int | None
+    sop_class: str
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+    patient_pseudonym: str
+    study_group: str
+    flags: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+class _Values:
+    """The keyed replacements, each with a bounded memory."""
+
+    def __init__(self, keys: DeidKeys) -> None:
+        self.uid = lru_cache(65536)(lambda value: uids.map_uids(keys.uid, value))
+        self.identifier = lru_cache(8192)(lambda value: uids.identifier(keys.identifier, value))
+        self.pseudonym = lru_cache(8192)(
+            lambda issuer, patient_id, study: uids.pseudonym(keys.patient, issuer, patient_id, study)
+        )
+        self.offset = lru_cache(8192)(lambda patient: dates.offset_days(keys.date, patient))
+        self.shift = lru_cache(16384)(dates.shift_dates)
+        self.shift_datetime = lru_cache(16384)(dates.shift_datetimes)
+
+
+class Deidentifier:
+    """De-identifies objects for one (application, level). May be used by several threads."""
+
+    def __init__(self, profile: Profile, keys: DeidKeys) -> None:
+        self.profile: Final = profile
+        self._values: Final = _Values(keys)
+        self._group: Final = lru_cache(4096)(lambda study: uids.study_group(keys.group, study))
+        self._nested: Final = actions.table(profile, None)
+        self._private: Final = actions.private_rules(profile)
+        self._rules: Final[OrderedDict[str, Rules]] = OrderedDict()
+        self._markers: Final = lru_cache(16)(self._make_markers)
+
+    def deidentify(
+        self, header: bytes, syntax: TransferSyntax, pixel: PixelElement | None, *, report: bool = False
+    ) -> Deidentified:
+        """The object without what identifies. Raises Refused where it must not be released.
+
+        header: encoded elements before the pixel data (all of them where there is none), inflated where the syntax is
+        deflated. report: also list every change. Malformed input is refused with the code "data-set:<code>".
+        """
+        try:
+            return self._deidentify(header, syntax, pixel, report)
+        except DicomError as error:
+            raise Refused(f"data-set:{error.code}") from None
+
+    def _deidentify(
+        self, header: bytes, syntax: TransferSyntax, pixel: PixelElement | None, report: bool
+    ) -> Deidentified:
+        elements = scan(header, syntax, wanted=_WANTED).elements
+        big = syntax.big_endian
+        sop_class = _text(header, elements, quarantine.SOP_CLASS)
+        identity = [_value(header, elements, tag) for tag in (_SOP_UID, _STUDY_UID, _SERIES_UID)]
+        if not sop_class or not all(one.strip(b"\0 ") for one in identity):
+            raise Refused("missing-identifier")
+        reasons = quarantine.reasons(header, elements, sop_class, pixel, big, self.profile)
+        pixel_head, length = b"", None
+        if pixel is not None:
+            try:
+                length = quarantine.body_length(header, elements, pixel, big, syntax.encapsulated)
+            except ValueError:
+                reasons.append("pixel-geometry-unknown")
+            else:
+                pixel_head = _pixel_head(pixel, length, big)
+        if reasons:
+            raise Refused(*reasons)
+
+        issuer, patient_id = _value(header, elements, _ISSUER), _value(header, elements, _PATIENT_ID)
+        values = self._values
+        pseudonym = values.pseudonym(issuer, patient_id, identity[1])
+        days = values.offset(uids.patient_of(issuer, patient_id, identity[1]))
+        flags = self._flags(header, elements)
+        trace: Trace | None = [] if report else None
+        state = ObjectState(values, days)
+        new = self._rewrite(header, syntax, sop_class, state, pseudonym, flags, trace)
+        charset = _value(header, elements, _CHARSET)
+        # Dates that stay as they are cannot give themselves away; the rest has moved, and its originals are searched.
+        needles = Needles(
+            harvest(tuple(state.seen), charset, syntax), state.uids, state.originals, character_sets(charset)
+        )
+        if needles.find(state.texts, state.numbers):
+            state = ObjectState(values, days)
+            state.needles = needles
+            trace = [] if report else None
+            new = self._rewrite(header, syntax, sop_class, state, pseudonym, flags, trace)
+            if needles.find(state.texts, state.numbers):
+                raise Refused("identifier-left")
+        sop, study, series = (values.uid(one).rstrip(b"\0").decode("ascii") for one in identity)
+        return Deidentified(
+            header=new,
+            pixel_head=pixel_head,
+            body_length=length,
+            sop_class=sop_class,
+            sop_uid=sop,
+            study_uid=study,
+            series_uid=series,
+            patient_pseudonym=pseudonym.decode("ascii"),
+            study_group=self._group(identity[1]),
+            flags=flags,
+            changes=() if trace is None else tuple(self._change(path, what) for path, what in trace),
+        )
+
+    def _rewrite(
+        self,
+        header: bytes,
+        syntax: TransferSyntax,
+        sop_class: str,
+        state: ObjectState,
+        pseudonym: bytes,
+        flags: tuple[str, ...],
+        trace: Trace | None,
+    ) -> bytes:
+        insert = (
+            (actions.PATIENT_NAME, b"PN", pseudonym),
+            (actions.PATIENT_ID, b"LO", pseudonym),
+            *self._markers(codec_of(syntax, header, 0), flags),
+        )
+        return rewrite(header, syntax, self._rules_of(sop_class), state, insert=insert, trace=trace)
+
+    def _rules_of(self, sop_class: str) -> Rules:
+        iod = actions.types().iod(sop_class)
+        rules = self._rules.get(iod)
+        if rules is None:
+            rules = Rules(
+                actions.table(self.profile, iod),
+                self._nested,
+                actions.mismatch,
+                collect,
+                private=self._private,
+            )
+            self._rules[iod] = rules
+            if len(self._rules) > _TABLES:
+                self._rules.popitem(last=False)
+        return rules
+
+    def _flags(self, header: bytes, elements: Mapping[int, Element]) -> tuple[str, ...]:
+        """Head CT, MR and PT at the levels that promise to say so: their faces can be recognized."""
+        if not self.profile.faces or _text(header, elements, quarantine.MODALITY) not in ("CT", "MR", "PT"):
+            return ()
+        return ("face-not-removed",) if _text(header, elements, quarantine.BODY_PART) in _HEADS else ()
+
+    def _make_markers(self, codec: Codec, flags: tuple[str, ...]) -> tuple[tuple[int, bytes, bytes], ...]:
+        """The elements every output carries (PS3.15 E.1.1, PS3.3 C.7.1.1, C.12.1)."""
+        profile = self.profile
+        applied = ["basic", *sorted(profile.options, key=lambda option: METHODS[option][0])]
+        codes = [
+            Items(
+                (
+                    (0x00080100, b"SH", METHODS[o][0].encode()),
+                    (0x00080102, b"SH", b"DCM"),
+                    (0x00080104, b"LO", METHODS[o][1].encode()),
+                )
+            )
+            for o in applied
+        ]
+        method = f"Wardlight {profile.name}, PS3.15 {attributes.EDITION}".encode("ascii", "replace")
+        dated = b"UNMODIFIED" if "full_dates" in profile.options else b"MODIFIED"
+        if not profile.options & {"full_dates", "modified_dates"}:
+            dated = b"REMOVED"
+        markers: list[tuple[int, bytes, bytes]] = [
+            (0x00120062, b"CS", b"YES"),
+            (0x00120063, b"LO", method),
+            (0x00120064, b"SQ", encode_items(codec, codes)),
+        ]
+        if "face-not-removed" in flags:
+            markers.append((0x00280302, b"CS", b"YES"))
+        markers.append((0x00280303, b"CS", dated))
+        return tuple(markers)
+
+    def _change(self, path: tuple[int, ...], what: str) -> Change:
+        tag = path[-1]
+        if tag & 0x10000:
+            return Change(path, what, "private")
+        if tag not in _known():
+            return Change(path, what, "not in the standard")
+        return Change(path, what, actions.plan(tag, self.profile).why)
+
+
+@lru_cache(1)
+def _known() -> frozenset[int]:
+    return frozenset(actions.known_tags())
+
+
+def _value(header: bytes, elements: Mapping[int, Element], tag: int) -> bytes:
+    element = elements.get(tag)
+    return b"" if element is None or element.length <= 0 else header[element.value : element.end]
+
+
+def _text(header: bytes, elements: Mapping[int, Element], tag: int) -> str:
+    return _value(header, elements, tag).decode("ascii", "replace").strip("\0 ")
+
+
+def _pixel_head(pixel: PixelElement, length: int | None, big: bool) -> bytes:
+    """The head of the pixel data element with the length its value is cut to."""
+    if length is None or length == pixel.length:
+        return pixel.head
+    return pixel.head[:-4] + length.to_bytes(4, "big" if big else "little")

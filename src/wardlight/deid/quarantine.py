@@ -1,0 +1,191 @@
+"""Objects that are not released: what may carry text in its pixels, structured reports, encapsulated documents.
+
+Cleaning them needs a detector of burned-in text, the concepts of Table E.3.4-1, and readers of documents. Until those
+are there these classes are refused. Each reason is a stable code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from wardlight.deid.profile import Profile
+from wardlight.dicom.elements import Element, text
+from wardlight.dicom.stream import PixelElement
+
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
+#: SOP classes (PS3.4 Table B.5-1) whose images carry burned-in text as a rule: ultrasound, secondary capture, visible
+#: light, intra-oral, ophthalmic photography. A key that ends in a point stands for all below it.
+TEXT_IN_PIXELS: Final[tuple[str, ...]] = tuple(
+    _STORAGE + end
+    for end in (
+        "3",
+        "3.1",
+        "6",
+        "6.1",
+        "6.2",
+        "6.3",
+        "7",
+        "7.",
+        "1.3",
+        "1.3.1",
+        "77.1.",
+        "77.2",
+        "12.77",
+        "14.",
+    )
+)
+#: Structured documents, key objects among them (PS3.3 A.35).
+STRUCTURED: Final = (_STORAGE + "88.",)
+#: Encapsulated PDF, CDA, STL, OBJ, MTL.
+ENCAPSULATED: Final = (_STORAGE + "104.",)
+#: The media directory is rewritten from what is released, never copied.
+DIRECTORY: Final = "1.2.840.10008.1.3.10"
+
+_TEXT_MODALITIES: Final = frozenset(("US", "XC", "ES", "IO", "OP", "GM", "SM", "DMS", "HC"))
+#: Conversion types of a scanned or captured original (PS3.3 C.8.6.1): film, paper, video, screen.
+_SCANNED: Final = frozenset(("DF", "SD", "DI", "DV", "SI", "DRW", "WSD"))
+_SCREENS: Final = frozenset(
+    (
+        "DOSE",
+        "DOSE_INFO",
+        "DOSE INFO",
+        "DOSE REPORT",
+        "SCREEN SAVE",
+        "SCREENSAVE",
+        "SCREEN_CAPTURE",
+        "SCREEN CAPTURE",
+    )
+)
+_SCREEN_WORDS: Final = (
+    "dose report",
+    "dose info",
+    "patient protocol",
+    "exam protocol",
+    "screen save",
+    "screenshot",
+)
+
+IMAGE_TYPE: Final = 0x00080008
+SOP_CLASS: Final = 0x00080016
+MODALITY: Final = 0x00080060
+CONVERSION: Final = 0x00080064
+SERIES_DESCRIPTION: Final = 0x0008103E
+BODY_PART: Final = 0x00180015
+SAMPLES: Final = 0x00280002
+PHOTOMETRIC: Final = 0x00280004
+FRAMES: Final = 0x00280008
+ROWS: Final = 0x00280010
+COLUMNS: Final = 0x00280011
+BITS: Final = 0x00280100
+BURNED_IN: Final = 0x00280301
+DOCUMENT: Final = 0x00420011
+CONTENT: Final = 0x0040A730
+#: Overlay Bit Position of the 128 repeating groups 6000 to 60FE.
+OVERLAY_BITS: Final = tuple((0x6000 + 2 * number) << 16 | 0x0102 for number in range(128))
+#: What `reasons` and `body_length` look at.
+LOOKED_AT: Final = frozenset(
+    (
+        *(
+            IMAGE_TYPE,
+            SOP_CLASS,
+            MODALITY,
+            CONVERSION,
+            SERIES_DESCRIPTION,
+            BODY_PART,
+            SAMPLES,
+            PHOTOMETRIC,
+            FRAMES,
+        ),
+        *(ROWS, COLUMNS, BITS, BURNED_IN, DOCUMENT, CONTENT, *OVERLAY_BITS),
+    )
+)
+
+
+def _one_of(uid: str, classes: tuple[str, ...]) -> bool:
+    return any(uid.startswith(c) if c.endswith(".") else uid == c for c in classes)
+
+
+def number(data: bytes, element: Element | None, big: bool) -> int | None:
+    """A US value, None where there is none."""
+    if element is None or element.length < 2:
+        return None
+    return int.from_bytes(data[element.value : element.value + 2], "big" if big else "little")
+
+
+def reasons(
+    data: bytes,
+    elements: Mapping[int, Element],
+    sop_class: str,
+    pixel: PixelElement | None,
+    big: bool,
+    profile: Profile,
+) -> list[str]:
+    """Why an object must not be released; empty where it may. elements: those of `LOOKED_AT` at the top level."""
+    found: list[str] = []
+    get = elements.get
+    if sop_class == DIRECTORY:
+        found.append("media-directory")
+    if _one_of(sop_class, STRUCTURED) or CONTENT in elements:
+        found.append("structured-content")
+    if _one_of(sop_class, ENCAPSULATED) or DOCUMENT in elements:
+        found.append("encapsulated-document")
+    if pixel is None:
+        return found
+    for tag in OVERLAY_BITS:
+        if tag in elements and number(data, elements[tag], big):
+            found.append("overlay-in-pixels")
+            break
+    image_type = [value.strip() for value in text(data, get(IMAGE_TYPE)).upper().split("\\")]
+    if text(data, get(BURNED_IN)).upper() == "YES":
+        found.append("burned-in-annotation")
+    if _one_of(sop_class, TEXT_IN_PIXELS) or text(data, get(MODALITY)).upper() in _TEXT_MODALITIES:
+        found.append("text-in-pixels-class")
+    if text(data, get(CONVERSION)).upper() in _SCANNED:
+        found.append("scanned-or-captured")
+    series = text(data, get(SERIES_DESCRIPTION)).casefold()
+    if not _SCREENS.isdisjoint(image_type) or any(words in series for words in _SCREEN_WORDS):
+        found.append("dose-or-screen")
+    if profile.pixels == "strict":
+        if image_type[:2] == ["DERIVED", "SECONDARY"]:
+            found.append("derived-secondary")
+        if _colour(data, elements, big):
+            found.append("eight-bit-colour")
+    return found
+
+
+def _colour(data: bytes, elements: Mapping[int, Element], big: bool) -> bool:
+    bits = number(data, elements.get(BITS), big)
+    if bits is None or bits > 8:
+        return False
+    colours = text(data, elements.get(PHOTOMETRIC)).upper() == "PALETTE COLOR"
+    return colours or (number(data, elements.get(SAMPLES), big) or 1) > 1
+
+
+def body_length(
+    data: bytes, elements: Mapping[int, Element], pixel: PixelElement, big: bool, encapsulated: bool
+) -> int | None:
+    """Bytes of the pixel value that belong to the image; None for fragments, which end at their delimiter.
+
+    PS3.5 8.1.1: frames x rows x columns x samples x bits, padded to even. What goes beyond is not the image.
+    Raises ValueError where the geometry is not there.
+    """
+    if pixel.length < 0:
+        return None
+    if encapsulated:
+        return pixel.length
+    bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixel.tag) or number(data, elements.get(BITS), big)
+    rows, columns = number(data, elements.get(ROWS), big), number(data, elements.get(COLUMNS), big)
+    if bits is None or rows is None or columns is None:
+        raise ValueError("no geometry")
+    samples = number(data, elements.get(SAMPLES), big) or 1
+    frames = text(data, elements.get(FRAMES)) or "1"
+    if not frames.isdigit() or len(frames) > 9:
+        raise ValueError("no geometry")
+    values = int(frames) * rows * columns
+    photometric = text(data, elements.get(PHOTOMETRIC)).upper()
+    # YBR_FULL_422 and YBR_PARTIAL_422 share the two colours between two pixels (PS3.3 C.7.6.3.1.2).
+    total = values * 2 if photometric.endswith("_422") and samples == 3 else values * samples
+    length = (total * bits + 7) // 8
+    return min(pixel.length, length + (length & 1))
