@@ -1,8 +1,8 @@
 """The encrypted spool: a received object is durable here before the sender is told Success (security.md §3).
 
-Several associations append to one file, and one fdatasync serves all that wait for it: the first that needs one does
-it, the others find their bytes covered or do the next (leader and followers). A file is written by the process that
-made it and never appended to after a write failed or a restart; readers in other processes go by file id and offset.
+Several associations append to one file, and one fdatasync serves all that wait for it. A file is written by the
+process that made it and never appended to after a write failed or a restart; readers in other processes go by file id
+and offset.
 
 Order that MUST hold: the key is durable, then the file's entry in its folder, then COMMIT is covered by an fdatasync,
 then `commit` returns.
@@ -14,7 +14,6 @@ import fcntl
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder, sync_folder
 from wardlight.objects.disk import disk_error
 from wardlight.objects.format import HEADER_BYTES, ObjectKind, open_header, parse_header
-from wardlight.receiver.spool_file import BrokenFile, Part, SpoolFile
+from wardlight.receiver.spool_file import FILE_BYTES, BrokenFile, Part, SpoolFile
 from wardlight.receiver.spool_format import (
     COMMIT,
     DATA_BYTES,
@@ -44,14 +43,8 @@ from wardlight.receiver.spool_keys import SpoolKeys
 
 __all__ = ["Scan", "Spool", "SpoolKeys", "SpoolRef", "SpoolWriter", "Verdict"]
 
-FILE_BYTES: Final = 256 << 20
-FILE_SECONDS: Final = 60.0
-FILES: Final = 4
-"""Files written at once. The kernel lets one thread at a time write to a file; a few keep the cores busy."""
 STREAM_BYTES: Final = 64 << 20
 """A longer stream gets its file for itself: no other begins there."""
-
-_HOUSEKEEPING_SECONDS: Final = 5.0
 
 
 class SpoolWriter:
@@ -108,6 +101,8 @@ class SpoolWriter:
         file, end = self._emit(parts)
         try:
             file.sync(end)
+        except BrokenFile as broken:
+            raise _told(broken) from None
         finally:
             self._leave()
         return SpoolRef(file.file_id, self._stream, self._offset, self._record, end, self.length, sha256)
@@ -119,7 +114,7 @@ class SpoolWriter:
         if self._file is not None:
             try:
                 self._file.append(self._stream, [(RecordType.ABORT, b"")])
-            except (BrokenFile, WardlightError):
+            except BrokenFile:
                 pass  # Without COMMIT the object does not exist; ABORT only lets readers know sooner.
         self._leave()
 
@@ -138,34 +133,25 @@ class SpoolWriter:
     def _emit(self, parts: list[Part]) -> tuple[SpoolFile, int]:
         """Append to the stream's file. Returns it and the offset after the last record."""
         try:
-            if self._file is not None:
-                end = self._file.append(self._stream, parts)[2]
-            else:
-                end = self._begin(parts)
-        except BrokenFile:
+            file, end = self._append(parts)
+        except BrokenFile as broken:
             self._leave()
-            raise WardlightError("out-of-resources", "the spool file of this object was abandoned") from None
+            raise _told(broken) from None
         except BaseException:
             self._leave()
             raise
-        assert self._file is not None
         if self.length > STREAM_BYTES:
-            self._spool.retire(self._file)
-        return self._file, end
+            self._spool.retire(file)
+        return file, end
 
-    def _begin(self, parts: list[Part]) -> int:
-        """Write the first records; a file that broke meanwhile is left for a new one, as nothing of us is in it."""
-        while True:
-            self._file, self._stream = self._spool.join()
-            try:
-                self._offset, self._record, end = self._file.append(
-                    self._stream, [(RecordType.BEGIN, self._meta), *parts]
-                )
-            except BrokenFile:
-                self._spool.leave(self._file)
-                self._file = None
-                continue
-            return end
+    def _append(self, parts: list[Part]) -> tuple[SpoolFile, int]:
+        if self._file is not None:
+            return self._file, self._file.append(self._stream, parts)[2]
+        file, self._stream = self._spool.join()
+        self._file = file
+        parts = [(RecordType.BEGIN, self._meta), *parts]
+        self._offset, self._record, end = file.append(self._stream, parts)
+        return file, end
 
     def _leave(self) -> None:
         self._ended = True
@@ -174,17 +160,20 @@ class SpoolWriter:
             self._spool.leave(self._file)
 
 
+def _told(broken: BrokenFile) -> WardlightError:
+    return WardlightError(broken.error.code, broken.error.detail)
+
+
 class Spool:
-    """The spool in one folder. Writers and readers may be in different processes; one process may write many files."""
+    """The spool in one folder. Writers and readers may be in different processes."""
 
     def __init__(self, folder: Path, keys: SpoolKeys) -> None:
         private_folder(folder)
         self._folder = folder
         self._keys = keys
         self._lock = threading.Lock()
-        self._current: list[SpoolFile] = []
-        self._stop = threading.Event()
-        self._housekeeper: threading.Thread | None = None
+        self._current: SpoolFile | None = None
+        self._closing: list[SpoolFile] = []
 
     def begin(self, meta: dict[str, str]) -> SpoolWriter:
         """Begin an object. `meta` says what is not in the data set: route, AE titles, SOP class, transfer syntax."""
@@ -255,27 +244,34 @@ class Spool:
                 raise disk_error(error) from None
 
     def roll(self) -> None:
-        """Let no new object into the files in use; each is closed with its last stream."""
+        """Let no new object into the file in use; it is closed with its last stream."""
         with self._lock:
-            for file in [*self._current]:
-                self._retire(file)
+            if self._current is not None:
+                self._retire(self._current)
 
     def close(self) -> None:
-        """End the housekeeping and close the files in use that no stream holds."""
-        self._stop.set()
+        """Roll, and wait until every file that no stream holds is on the disk and closed."""
         self.roll()
-        if self._housekeeper is not None:
-            self._housekeeper.join()
+        with self._lock:
+            closing = [*self._closing]
+        for file in closing:
+            file.join()
 
     # For SpoolWriter.
 
     def join(self) -> tuple[SpoolFile, int]:
         """A file for a new stream, and the stream's number there."""
         with self._lock:
-            self._retire_due()
-            file = min(self._current, key=lambda one: one.active, default=None)
-            if file is None or (file.active and len(self._current) < FILES):
-                file = self._create()
+            file = self._current
+            if file is not None and (file.error is not None or file.end >= FILE_BYTES):
+                self._retire(file)
+            if self._current is None:
+                try:
+                    with self._keys.locked():
+                        self._current = SpoolFile(self._folder, self._keys, self.retire)
+                except OSError as error:
+                    raise disk_error(error) from None
+            file = self._current
             file.active += 1
             file.streams += 1
             return file, file.streams
@@ -284,10 +280,10 @@ class Spool:
         """A stream of the file has ended."""
         with self._lock:
             file.active -= 1
-            if file.broken:
+            if file.retired:
+                self._close_unused(file)
+            elif file.error is not None:
                 self._retire(file)
-            elif file.retired and file.active == 0:
-                file.close()
 
     def retire(self, file: SpoolFile) -> None:
         """Let no new stream into the file."""
@@ -295,36 +291,17 @@ class Spool:
             if not file.retired:
                 self._retire(file)
 
-    def _create(self) -> SpoolFile:
-        try:
-            with self._keys.locked():
-                file = SpoolFile(self._folder, self._keys)
-        except OSError as error:
-            raise disk_error(error) from None
-        self._current.append(file)
-        if self._housekeeper is None:
-            self._housekeeper = threading.Thread(target=self._keep_house, name="spool", daemon=True)
-            self._housekeeper.start()
-        return file
-
     def _retire(self, file: SpoolFile) -> None:
         file.retired = True
-        if file in self._current:
-            self._current.remove(file)
+        if self._current is file:
+            self._current = None
+        self._close_unused(file)
+
+    def _close_unused(self, file: SpoolFile) -> None:
         if file.active == 0:
+            self._closing = [one for one in self._closing if not one.ended]
+            self._closing.append(file)
             file.close()
-
-    def _retire_due(self) -> None:
-        youngest = time.monotonic() - FILE_SECONDS
-        for file in [*self._current]:
-            if file.broken or file.end >= FILE_BYTES or file.opened <= youngest:
-                self._retire(file)
-
-    def _keep_house(self) -> None:
-        """Roll a file in time when no new object comes to do it."""
-        while not self._stop.wait(_HOUSEKEEPING_SECONDS):
-            with self._lock:
-                self._retire_due()
 
     def _used_keys(self) -> set[UUID]:
         used = set()
