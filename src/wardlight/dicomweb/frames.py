@@ -81,8 +81,8 @@ def _frame(call: Call, location: InstanceLocation, table: FrameTable, number: in
     if _bit_packed(table):
         yield _unpacked(call, location, table, number)
     elif len(pieces) <= 1 or pieces[-1][1] - pieces[0][0] > _AT_ONCE:
-        for start, end in pieces:
-            yield from call.archive.read(call.scope, location, start, end)
+        for position, (start, end) in enumerate(pieces):
+            yield from call.archive.read(call.scope, location, start, end, frames=int(position == 0))
     else:
         first = pieces[0][0]
         span = b"".join(call.archive.read(call.scope, location, first, pieces[-1][1]))

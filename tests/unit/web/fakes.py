@@ -220,7 +220,13 @@ class FakeArchive:
         )
 
     def read(
-        self, scope: Scope, location: InstanceLocation, start: int = 0, end: int | None = None
+        self,
+        scope: Scope,
+        location: InstanceLocation,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        frames: int | None = None,
     ) -> Iterator[bytes]:
         data = next(d for row, d in self.instances_of.values() if row.sop_uid == location.sop_uid)
         data = data[start : len(data) if end is None else end]
