@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from wardlight.audit.actions import Action
+from wardlight.errors import WardlightError
 from wardlight.identity.model import Principal, PrincipalKind, Role, TokenScope
 
 __all__ = ["Operation", "Principal", "PrincipalKind", "Role", "Scope", "SystemScope", "TokenScope"]
@@ -19,6 +21,14 @@ class Operation(StrEnum):
     METADATA = "metadata"
     RETRIEVE = "retrieve"
     STORE = "store"
+
+
+_CONTAINS: Final = {
+    Operation.SEARCH: frozenset({Operation.SEARCH}),
+    Operation.METADATA: frozenset({Operation.SEARCH, Operation.METADATA}),
+    Operation.RETRIEVE: frozenset({Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE}),
+    Operation.STORE: frozenset({Operation.STORE}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,13 @@ class Scope:
     request: str
     address: str = field(repr=False)
     purpose: str
+
+    def require(self, operation: Operation, institution: UUID | None = None) -> None:
+        """Raise `forbidden` unless this scope allows the operation, within that institution where one is given."""
+        if operation not in _CONTAINS[self.operation]:
+            raise WardlightError("forbidden", reason="scope")
+        if institution is not None and institution != self.institution:
+            raise WardlightError("not-found")
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,3 +204,8 @@ class FrameTable:
 
     frames: tuple[tuple[tuple[int, int], ...], ...]
     frame_bits: int = 0
+
+    @property
+    def bit_packed(self) -> bool:
+        """True when frames do not start at byte borders."""
+        return self.frame_bits % 8 != 0

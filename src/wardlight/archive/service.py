@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from wardlight.access.model import Principal, Scope, SystemScope
+from wardlight.archive.completion import Completion
+from wardlight.archive.intake import Intake, SegmentWriter
 from wardlight.archive.model import (
     FrameTable,
     IncomingInstance,
@@ -13,21 +15,48 @@ from wardlight.archive.model import (
     Level,
     Page,
     Query,
+    QueryLevel,
     ReleaseTarget,
     StoreOutcome,
 )
+from wardlight.archive.reading import Reader
+from wardlight.archive.search import Search
+from wardlight.archive.sweeping import Sweeper
+from wardlight.audit.recorder import Recorder
+from wardlight.audit.sessions import ReadSessions
+from wardlight.db.engine import Database
+from wardlight.keys.keystore import Keystore
+from wardlight.objects.store import ObjectStore
 
-
-class SegmentWriter:
-    """Writes one segment: concatenated Part 10 files of one release. One writer, one life; not thread-safe."""
-
-    def write(self, data: bytes | memoryview) -> None: ...
-    def tell(self) -> int: ...  # plaintext bytes written so far = offset of the next file
-    def abort(self) -> None: ...  # drop everything; idempotent, also after commit (then nothing happens)
+__all__ = ["Archive", "SegmentWriter"]
 
 
 class Archive:
-    # ---- store side -------------------------------------------------------------------------------------------
+    """Image objects of all institutions. Threads share it; nothing about a decision is kept between calls.
+
+    Reads take a `Scope`, check its operation, and are in the audit trail before they return anything. What does not
+    exist and what the scope does not show is the same `not-found`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keystore: Keystore,
+        objects: ObjectStore,
+        recorder: Recorder,
+        sessions: ReadSessions,
+        *,
+        quiet_s: float,
+    ) -> None:
+        """quiet_s: seconds without a new instance after which a release is complete."""
+        self._intake = Intake(database, keystore, objects, recorder)
+        self._search = Search(database, keystore, recorder)
+        self._reader = Reader(database, keystore, objects, recorder, sessions)
+        self._completion = Completion(database, keystore, objects, recorder, quiet_s)
+        self._sweeper = Sweeper(database, keystore, objects, recorder)
+
+    # ---- store ----
+
     def target(
         self,
         institution: UUID,
@@ -36,9 +65,16 @@ class Archive:
         study_uid: str,
         study_group: bytes | None = None,
     ) -> ReleaseTarget:
-        """Find the release of this study or reserve it (its key is durable before this returns). Agreement is NOT checked here."""
+        """Find the release of this study, or reserve it; its key is durable before this returns.
 
-    def begin_segment(self, target: ReleaseTarget) -> SegmentWriter: ...
+        study_group: 16 bytes that all releases of one original study share; random where none is given. The caller
+        has checked the agreement. Raises `bad-request`, `unavailable`.
+        """
+        return self._intake.target(institution, application, level, study_uid, study_group)
+
+    def begin_segment(self, target: ReleaseTarget) -> SegmentWriter:
+        """Begin a segment of this release. Raises `out-of-resources`, `unavailable`."""
+        return self._intake.begin_segment(target)
 
     def commit(
         self,
@@ -50,36 +86,59 @@ class Archive:
         request: str,
         address: str = "",
     ) -> list[StoreOutcome]:
-        """Make durable and findable, in order of `instances`. One object fsync, one transaction (rows, audit entry, event).
+        """Make instances durable and findable; outcomes in the order of `instances`.
 
-        Raises WardlightError("unavailable"|"out-of-resources"|"bad-data-set"); then nothing of the request is stored.
+        One synchronous object write, then one transaction with rows, audit entry and event. A segment whose
+        instances were all known is deleted. Raises `forbidden`, `bad-data-set`, `conflict`, `out-of-resources`,
+        `unavailable`: then nothing of the request is stored.
         """
+        return self._intake.commit(target, writer, instances, actor=actor, request=request, address=address)
 
-    # ---- read side: scope = access.scope_for(principal, Action.DICOMWEB_…, request=<32 hex>, address=<client>) ---
-    # Every method checks the scope's operation, writes the audit entry (committed before it returns), counts in the
-    # read session. Unseen and unknown: WardlightError("not-found").
-    def search_studies(self, scope: Scope, query: Query) -> Page: ...
-    def search_series(self, scope: Scope, query: Query) -> Page: ...  # /studies/{}/series and /series
-    def search_instances(self, scope: Scope, query: Query) -> Page: ...  # all four instance resources
+    # ---- search ----
 
-    # Errors: matching-key-not-supported, query-too-broad, not-found (resource path names a study/series not seen).
+    def search_studies(self, scope: Scope, query: Query) -> Page:
+        """Studies, newest first (PS3.18 section 10.6).
+
+        Raises `matching-key-not-supported`, `bad-request`, and `query-too-broad` where keys without an index leave
+        more than 5,000 candidates.
+        """
+        return self._search.search(scope, QueryLevel.STUDY, query)
+
+    def search_series(self, scope: Scope, query: Query) -> Page:
+        """Series, of the study in `query.study_uid` or of all; errors as above, and `not-found` for that study."""
+        return self._search.search(scope, QueryLevel.SERIES, query)
+
+    def search_instances(self, scope: Scope, query: Query) -> Page:
+        """Instances, of a series, a study or all; errors as above."""
+        return self._search.search(scope, QueryLevel.INSTANCE, query)
+
+    # ---- read ----
 
     def instances(
         self, scope: Scope, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
     ) -> list[InstanceLocation]:
-        """Places of instances, ordered by series then instance number. Never empty: not-found instead."""
+        """Places of instances by series, then instance number. Raises `not-found`; the list is never empty."""
+        return self._reader.instances(scope, study_uid, series_uid, sop_uid)
 
     def read(
-        self, scope: Scope, location: InstanceLocation, start: int = 0, end: int | None = None
+        self,
+        scope: Scope,
+        location: InstanceLocation,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        frames: int | None = None,
     ) -> Iterator[bytes]:
-        """Bytes [start, end) of the Part 10 file, in pieces of at most 256 KiB; counts bytes in the read session.
-        WADO-RS instance = read(scope, location); bytes of a frame = read over FrameTable ranges; fails `object-damaged`, `key-destroyed`."""
+        """Bytes [start, end) of the Part 10 file, in pieces of at most 256 KiB.
+
+        frames: how many frames this counts as in the trail; by default one where the scope is for frames. Raises
+        `range-not-satisfiable`, `key-destroyed`, and, also between pieces, `object-damaged`.
+        """
+        return self._reader.read(scope, location, start, end, frames)
 
     def frames(self, scope: Scope, location: InstanceLocation) -> FrameTable:
-        """Where frames lie; for instances without pixel data an empty table. Frames from BOT / Extended Offset Table / fragments / Rows×Columns."""
-
-    def header(self, scope: Scope, location: InstanceLocation) -> bytes:
-        """Encoded data set before pixel data (inflated where deflated; then encoded explicit little endian)."""
+        """Where frames lie; empty without pixel data. Raises `not-acceptable` where frames cannot be told apart."""
+        return self._reader.frames(scope, location)
 
     def metadata(
         self,
@@ -90,19 +149,18 @@ class Archive:
         *,
         base_url: str,
     ) -> Iterator[bytes]:
-        """DICOM JSON of each instance as raw UTF-8 JSON. Each item is one OR MORE objects joined by commas: the edge
-        writes b"[" + b",".join(items) + b"]". base_url: e.g. "https://host/dicom-web", put into BulkDataURI."""
+        """DICOM JSON of instances as UTF-8, each piece one or more objects joined by commas, without brackets.
 
-    # ---- background --------------------------------------------------------------------------------------------
-    def complete(self, scope: SystemScope) -> int: ...
-    def sweep(self, scope: SystemScope) -> int: ...  # orphan objects older than 24 h, empty reservations
+        base_url: address of the DICOMweb service, put into BulkDataURI. Raises `not-found`.
+        """
+        return self._reader.metadata(scope, study_uid, series_uid, sop_uid, base_url)
 
+    # ---- background ----
 
-# wardlight.access
-#   class Access: scope_for(principal, action: Action, *, request: str, address: str = "", purpose: str = "TREAT") -> Scope
-#                   raises WardlightError("forbidden", reason=…) and writes access:decision:deny
-#                 require_store(principal, action, *, request, address="") -> None      # may this principal store at all (person with role, or receiver)
-# wardlight.agreements  Agreements.require(institution, application: str, level: Level) -> Agreement   raises no-agreement / level-not-agreed
-# wardlight.identity    Identity.authenticate(token: str) -> Principal | None
-# wardlight.audit       Action enum; Recorder; sessions.ReadSessions (sweep() every 5 s by a thread, close() at shutdown)
-# Principal(kind: PrincipalKind, id: str, institution: UUID, role: Role | None, scopes: frozenset[str], token_ref: str)
+    def complete(self, scope: SystemScope) -> int:
+        """Complete releases that are quiet: write their metadata object. Returns how many."""
+        return self._completion.complete(scope)
+
+    def sweep(self, scope: SystemScope) -> int:
+        """Remove objects without a row and reservations without an instance, both after 24 h. Returns how many."""
+        return self._sweeper.sweep(scope)

@@ -39,13 +39,14 @@ class ReleaseRow:
     modalities: tuple[str, ...]
     series_count: int
     instance_count: int
+    bytes: int
     arrived_ms: int
     last_arrival_ms: int
     metadata_object: UUID | None
     metadata_size: int
 
 
-_RELEASE: Final = (
+RELEASE_COLUMNS: Final = (
     release.c.id,
     release.c.institution,
     release.c.application,
@@ -59,6 +60,7 @@ _RELEASE: Final = (
     release.c.modalities,
     release.c.series_count,
     release.c.instance_count,
+    release.c.bytes,
     release.c.arrived_ms,
     release.c.last_arrival_ms,
     release.c.metadata_object,
@@ -66,7 +68,7 @@ _RELEASE: Final = (
 )
 
 
-def _release(row: Sequence[Any]) -> ReleaseRow:
+def release_row(row: Sequence[Any]) -> ReleaseRow:
     values = list(row)
     values[3] = Level(values[3])
     values[4] = ReleaseState(values[4])
@@ -104,11 +106,11 @@ def reserve(tx: Connection, values: dict[str, Any]) -> bool:
 
 def release_by_id(tx: Connection, release_id: UUID, *, lock: bool = False) -> ReleaseRow | None:
     """The release; with `lock` no other writer changes it until the transaction ends."""
-    query = select(*_RELEASE).where(release.c.id == release_id)
+    query = select(*RELEASE_COLUMNS).where(release.c.id == release_id)
     if lock:
         query = query.with_for_update()
     row = tx.execute(query).first()
-    return _release(row) if row else None
+    return release_row(row) if row else None
 
 
 def series_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) -> dict[bytes, UUID]:
@@ -176,7 +178,7 @@ def find_release(
 ) -> ReleaseRow | None:
     """The release that answers to a Study UID: Images' where there are several."""
     query = (
-        select(*_RELEASE)
+        select(*RELEASE_COLUMNS)
         .where(release.c.institution == institution, release.c.token == token, release.c.instance_count > 0)
         .order_by(release.c.preference)
         .limit(1)
@@ -184,7 +186,7 @@ def find_release(
     if application is not None:
         query = query.where(release.c.application == application)
     row = tx.execute(query).first()
-    return _release(row) if row else None
+    return release_row(row) if row else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +270,13 @@ def find_instances(
         query = query.where(instance.c.series == series_id)
     if token is not None:
         query = query.where(instance.c.token == token)
-    return [
-        InstanceRow(*row[:14], _pixel(row[16], row[17], row[18], row[19]), row[14], row[15])
-        for row in tx.execute(query)
-    ]
+    return [_instance(row) for row in tx.execute(query)]
+
+
+def _instance(row: Sequence[Any]) -> InstanceRow:
+    values = list(row[:16])
+    values.insert(14, _pixel(*row[16:]))
+    return InstanceRow(*values)
 
 
 def _pixel(tag: int, offset: int, length: int, packed: bytes | None) -> PixelIndex | None:
@@ -340,7 +345,7 @@ def is_referenced(tx: Connection, object_id: UUID) -> bool:
 
 def all_releases(tx: Connection) -> list[ReleaseRow]:
     """Every release, for checks."""
-    return [_release(row) for row in tx.execute(select(*_RELEASE).order_by(release.c.id))]
+    return [release_row(row) for row in tx.execute(select(*RELEASE_COLUMNS).order_by(release.c.id))]
 
 
 def counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:

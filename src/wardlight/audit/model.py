@@ -86,6 +86,7 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.DICOMWEB_RENDERED_READ: _READ,
     Action.DICOMWEB_THUMBNAIL_READ: _READ,
     Action.DICOMWEB_BULKDATA_READ: _READ,
+    Action.DICOMWEB_STUDY_STORE: {"level": str, "application": str},
     Action.ARCHIVE_STUDY_STORE: {"level": str, "application": str},
     Action.ARCHIVE_STUDY_COMPLETE: {"level": str, "application": str},
     Action.ARCHIVE_OBJECT_REPAIR: {"removed": str},

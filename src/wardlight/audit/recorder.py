@@ -14,6 +14,7 @@ from wardlight.audit.canonical import canonical
 from wardlight.audit.model import DETAIL, Actor, Event
 from wardlight.audit.references import References, base64url
 from wardlight.audit.tables import log, pending
+from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
@@ -45,6 +46,12 @@ class Recorder:
         row = {"institution": institution, "origin": origin, "generation": 1, "size": 0, "root": _EMPTY_ROOT}
         tx.execute(insert(log), row)
         return origin
+
+    def ensure_operator_log(self, database: Database) -> None:
+        """Begin the operator's log where there is none."""
+        with database.begin() as tx:
+            if tx.execute(_CURRENT_LOG.where(log.c.institution.is_(None))).first() is None:
+                self.open_log(tx, None, OPERATOR)
 
     def log_for(self, tx: Connection, institution: UUID | None) -> tuple[int, str]:
         """Number and origin of the log in which entries of this institution are written now.

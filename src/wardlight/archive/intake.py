@@ -1,0 +1,415 @@
+"""The store side: reserve a release, write a segment, make its instances findable in one transaction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from wardlight import clock
+from wardlight.access.model import Principal
+from wardlight.agreements.model import IMAGES
+from wardlight.archive import store
+from wardlight.archive.attributes import (
+    ALL_TAGS,
+    INSTANCE_NUMBER,
+    INSTANCE_TAGS,
+    ISSUER_OF_PATIENT_ID,
+    MODALITY,
+    PATIENT_ID,
+    SCHEMA,
+    SERIES_NUMBER,
+    SERIES_TAGS,
+    STUDY_TAGS,
+    Attributes,
+    first_number,
+    first_text,
+    frame_bits,
+    only,
+    order_number,
+    study_date,
+)
+from wardlight.archive.keyring import ReleaseKey, Tokens
+from wardlight.archive.model import (
+    IncomingInstance,
+    Level,
+    Outcome,
+    ReleaseState,
+    ReleaseTarget,
+    StoreOutcome,
+)
+from wardlight.audit import model as audit
+from wardlight.audit.actions import Action
+from wardlight.audit.recorder import Recorder
+from wardlight.db.engine import Database
+from wardlight.db.ids import uuid7
+from wardlight.dicom.errors import DicomError
+from wardlight.dicom.json import attributes as read_attributes
+from wardlight.dicom.transfer_syntax import transfer_syntax
+from wardlight.errors import WardlightError
+from wardlight.events.outbox import EventKind, emit
+from wardlight.identity.service import actor_of
+from wardlight.keys.attributes import RowLevel
+from wardlight.keys.keystore import Keystore
+from wardlight.keys.wrap import KeyKind
+from wardlight.objects.format import ObjectKind
+from wardlight.objects.store import ObjectStore, ObjectWriter, StoredObject
+
+_LEVELS: Final = list(Level)
+_MAX_FRAMES: Final = 2**31 - 1
+# PS3.5 section 9.1.
+_UID_LENGTH: Final = 64
+
+
+class SegmentWriter:
+    """Writes one segment: concatenated Part 10 files of one release. One writer, one life; for one thread."""
+
+    __slots__ = ("_writer",)
+
+    def __init__(self, writer: ObjectWriter) -> None:
+        self._writer = writer
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Add bytes. Raises `out-of-resources`, `unavailable`; the segment is then lost."""
+        self._writer.write(data)
+
+    def tell(self) -> int:
+        """Plaintext bytes written so far: the offset of the next file."""
+        return self._writer.tell()
+
+    def abort(self) -> None:
+        """Drop everything written. Does nothing after a commit."""
+        self._writer.abort()
+
+    def _commit(self) -> StoredObject:
+        return self._writer.commit()
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """An instance that the index did not hold when it was looked up, with its row, sealed ahead of the transaction."""
+
+    incoming: IncomingInstance
+    token: bytes
+    series_token: bytes
+    row: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one commit wants to add."""
+
+    target: ReleaseTarget
+    tokens: list[bytes]
+    digests: list[bytes]
+    fresh: dict[bytes, _Fresh]
+    series: dict[bytes, dict[str, Any]]
+    study: Attributes
+    patient: tuple[str, str]
+
+
+class Intake:
+    """Takes instances into releases."""
+
+    def __init__(
+        self, database: Database, keystore: Keystore, objects: ObjectStore, recorder: Recorder
+    ) -> None:
+        self._database = database
+        self._keystore = keystore
+        self._objects = objects
+        self._recorder = recorder
+
+    def target(
+        self, institution: UUID, application: str, level: Level, study_uid: str, study_group: bytes | None
+    ) -> ReleaseTarget:
+        """See `Archive.target`."""
+        token = Tokens(self._keystore, institution).study(study_uid)
+        with self._database.read() as tx:
+            found = store.find_target(tx, institution, application, level, token)
+        if found is None:
+            found = self._reserve(institution, application, level, token, study_group)
+        release, key_id = found
+        key = self._keystore.get_key(institution, key_id)
+        return ReleaseTarget(institution, release, application, level, key_id, key, study_uid)
+
+    def _reserve(
+        self, institution: UUID, application: str, level: Level, token: bytes, study_group: bytes | None
+    ) -> tuple[UUID, UUID]:
+        """Reserve the release row: its key is in the keystore, fsynced, before the row names it."""
+        if study_group is not None and len(study_group) != 16:
+            raise WardlightError("bad-request", "a study group is 16 bytes")
+        key_id, _ = self._keystore.create_key(institution, KeyKind.STUDY)
+        now = clock.unix_ms()
+        values = {
+            "id": uuid7(),
+            "institution": institution,
+            "application": application,
+            "level": level.value,
+            "state": ReleaseState.RECEIVING.value,
+            "key_id": key_id,
+            "token": token,
+            "study_group": study_group or os.urandom(16),
+            "preference": (application != IMAGES) * len(_LEVELS) + _LEVELS.index(level),
+            "sealed_schema": SCHEMA,
+            "study_date": 0,
+            "modalities": "",
+            "series_count": 0,
+            "instance_count": 0,
+            "bytes": 0,
+            "arrived_ms": now,
+            "last_arrival_ms": now,
+            "metadata_size": 0,
+        }
+        with self._database.begin() as tx:
+            if store.reserve(tx, values):
+                return values["id"], key_id  # type: ignore[return-value]  # the dictionary holds several types
+        self._keystore.destroy_key(institution, key_id)
+        with self._database.read() as tx:
+            found = store.find_target(tx, institution, application, level, token)
+        if found is None:
+            raise WardlightError("unavailable", "the release was removed at the same moment")
+        return found
+
+    def begin_segment(self, target: ReleaseTarget) -> SegmentWriter:
+        """See `Archive.begin_segment`."""
+        return SegmentWriter(self._objects.create(target.key, target.key_id, ObjectKind.SEGMENT))
+
+    def commit(
+        self,
+        target: ReleaseTarget,
+        writer: SegmentWriter,
+        instances: Sequence[IncomingInstance],
+        *,
+        actor: Principal,
+        request: str,
+        address: str,
+    ) -> list[StoreOutcome]:
+        """See `Archive.commit`."""
+        if actor.institution != target.institution or not instances:
+            writer.abort()
+            raise WardlightError("forbidden" if instances else "bad-request")
+        try:
+            batch = self._prepare(target, instances)
+        except BaseException:
+            writer.abort()
+            raise
+        stored: StoredObject | None = None
+        if batch.fresh:
+            stored = writer._commit()
+        else:
+            writer.abort()
+        decided = False
+        try:
+            with self._database.begin() as tx:
+                outcomes, added = self._add(tx, batch, stored)
+                self._record(tx, batch, outcomes, actor, request, address)
+                decided = True
+        except BaseException:
+            # After `decided` the database may have the rows although it reported an error: then only fsck may judge.
+            if stored and not decided:
+                self._objects.delete(stored.object_id)
+            raise
+        if stored and not added:
+            self._objects.delete(stored.object_id)
+        return [
+            StoreOutcome(incoming.sop_class, incoming.sop_uid, outcome)
+            for incoming, outcome in zip(instances, outcomes, strict=True)
+        ]
+
+    def _prepare(self, target: ReleaseTarget, instances: Sequence[IncomingInstance]) -> _Batch:
+        """Tokens, digests, and for what is new the sealed rows: all that needs no lock."""
+        keyed = Tokens(self._keystore, target.institution)
+        tokens = [keyed.instance(incoming.sop_uid) for incoming in instances]
+        digests = [keyed.digest(target.release, incoming.sha256) for incoming in instances]
+        series_tokens = [keyed.series(incoming.series_uid) for incoming in instances]
+        with self._database.read() as tx:
+            known = store.digests_by_token(tx, target.release, tokens)
+            known_series = store.series_by_token(tx, target.release, set(series_tokens))
+        key = ReleaseKey(target.key, target.institution, target.release)
+        batch = _Batch(target, tokens, digests, {}, {}, {}, ("", ""))
+        for index, incoming in enumerate(instances):
+            token, series_token = tokens[index], series_tokens[index]
+            fresh = token not in known and token not in batch.fresh
+            if not fresh and index > 0:
+                continue
+            new_series = series_token not in known_series and series_token not in batch.series
+            wanted = ALL_TAGS if index == 0 else INSTANCE_TAGS | SERIES_TAGS if new_series else INSTANCE_TAGS
+            found = _attributes(incoming, wanted)
+            if index == 0:
+                batch.study = only(found, STUDY_TAGS)
+                batch.patient = (first_text(found, PATIENT_ID), first_text(found, ISSUER_OF_PATIENT_ID))
+            if not fresh:
+                continue
+            if new_series:
+                batch.series[series_token] = _series_row(target, series_token, found, key)
+            row = _instance_row(target, incoming, token, digests[index], found, key)
+            batch.fresh[token] = _Fresh(incoming, token, series_token, row)
+        return batch
+
+    def _add(self, tx: Connection, batch: _Batch, stored: StoredObject | None) -> tuple[list[Outcome], int]:
+        """Insert what is still new under the release's lock; returns the outcomes and how many rows were added."""
+        target = batch.target
+        release = store.release_by_id(tx, target.release, lock=True)
+        if release is None:
+            raise WardlightError("conflict", "the release was removed at the same moment")
+        known = store.digests_by_token(tx, target.release, set(batch.tokens))
+        outcomes: list[Outcome] = []
+        adding: list[_Fresh] = []
+        for token, digest in zip(batch.tokens, batch.digests, strict=True):
+            if token in known:
+                outcomes.append(Outcome.DUPLICATE if known[token] == digest else Outcome.CONFLICT)
+                continue
+            known[token] = digest
+            if token not in batch.fresh:
+                raise WardlightError("unavailable", "an instance was removed at the same moment")
+            adding.append(batch.fresh[token])
+            outcomes.append(Outcome.STORED)
+        if not adding:
+            return outcomes, 0
+        assert stored is not None
+        now = clock.unix_ms()
+        segment = {"id": stored.object_id, "release": target.release, "size": stored.size, "created_ms": now}
+        store.add_segment(tx, segment)
+        modalities = self._add_series(tx, batch, adding, stored)
+        values = {
+            "state": ReleaseState.RECEIVING.value,
+            "last_arrival_ms": now,
+            "instance_count": release.instance_count + len(adding),
+            "bytes": release.bytes + sum(fresh.incoming.length for fresh in adding),
+            "series_count": release.series_count + len(modalities),
+        }
+        merged = sorted({*release.modalities, *modalities} - {""})
+        values["modalities"] = f" {' '.join(merged)} " if merged else ""
+        if release.sealed is None:
+            key = ReleaseKey(target.key, target.institution, target.release)
+            values["sealed"] = key.seal(RowLevel.STUDY, target.release, batch.study)
+            values["study_date"] = study_date(batch.study)
+            values["arrived_ms"] = now
+        store.update_release(tx, target.release, values)
+        kind = EventKind.STUDY_CHANGED if release.metadata_object else EventKind.STUDY_STORED
+        emit(tx, target.institution, kind, {"release": str(target.release), "instances": len(adding)})
+        return outcomes, len(adding)
+
+    def _add_series(
+        self, tx: Connection, batch: _Batch, adding: list[_Fresh], stored: StoredObject
+    ) -> list[str]:
+        """Insert series that are still new and the instances; returns the modality of each series added."""
+        ids = store.series_by_token(tx, batch.target.release, {fresh.series_token for fresh in adding})
+        new: dict[bytes, dict[str, Any]] = {}
+        counts: dict[UUID, int] = {}
+        for fresh in adding:
+            if fresh.series_token not in ids:
+                row = batch.series.get(fresh.series_token)
+                if row is None:
+                    raise WardlightError("unavailable", "a series was removed at the same moment")
+                new[fresh.series_token] = row
+                ids[fresh.series_token] = row["id"]
+            series = ids[fresh.series_token]
+            fresh.row |= {"series": series, "segment": stored.object_id}
+            counts[series] = counts.get(series, 0) + 1
+        if new:
+            store.add_series(tx, list(new.values()))
+        store.add_instances(tx, [fresh.row for fresh in adding])
+        store.grow_series(tx, counts)
+        return [row["modality"] for row in new.values()]
+
+    def _record(
+        self,
+        tx: Connection,
+        batch: _Batch,
+        outcomes: list[Outcome],
+        actor: Principal,
+        request: str,
+        address: str,
+    ) -> None:
+        target = batch.target
+        references = self._recorder.references(target.institution)
+        study = references.study(target.study_uid)
+        conflicts = outcomes.count(Outcome.CONFLICT)
+        counts = {
+            "instances": outcomes.count(Outcome.STORED),
+            "duplicates": outcomes.count(Outcome.DUPLICATE),
+            "conflicts": conflicts,
+        }
+        event = audit.Event(
+            Action.DICOMWEB_STUDY_STORE,
+            actor_of(actor),
+            outcome=audit.Outcome.PARTIAL if conflicts else audit.Outcome.SUCCESS,
+            target=audit.Target("study", ref=study),
+            subjects=((references.patient(*batch.patient), study),),
+            classes=image_classes(target.level),
+            request=request,
+            address=address,
+            token=actor.token_ref,
+            counts={name: count for name, count in counts.items() if count},
+            detail={"level": target.level.value, "application": target.application},
+        )
+        self._recorder.write(tx, target.institution, event)
+
+
+def image_classes(level: Level) -> tuple[str, ...]:
+    """Data classes of an image at this level, as the audit trail spells them."""
+    return ("health", "image:identified" if level is Level.IDENTIFIED else "image:pseudonymised")
+
+
+def _attributes(incoming: IncomingInstance, wanted: frozenset[int]) -> Attributes:
+    if max(map(len, (incoming.sop_class, incoming.transfer_syntax))) > _UID_LENGTH:
+        raise WardlightError("bad-data-set", reason="uid")
+    try:
+        return read_attributes(incoming.header, incoming.header_syntax, wanted)
+    except DicomError as error:
+        raise WardlightError("bad-data-set", reason=error.code) from None
+
+
+def _series_row(target: ReleaseTarget, token: bytes, found: Attributes, key: ReleaseKey) -> dict[str, Any]:
+    id_ = uuid7()
+    return {
+        "id": id_,
+        "release": target.release,
+        "token": token,
+        "sealed": key.seal(RowLevel.SERIES, id_, only(found, SERIES_TAGS)),
+        # Between spaces in the release's row, so there is none inside.
+        "modality": first_text(found, MODALITY).replace(" ", "_")[:16],
+        "number": order_number(found, SERIES_NUMBER),
+        "instance_count": 0,
+        "metadata_offset": 0,
+        "metadata_length": 0,
+    }
+
+
+def _instance_row(
+    target: ReleaseTarget,
+    incoming: IncomingInstance,
+    token: bytes,
+    digest: bytes,
+    found: Attributes,
+    key: ReleaseKey,
+) -> dict[str, Any]:
+    id_ = uuid7()
+    pixel = incoming.pixel
+    return {
+        "id": id_,
+        "release": target.release,
+        "token": token,
+        "sealed": key.seal(RowLevel.INSTANCE, id_, only(found, INSTANCE_TAGS)),
+        "digest": digest,
+        "sop_class": incoming.sop_class,
+        "transfer_syntax": incoming.transfer_syntax,
+        "number": order_number(found, INSTANCE_NUMBER),
+        "frames": min(max(first_number(found, 0x00280008, 1), 1), _MAX_FRAMES),
+        "frame_bits": frame_bits(found) if pixel and pixel.length >= 0 else 0,
+        "offset": incoming.offset,
+        "length": incoming.length,
+        "dataset_offset": incoming.dataset_offset,
+        "header_length": 0 if transfer_syntax(incoming.transfer_syntax).deflated else len(incoming.header),
+        "pixel_tag": pixel.tag if pixel else 0,
+        "pixel_offset": pixel.offset if pixel else 0,
+        "pixel_length": pixel.length if pixel else 0,
+        "fragments": store.pack_fragments(pixel.fragments) if pixel else None,
+        "metadata_offset": 0,
+        "metadata_length": 0,
+    }

@@ -1,0 +1,72 @@
+"""Keys as the archive uses them: UID tokens, digests, sealed attributes."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from wardlight.archive.attributes import SCHEMA, Attributes
+from wardlight.archive.store import ReleaseRow
+from wardlight.errors import WardlightError
+from wardlight.keys.attributes import AttributeKey, RowLevel, UidTokens
+from wardlight.keys.keystore import Keystore
+from wardlight.keys.wrap import KeyKind
+
+#: Generation of the blind-index key; re-keying comes with sealed postings.
+GENERATION: Final = 1
+
+# Level byte of content digests under the uid key: no level of the information model, so that no UID has such a token.
+_DIGEST_LEVEL: Final = 0xD1
+
+
+class Tokens:
+    """Keyed tokens of one institution. Made for one operation, and never kept."""
+
+    __slots__ = ("_tokens",)
+
+    def __init__(self, keystore: Keystore, institution: UUID) -> None:
+        _, key = keystore.institution_key(institution, KeyKind.BLIND_INDEX)
+        self._tokens = UidTokens(key, GENERATION)
+
+    def study(self, uid: str) -> bytes:
+        """Token of a Study Instance UID."""
+        return self._tokens.token(RowLevel.STUDY, uid)
+
+    def series(self, uid: str) -> bytes:
+        """Token of a Series Instance UID."""
+        return self._tokens.token(RowLevel.SERIES, uid)
+
+    def instance(self, uid: str) -> bytes:
+        """Token of a SOP Instance UID."""
+        return self._tokens.token(RowLevel.INSTANCE, uid)
+
+    def digest(self, release: UUID, sha256: bytes) -> bytes:
+        """Keyed digest of an instance's data set. The release is in it: equal content in two releases shows nothing."""
+        return self._tokens.token(_DIGEST_LEVEL, release.hex + sha256.hex())
+
+
+class ReleaseKey:
+    """Seals and unseals rows of one release."""
+
+    __slots__ = ("_attributes", "_institution", "_release", "key")
+
+    def __init__(self, key: bytes, institution: UUID, release: UUID) -> None:
+        self.key = key
+        self._attributes = AttributeKey(key)
+        self._institution = institution
+        self._release = release
+
+    def seal(self, level: RowLevel, row: UUID, attributes: Attributes) -> bytes:
+        """Seal a row's attributes."""
+        return self._attributes.seal(self._institution, self._release, level, row, SCHEMA, attributes)
+
+    def unseal(self, level: RowLevel, row: UUID, blob: bytes) -> Attributes:
+        """Open a row's attributes. Raises `object-damaged`."""
+        return self._attributes.unseal(self._institution, self._release, level, row, SCHEMA, blob)
+
+
+def release_key(keystore: Keystore, row: ReleaseRow) -> ReleaseKey:
+    """The key of a release. Raises `key-destroyed`, and `unavailable` for a schema this program does not know."""
+    if row.sealed_schema != SCHEMA:
+        raise WardlightError("unavailable", "the release is sealed under another schema")
+    return ReleaseKey(keystore.get_key(row.institution, row.key_id), row.institution, row.id)

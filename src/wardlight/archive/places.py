@@ -1,0 +1,56 @@
+"""Turns rows of a release into places of instances, with their UIDs unsealed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from wardlight.archive.attributes import ISSUER_OF_PATIENT_ID, PATIENT_ID, SERIES_UID, SOP_UID, first_text
+from wardlight.archive.keyring import ReleaseKey
+from wardlight.archive.model import InstanceLocation
+from wardlight.archive.store import InstanceRow, ReleaseRow
+from wardlight.audit.sessions import Reading
+from wardlight.keys.attributes import RowLevel
+
+
+def patient_of(release: ReleaseRow, key: ReleaseKey) -> tuple[str, str]:
+    """Patient ID and its issuer as the release holds them."""
+    study = key.unseal(RowLevel.STUDY, release.id, release.sealed) if release.sealed else {}
+    return first_text(study, PATIENT_ID), first_text(study, ISSUER_OF_PATIENT_ID)
+
+
+def locations(
+    release: ReleaseRow, key: ReleaseKey, rows: list[InstanceRow], study_uid: str, reading: Reading | None
+) -> list[InstanceLocation]:
+    """Places of instances with their UIDs."""
+    series_uids: dict[UUID, str] = {}
+    found = []
+    for row in rows:
+        if row.series not in series_uids:
+            sealed = key.unseal(RowLevel.SERIES, row.series, row.series_sealed)
+            series_uids[row.series] = first_text(sealed, SERIES_UID)
+        found.append(
+            InstanceLocation(
+                release.institution,
+                release.id,
+                row.id,
+                release.application,
+                release.level,
+                release.key_id,
+                row.segment,
+                row.segment_size,
+                row.offset,
+                row.length,
+                row.dataset_offset,
+                row.header_length,
+                row.pixel,
+                row.transfer_syntax,
+                row.sop_class,
+                row.frames,
+                row.frame_bits,
+                study_uid,
+                series_uids[row.series],
+                first_text(key.unseal(RowLevel.INSTANCE, row.id, row.sealed), SOP_UID),
+                reading,
+            )
+        )
+    return found

@@ -1,0 +1,209 @@
+"""The read side: find instances within a scope, hand out their bytes, headers, frames and metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import Connection
+
+from wardlight.access.model import Operation, Scope
+from wardlight.archive import frames, store
+from wardlight.archive.completion import describe, joined
+from wardlight.archive.content import header, stored_range
+from wardlight.archive.intake import image_classes
+from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
+from wardlight.archive.model import (
+    BULK_BASE,
+    FrameTable,
+    InstanceLocation,
+    ReleaseState,
+)
+from wardlight.archive.places import locations, patient_of
+from wardlight.archive.store import InstanceRow, ReleaseRow, SeriesRow
+from wardlight.audit.actions import Action
+from wardlight.audit.model import Event, Target
+from wardlight.audit.recorder import Recorder
+from wardlight.audit.sessions import Reading, ReadSessions
+from wardlight.db.engine import Database
+from wardlight.dicom.elements import scan
+from wardlight.dicom.errors import DicomError
+from wardlight.errors import WardlightError
+from wardlight.identity.service import actor_of
+from wardlight.keys.keystore import Keystore
+from wardlight.objects.store import ObjectReader, ObjectStore
+
+_NOT_FOUND: Final = "not-found"
+# With its quotes, which JSON escapes inside texts, the mark cannot come from a value of a data set.
+_BULK_MEMBER: Final = '"BulkDataURI":"'
+_STORED_BULK: Final = f"{_BULK_MEMBER}{BULK_BASE}".encode()
+
+
+class Reader:
+    """Reads within scopes. Keeps nothing between calls."""
+
+    def __init__(
+        self,
+        database: Database,
+        keystore: Keystore,
+        objects: ObjectStore,
+        recorder: Recorder,
+        sessions: ReadSessions,
+    ) -> None:
+        self._database = database
+        self._keystore = keystore
+        self._objects = objects
+        self._recorder = recorder
+        self._sessions = sessions
+
+    def instances(
+        self, scope: Scope, study_uid: str, series_uid: str | None, sop_uid: str | None
+    ) -> list[InstanceLocation]:
+        """See `Archive.instances`."""
+        scope.require(Operation.RETRIEVE)
+        with self._database.read() as tx:
+            tokens = Tokens(self._keystore, scope.institution)
+            release, series = self._find(tx, scope, tokens, study_uid, series_uid)
+            rows = store.find_instances(
+                tx,
+                release.id,
+                series.id if series else None,
+                tokens.instance(sop_uid) if sop_uid is not None else None,
+            )
+        if not rows:
+            raise WardlightError(_NOT_FOUND)
+        key = release_key(self._keystore, release)
+        reading = self._begin(scope, release, key, study_uid)
+        return locations(release, key, rows, study_uid, reading)
+
+    def read(
+        self, scope: Scope, location: InstanceLocation, start: int, end: int | None, frames_: int | None
+    ) -> Iterator[bytes]:
+        """See `Archive.read`."""
+        scope.require(Operation.RETRIEVE, location.institution)
+        stop = location.length if end is None else end
+        if not 0 <= start <= stop <= location.length:
+            raise WardlightError("range-not-satisfiable")
+        whole = start == 0 and stop == location.length
+        if frames_ is None:
+            frames_ = int(scope.action is Action.DICOMWEB_FRAME_READ)
+        return self._counted(location, self._open(location), start, stop, int(whole), frames_)
+
+    def frames(self, scope: Scope, location: InstanceLocation) -> FrameTable:
+        """See `Archive.frames`."""
+        scope.require(Operation.RETRIEVE, location.institution)
+        pixel = location.pixel
+        if pixel is None:
+            return FrameTable(())
+        if pixel.length >= 0:
+            return frames.native(pixel, location.frames, location.frame_bits)
+        with self._open(location) as reader:
+
+            def read(start: int, end: int) -> bytes:
+                return reader.read(location.offset + start, location.offset + end)
+
+            extended = b""
+            if len(pixel.fragments) - 1 > location.frames > 1:
+                data, syntax = header(reader, location)
+                try:
+                    table = scan(data, syntax, wanted=frozenset({frames.EXTENDED_OFFSET_TABLE})).elements
+                except DicomError:
+                    raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
+                if element := table.get(frames.EXTENDED_OFFSET_TABLE):
+                    extended = data[element.value : element.end]
+            return frames.encapsulated(pixel, location.frames, extended, read)
+
+    def metadata(
+        self, scope: Scope, study_uid: str, series_uid: str | None, sop_uid: str | None, base_url: str
+    ) -> Iterator[bytes]:
+        """See `Archive.metadata`."""
+        scope.require(Operation.METADATA)
+        rows: list[InstanceRow] = []
+        with self._database.read() as tx:
+            tokens = Tokens(self._keystore, scope.institution)
+            release, series = self._find(tx, scope, tokens, study_uid, series_uid)
+            precomputed = release.state is ReleaseState.COMPLETE and release.metadata_object is not None
+            if sop_uid is not None or not precomputed:
+                token = tokens.instance(sop_uid) if sop_uid is not None else None
+                rows = store.find_instances(tx, release.id, series.id if series else None, token)
+                if not rows:
+                    raise WardlightError(_NOT_FOUND)
+        key = release_key(self._keystore, release)
+        reading = self._begin(scope, release, key, study_uid)
+        if precomputed:
+            pieces = self._precomputed(release, key, series, rows)
+        else:
+            pieces = describe(self._objects, key, locations(release, key, rows, study_uid, None))
+        bulk = f"{_BULK_MEMBER}{base_url.rstrip('/')}/studies".encode()
+        return (piece.replace(_STORED_BULK, bulk) for piece in self._sum(reading, pieces))
+
+    def _precomputed(
+        self, release: ReleaseRow, key: ReleaseKey, series: SeriesRow | None, rows: list[InstanceRow]
+    ) -> Iterator[bytes]:
+        assert release.metadata_object is not None
+        with self._objects.open(release.metadata_object, key.key, release.metadata_size) as reader:
+            start, end = 0, reader.plaintext
+            place = rows[0] if rows else series
+            if place:
+                start, end = place.metadata_offset, place.metadata_offset + place.metadata_length
+            yield joined(reader.read(start, end))
+
+    def _sum(self, reading: Reading, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            reading.count(bytes_=len(piece))
+            yield piece
+
+    def _find(
+        self, tx: Connection, scope: Scope, tokens: Tokens, study_uid: str, series_uid: str | None
+    ) -> tuple[ReleaseRow, SeriesRow | None]:
+        release = store.find_release(tx, scope.institution, tokens.study(study_uid))
+        if release is None:
+            raise WardlightError(_NOT_FOUND)
+        if series_uid is None:
+            return release, None
+        series = store.find_series(tx, release.id, tokens.series(series_uid))
+        if series is None:
+            raise WardlightError(_NOT_FOUND)
+        return release, series
+
+    def _begin(self, scope: Scope, release: ReleaseRow, key: ReleaseKey, study_uid: str) -> Reading:
+        """Enter the read session; its `authorised` entry is durable when this returns."""
+        references = self._recorder.references(scope.institution)
+        study = references.study(study_uid)
+        patient = references.patient(*patient_of(release, key))
+        event = Event(
+            scope.action,
+            actor_of(scope.principal),
+            target=Target("study", ref=study),
+            subjects=((patient, study),),
+            purpose=scope.purpose,
+            classes=image_classes(release.level),
+            address=scope.address,
+            request=scope.request,
+            token=scope.principal.token_ref,
+        )
+        return self._sessions.begin(scope.institution, event)
+
+    def _open(self, location: InstanceLocation) -> ObjectReader:
+        key = self._keystore.get_key(location.institution, location.key_id)
+        return self._objects.open(location.object_id, key, location.object_size)
+
+    def _counted(
+        self,
+        location: InstanceLocation,
+        reader: ObjectReader,
+        start: int,
+        end: int,
+        instances: int,
+        frames_: int,
+    ) -> Iterator[bytes]:
+        """Hand out pieces, counting each before it leaves: what was begun counts as read."""
+        reading = location.reading
+        with reader:
+            if reading:
+                series = self._recorder.references(location.institution).series(location.series_uid)
+                reading.count(series=series, instances=instances, frames=frames_)
+            for piece in stored_range(reader, location, start, end):
+                if reading:
+                    reading.count(bytes_=len(piece))
+                yield piece

@@ -1,0 +1,76 @@
+"""Removes what a crash left behind: objects that no row names, releases that never got an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from wardlight import clock
+from wardlight.access.model import SystemScope
+from wardlight.archive import store
+from wardlight.audit.actions import Action
+from wardlight.audit.model import Actor, Event, Target
+from wardlight.audit.recorder import Recorder
+from wardlight.db.engine import Database
+from wardlight.identity.model import PrincipalKind
+from wardlight.keys.keystore import Keystore
+from wardlight.objects.store import ObjectStore
+
+#: Transactions end within 30 s, so what has no row after a day never gets one.
+AGE_MS: Final = 24 * 3600 * 1000
+
+
+class Sweeper:
+    """Any number of workers may sweep."""
+
+    def __init__(
+        self, database: Database, keystore: Keystore, objects: ObjectStore, recorder: Recorder
+    ) -> None:
+        self._database = database
+        self._keystore = keystore
+        self._objects = objects
+        self._recorder = recorder
+
+    def sweep(self, scope: SystemScope) -> int:
+        """See `Archive.sweep`. The object store keeps no times: an object's age counts from when it was first seen."""
+        now = clock.unix_ms()
+        # Objects first, rows second: an object that gets its row in between is found there.
+        present = [object_id for object_id, _ in self._objects.list()]
+        with self._database.begin() as tx:
+            named = store.referenced_objects(tx)
+            store.note_orphans(tx, (object_id for object_id in present if object_id not in named), now)
+            old = store.old_orphans(tx, now - AGE_MS)
+        removed = self.remove_objects(old, Actor(PrincipalKind.SYSTEM.value, scope.reason))
+        return removed + self._drop_reservations(now - AGE_MS)
+
+    def remove_objects(self, candidates: Iterable[UUID], actor: Actor) -> int:
+        """Delete objects that still no row names; returns how many. Each is an entry in the operator's trail."""
+        removed = 0
+        for object_id in candidates:
+            with self._database.begin() as tx:
+                store.forget_orphans(tx, [object_id])
+                if store.is_referenced(tx, object_id):
+                    continue
+                event = Event(
+                    Action.ARCHIVE_OBJECT_REPAIR,
+                    actor,
+                    target=Target("object", id=str(object_id)),
+                    detail={"removed": "orphan"},
+                )
+                self._recorder.write(tx, None, event)
+            self._objects.delete(object_id)
+            removed += 1
+        return removed
+
+    def _drop_reservations(self, before_ms: int) -> int:
+        with self._database.read() as tx:
+            empty = store.empty_reservations(tx, before_ms)
+        dropped = 0
+        for release, institution, key_id in empty:
+            with self._database.begin() as tx:
+                gone = store.drop_reservation(tx, release)
+            if gone:
+                self._keystore.destroy_key(institution, key_id)
+                dropped += 1
+        return dropped
