@@ -230,6 +230,7 @@ def _encode_character(character: str, code: _Set) -> bytes | None:
         if not encoded.startswith(code.prefix):
             return None
         encoded = encoded[len(code.prefix) :]
-    if len(encoded) != code.width or encoded[0] < 0x80:
+    # Python's EUC codecs have more than one set: a byte below A0 would be of another.
+    if len(encoded) != code.width or min(encoded) < 0xA0:
         return None
     return bytes(byte & 0x7F for byte in encoded) if code.shift else encoded

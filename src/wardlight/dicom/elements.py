@@ -119,6 +119,9 @@ def _scan_explicit(
             group, element, vr, length = head(data, p)
             tag = group << 16 | element
             if vr in shorts:
+                if group == 0x7FE0 and tag in PIXEL_TAGS:
+                    # Pixel data in disguise must not become part of a header.
+                    raise DicomError("bad-vr", p)
                 value = p + 8
             else:
                 if vr in longs:
@@ -315,7 +318,7 @@ def _walk(
     data: Buffer, here: _Container, p: int, limits: Limits, *, look: bool
 ) -> Iterator[tuple[Path, Element, Codec]]:
     stack: list[_Container] = []
-    count = depth = 0
+    count = items = depth = 0
     size = len(data)
     while True:
         if p == here.stop:
@@ -342,7 +345,9 @@ def _walk(
             continue
         if here.sequence:
             here = here._replace(item=here.item + 1)
-            if here.item >= limits.items:
+            items += 1
+            # Empty items cost their reader memory, but are no elements: as many of them are allowed.
+            if here.item >= limits.items or items > limits.elements:
                 raise DicomError("items", at)
             stop = -1 if length < 0 else p + length
             if stop > here.bound:

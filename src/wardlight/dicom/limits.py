@@ -10,10 +10,10 @@ from typing import Final
 class Limits:
     """Bounds on one data set; going beyond one raises `DicomError`.
 
-    depth: nested sequences (code "depth"). elements: elements at all depths together ("count"). items: items or
-    fragments of one sequence ("items"). header: bytes before the pixel data ("header"). value: bytes of one element
-    other than pixel data ("length"). inflate_ratio: inflated over deflated bytes, looked at once an inflated MiB is
-    there ("inflate-ratio"). inflated: bytes of one inflated data set ("inflate-ratio").
+    depth: nested sequences (code "depth"). elements: elements at all depths together ("count"), and their items
+    ("items"). items: items or fragments of one sequence ("items"). header: bytes before the pixel data ("header").
+    value: bytes of one element other than pixel data ("length"). inflate_ratio: inflated over deflated bytes, looked
+    at once an inflated MiB is there ("inflate-ratio"). inflated: bytes of one inflated data set ("inflate-ratio").
     """
 
     depth: int = 32

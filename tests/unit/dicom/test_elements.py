@@ -113,6 +113,13 @@ def test_walk_gives_every_depth_with_its_path(writer: Writer, syntax: TransferSy
     ]
 
 
+def test_pixel_data_with_a_short_vr_is_no_part_of_a_header() -> None:
+    with pytest.raises(DicomError, match="bad-vr at 10"):
+        scan(
+            EXPLICIT.element(CODE, b"SH", b"AB") + EXPLICIT.element(0x7FE00010, b"US", b"AB"), EXPLICIT_LITTLE
+        )
+
+
 def test_elements_out_of_order_and_twice() -> None:
     data = b"".join(
         EXPLICIT.element(tag, b"SH", value)
@@ -307,6 +314,8 @@ def test_counts() -> None:
     assert failure(EXPLICIT.sequence(0x00081140, items, undefined=True), limits=limits)[0] == "items"
     with pytest.raises(DicomError, match="items"):
         list(walk(EXPLICIT.sequence(0x00081140, items), EXPLICIT_LITTLE, limits=limits))
+    with pytest.raises(DicomError, match="items"):
+        list(walk(EXPLICIT.sequence(0x00081140, EXPLICIT.item(b"") * 4) * 3, EXPLICIT_LITTLE, limits=limits))
     inside = EXPLICIT.sequence(0x00081140, EXPLICIT.item(element * 11, undefined=True), undefined=True)
     assert failure(inside, limits=limits)[0] == "count"
 

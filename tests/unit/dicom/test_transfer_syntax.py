@@ -13,7 +13,10 @@ STANDARD = sorted(uid for uid, row in UID_dictionary.items() if row[1] == "Trans
 NEWER = {f"1.2.840.10008.1.2.4.11{n}" for n in range(3)} | {"1.2.840.10008.1.2.8.1"}
 #: pydicom says "compressed" of everything but the plain ones; these have no pixel data in fragments.
 WITHOUT_FRAGMENTS = {
-    *(f"1.2.840.10008.1.2.{n}" for n in ("4.94", "4.95", "4.204", "4.205", "6.1", "6.2", "7.1", "7.2", "7.3")),
+    *(
+        f"1.2.840.10008.1.2.{n}"
+        for n in ("4.94", "4.95", "4.204", "4.205", "6.1", "6.2", "7.1", "7.2", "7.3")
+    ),
     "1.2.840.10008.1.20",
 }
 
