@@ -1,15 +1,22 @@
-"""The only place that builds adapters and services."""
+"""The only place that builds adapters and services: one function per process."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
+
+from sqlalchemy import literal, select
 
 import wardlight.agreements.tables
 import wardlight.archive.tables
 import wardlight.audit.tables
 import wardlight.events.tables
 import wardlight.identity.tables  # noqa: F401 - these imports put every table into the schema
+from wardlight import log
 from wardlight.access.model import SystemScope
 from wardlight.access.service import Access
 from wardlight.agreements.service import Agreements
@@ -18,12 +25,20 @@ from wardlight.audit.denials import Denials
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions, close_orphans
 from wardlight.db.engine import Database, open_database
-from wardlight.db.schema import create_all
+from wardlight.db.schema import SCHEMA_VERSION, create_all
 from wardlight.identity.service import Identity
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
+from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
 from wardlight.settings import Settings
+from wardlight.supervisor import Supervisor, wardlight_command
+
+#: How often a process that serves ends read sessions and writes counts of denials, in seconds.
+_HOUSEKEEPING_S: Final = 5.0
+#: Pause between two rounds of the worker, in seconds, and how many rounds lie between two sweeps (an hour).
+_ROUND_S: Final = 1.0
+_SWEEP_ROUNDS: Final = 3600
 
 #: What the worker acts as; its reason is in every entry that it writes.
 WORKER: Final = SystemScope("worker")
@@ -58,6 +73,15 @@ class Platform:
         """What the worker does each hour: remove what crashes left behind."""
         return self.archive.sweep(WORKER) + self.objects.sweep()
 
+    def check_database(self) -> None:
+        """Raise unless the index database answers."""
+        with self.database.read() as tx:
+            tx.execute(select(literal(1)))
+
+    def check_keystore(self) -> None:
+        """Raise unless the keystore answers."""
+        next(iter(self.keystore.list_keys()), None)
+
     def close(self) -> None:
         """End sessions and close databases."""
         self.sessions.close()
@@ -89,3 +113,83 @@ def platform(settings: Settings) -> Platform:
         access=Access(denials),
         archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),
     )
+
+
+def run_web(settings: Settings) -> None:
+    """`wardlight web`: API and DICOMweb until SIGTERM or SIGINT."""
+    from wardlight.ingest.service import Ingest
+    from wardlight.web import server
+    from wardlight.web.services import Services
+
+    harden()
+    built = platform(settings)
+    services = Services(
+        settings=settings,
+        identity=built.identity,
+        access=built.access,
+        archive=built.archive,
+        ingest=Ingest(built.archive, built.access, built.agreements),
+        checks={"database": built.check_database, "keystore": built.check_keystore},
+    )
+    stopping = threading.Event()
+
+    def housekeep() -> None:
+        while not stopping.wait(_HOUSEKEEPING_S):
+            _guarded(built.housekeep)
+
+    threading.Thread(target=housekeep, name="housekeeping", daemon=True).start()
+    try:
+        server.run(services)
+    finally:
+        stopping.set()
+        built.close()
+
+
+def run_worker(settings: Settings) -> None:
+    """`wardlight worker`: rounds of background work until SIGTERM or SIGINT."""
+    harden()
+    built = platform(settings)
+    stopping = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    round_number = 0
+    while not stopping.wait(_ROUND_S):
+        _guarded(built.work)
+        if round_number % _SWEEP_ROUNDS == 0:
+            _guarded(built.sweep)
+        round_number += 1
+    built.close()
+
+
+def _guarded(job: Callable[[], object]) -> None:
+    """Run one background job; its failure is logged and it is tried again in the next round."""
+    try:
+        job()
+    except Exception as error:  # noqa: BLE001 - the loop must outlive a full disk or a locked database
+        log.error("job.failed", error)
+
+
+def run_all(settings: Settings) -> None:
+    """`wardlight serve`: web, worker and receiver as children, until SIGTERM or SIGINT."""
+    # Made once here, so that the three children do not race to make the same database and keys.
+    platform(settings).close()
+    supervisor = Supervisor(
+        {name: wardlight_command(name) for name in ("web", "worker", "receiver")}, settings.environment()
+    )
+    supervisor.handle_signals()
+    supervisor.start()
+    supervisor.watch()
+
+
+def migrate(settings: Settings) -> int:
+    """`wardlight migrate`: bring the index database to this version's schema, which is returned."""
+    database = open_database(settings.index_url)
+    try:
+        create_all(database)
+    finally:
+        database.close()
+    return SCHEMA_VERSION

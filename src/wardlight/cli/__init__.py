@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Final
+from typing import Annotated, Any, Final
 
-import click
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 import wardlight
+from wardlight import log
 from wardlight.errors import WardlightError
 
 # Command → (module, attribute, one line of help). The attribute is a Typer app or a plain function.
@@ -34,13 +35,15 @@ _COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(TyperGroup):
     """A group whose commands are imported on use."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's signature
+        """Names in the order of the table."""
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the base's signature
+        """Import the command of this name."""
         entry = _COMMANDS.get(cmd_name)
         if entry is None:
             return None
@@ -55,24 +58,39 @@ class _LazyGroup(click.Group):
         command.short_help = help_text
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in _COMMANDS.items()])
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    # A traceback shows source lines and may show values of data sets.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(wardlight.__version__, prog_name="wardlight")
-def _root() -> None:
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
     """Wardlight: imaging data platform with privacy by design.
 
     Start with `wardlight demo`, or see `wardlight COMMAND --help` for examples.
     """
+    if version:
+        typer.echo(f"wardlight {wardlight.__version__}")
+        raise typer.Exit
 
 
 def main() -> None:
     """Entry point of the `wardlight` script. Exit 2 on wrong usage, 1 on an error of the catalogue."""
     try:
-        _root(prog_name="wardlight")
+        app(prog_name="wardlight")
     except WardlightError as error:
-        click.echo(f"wardlight: {error}", err=True)
+        typer.echo(f"wardlight: {error}", err=True)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the text of a stranger's exception may hold a patient's data
+        typer.echo(f"wardlight: internal error {type(error).__name__} at {log.location(error)}", err=True)
         sys.exit(1)

@@ -15,10 +15,15 @@ from wardlight.supervisor import Supervisor, wardlight_command
 
 
 def demo(
-    data: Annotated[Path, typer.Option("--data", help="Folder for all data; reused when it exists.")] = Path("demo-data"),
+    data: Annotated[Path, typer.Option("--data", help="Folder for all data; reused when it exists.")] = Path(
+        "demo-data"
+    ),
     web_port: Annotated[int, typer.Option("--web-port", help="Port of the web side.")] = 8080,
     dicom_port: Annotated[
-        int, typer.Option("--dicom-port", help="Port of the DICOM node; 0: 105, or 11112 where 105 may not be bound.")
+        int,
+        typer.Option(
+            "--dicom-port", help="Port of the DICOM node; 0: 105, or 11112 where 105 may not be bound."
+        ),
     ] = 0,
     samples: Annotated[bool, typer.Option("--samples/--no-samples", help="Send the sample studies.")] = True,
 ) -> None:

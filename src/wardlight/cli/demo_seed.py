@@ -22,6 +22,7 @@ from wardlight.identity.model import Institution, Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.receiver import routes, secrets
 from wardlight.receiver.model import Route, Target
+from wardlight.receiver.status import status
 from wardlight.receiver.store import ReceiverStore
 from wardlight.settings import Settings
 
@@ -191,12 +192,18 @@ def find_studies(settings: Settings, token: str) -> list[dict[str, Any]]:
     return rows if isinstance(rows, list) else []
 
 
-def wait_for_studies(settings: Settings, token: str, expected: int, settled: Callable[[], bool]) -> list[dict[str, Any]]:
+def wait_for_studies(
+    settings: Settings, token: str, expected: int, settled: Callable[[], bool]
+) -> list[dict[str, Any]]:
     """The studies, once `expected` instances are found or the receiver has nothing left to upload."""
     deadline = time.monotonic() + 60
     while True:
         rows = find_studies(settings, token)
-        if sum(_number(row, "00201208") for row in rows) >= expected or settled() or time.monotonic() > deadline:
+        if (
+            sum(_number(row, "00201208") for row in rows) >= expected
+            or settled()
+            or time.monotonic() > deadline
+        ):
             return find_studies(settings, token)
         time.sleep(0.1)
 
@@ -204,6 +211,11 @@ def wait_for_studies(settings: Settings, token: str, expected: int, settled: Cal
 def _number(row: dict[str, Any], tag: str) -> int:
     values = row.get(tag, {}).get("Value") or [0]
     return int(values[0])
+
+
+def nothing_waits(settings: Settings) -> bool:
+    """Whether the receiver has taken in and uploaded, or put in quarantine, all it acknowledged."""
+    return bool(status(settings, ask_platform=False)["queue"]["waiting"] == 0)
 
 
 def descriptions(rows: Iterable[dict[str, Any]]) -> list[str]:
