@@ -17,6 +17,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragments
+from pydicom.uid import generate_uid
 
 import live
 
@@ -41,7 +42,10 @@ NAMES = (
 
 
 def read(name: str) -> Dataset:
-    return pydicom.dcmread(get_testdata_file(name))
+    """A file of pydicom. Some are one image in several encodings: each becomes an instance of its own."""
+    file = pydicom.dcmread(get_testdata_file(name))
+    file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[name])
+    return file
 
 
 @pytest.fixture(scope="module")
