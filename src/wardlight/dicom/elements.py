@@ -318,6 +318,7 @@ def _walk(
     data: Buffer, here: _Container, p: int, limits: Limits, *, look: bool
 ) -> Iterator[tuple[Path, Element, Codec]]:
     stack: list[_Container] = []
+    ends: dict[int, int] = {}
     count = items = depth = 0
     size = len(data)
     while True:
@@ -364,7 +365,10 @@ def _walk(
             raise DicomError("count", at)
         end = p + length
         if length < 0:
-            end = skip_undefined(data, at, p, vr, here.codec, limits, depth + 1)
+            # The end of an outer sequence tells those of the inner ones: no byte is skipped at every depth again.
+            end = ends.pop(p, -1)
+            if end < 0:
+                end = skip_undefined(data, at, p, vr, here.codec, limits, depth + 1, ends)
         if end > here.bound:
             raise _beyond(at, end, size)
         element = Element(tag, vr, at, p, length, end)

@@ -20,15 +20,24 @@ from wardlight.dicom.limits import Limits
 
 
 def skip_undefined(
-    data: Buffer, start: int, p: int, vr: bytes, codec: Codec, limits: Limits, depth: int = 1
+    data: Buffer,
+    start: int,
+    p: int,
+    vr: bytes,
+    codec: Codec,
+    limits: Limits,
+    depth: int = 1,
+    ends: dict[int, int] | None = None,
 ) -> int:
     """The offset after the sequence delimiter of a value of undefined length that begins at p.
 
     start: of its element, for errors. depth: of the sequence, 1 at the top level. Items of defined length are jumped
-    over unread. Raises DicomError "length" where the VR allows no undefined length, "bad-item", "items", "depth".
+    over unread. ends: takes the end of each value of undefined length inside, by the offset of the value. Raises
+    DicomError "length" where the VR allows no undefined length, "bad-item", "items", "count", "depth".
     """
     _check_undefined(vr, start)
     enclosing: list[tuple[Codec, int, bool]] = []
+    values: list[int] = []
     fragments = fragments_follow(vr)
     codec = content_codec(data, vr, p, codec)
     items = 0
@@ -49,6 +58,9 @@ def skip_undefined(
                 return p
             else:
                 codec, items, fragments = enclosing.pop()
+                value = values.pop()
+                if ends is not None:
+                    ends[value] = p
             # Here p is inside an item of undefined length: at an element or at the item's end.
             while True:
                 at = p
@@ -66,6 +78,7 @@ def skip_undefined(
                     raise DicomError("bad-item", at)
                 _check_undefined(vr, at)
                 enclosing.append((codec, items, fragments))
+                values.append(p)
                 if depth + len(enclosing) > limits.depth:
                     raise DicomError("depth", at)
                 codec, items, fragments = content_codec(data, vr, p, codec), 0, fragments_follow(vr)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from struct import pack
+from typing import Any
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from unit.dicom.samples import BIG, EXPLICIT, IMPLICIT, Writer, real_headers, small
+from wardlight.dicom import elements
 from wardlight.dicom.elements import Element, scan, text, walk
 from wardlight.dicom.errors import DicomError, Truncated
 from wardlight.dicom.limits import LIMITS, Limits
@@ -302,6 +304,19 @@ def test_nested_un_takes_time_in_proportion_to_its_bytes() -> None:
     too_deep = EXPLICIT.element(0x00291001, b"UN", EXPLICIT.item(data))
     with pytest.raises(DicomError, match="depth"):
         list(walk(too_deep, EXPLICIT_LITTLE))
+
+
+def test_nested_undefined_lengths_are_skipped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    skip = elements.skip_undefined
+
+    def counted(*arguments: Any) -> int:
+        calls.append(arguments)
+        return skip(*arguments)
+
+    monkeypatch.setattr(elements, "skip_undefined", counted)
+    assert len(outline(nested(32, undefined=True), EXPLICIT_LITTLE)) == 32
+    assert len(calls) == 1
 
 
 def test_counts() -> None:
