@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, overload
 
 from wardlight.archive.model import FrameTable, PixelIndex
 from wardlight.errors import WardlightError
@@ -24,11 +24,36 @@ def native(pixel: PixelIndex, frames: int, frame_bits: int) -> FrameTable:
     """Frames of native pixel data. Raises `bad-data-set` where the value is shorter than its frames."""
     if frame_bits <= 0 or (frames * frame_bits + 7) // 8 > pixel.length:
         raise WardlightError("bad-data-set", "pixel data and its description do not agree")
-    places = []
-    for index in range(frames):
-        start = pixel.offset + index * frame_bits // 8
-        places.append(((start, pixel.offset + ((index + 1) * frame_bits + 7) // 8),))
-    return FrameTable(tuple(places), frame_bits)
+    return FrameTable(_NativeFrames(pixel.offset, frames, frame_bits), frame_bits)
+
+
+class _NativeFrames(Sequence[tuple[tuple[int, int], ...]]):
+    """Places of native frames, computed when asked for: one of ten thousand frames costs the same as one of one."""
+
+    __slots__ = ("_bits", "_count", "_offset")
+
+    def __init__(self, offset: int, count: int, bits: int) -> None:
+        self._offset = offset
+        self._count = count
+        self._bits = bits
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[tuple[int, int], ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[tuple[tuple[int, int], ...], ...]: ...
+    def __getitem__(
+        self, index: int | slice
+    ) -> tuple[tuple[int, int], ...] | tuple[tuple[tuple[int, int], ...], ...]:
+        if isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(self._count)))
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        number = index % self._count
+        start = self._offset + number * self._bits // 8
+        return ((start, self._offset + ((number + 1) * self._bits + 7) // 8),)
 
 
 def encapsulated(pixel: PixelIndex, frames: int, extended: bytes, read: Read) -> FrameTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -202,7 +203,7 @@ class FrameTable:
     frame n+1 starts at bit n × frame_bits mod 8 of its piece, counted from the least significant bit (PS3.5 8.1.1).
     """
 
-    frames: tuple[tuple[tuple[int, int], ...], ...]
+    frames: Sequence[tuple[tuple[int, int], ...]]
     frame_bits: int = 0
 
     @property

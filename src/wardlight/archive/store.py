@@ -173,19 +173,22 @@ def pack_fragments(fragments: Sequence[tuple[int, int]]) -> bytes | None:
 # ---- finding ----
 
 
-def find_release(
-    tx: Connection, institution: UUID, token: bytes, application: str | None = None
-) -> ReleaseRow | None:
-    """The release that answers to a Study UID: Images' where there are several."""
-    query = (
-        select(*RELEASE_COLUMNS)
-        .where(release.c.institution == institution, release.c.token == token, release.c.instance_count > 0)
-        .order_by(release.c.preference)
-        .limit(1)
+# Statements of the read path are built once: building costs as much as running them.
+_FIND_RELEASE: Final = (
+    select(*RELEASE_COLUMNS)
+    .where(
+        release.c.institution == bindparam("institution"),
+        release.c.token == bindparam("token"),
+        release.c.instance_count > 0,
     )
-    if application is not None:
-        query = query.where(release.c.application == application)
-    row = tx.execute(query).first()
+    .order_by(release.c.preference)
+    .limit(1)
+)
+
+
+def find_release(tx: Connection, institution: UUID, token: bytes) -> ReleaseRow | None:
+    """The release that answers to a Study UID: Images' where there are several."""
+    row = tx.execute(_FIND_RELEASE, {"institution": institution, "token": token}).first()
     return release_row(row) if row else None
 
 
@@ -199,10 +202,14 @@ class SeriesRow:
     metadata_length: int
 
 
+_FIND_SERIES: Final = select(
+    series.c.id, series.c.sealed, series.c.metadata_offset, series.c.metadata_length
+).where(series.c.release == bindparam("release"), series.c.token == bindparam("token"))
+
+
 def find_series(tx: Connection, release_id: UUID, token: bytes) -> SeriesRow | None:
     """The series of a release that answers to a Series UID."""
-    query = select(series.c.id, series.c.sealed, series.c.metadata_offset, series.c.metadata_length)
-    row = tx.execute(query.where(series.c.release == release_id, series.c.token == token)).first()
+    row = tx.execute(_FIND_SERIES, {"release": release_id, "token": token}).first()
     return SeriesRow(row[0], row[1], row[2], row[3]) if row else None
 
 

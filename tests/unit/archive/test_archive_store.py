@@ -3,9 +3,9 @@
 import threading
 
 import pytest
-from archive_kit import REQUEST, dataset, incoming, part10
 from sqlalchemy.exc import OperationalError
 
+from archive_kit import REQUEST, dataset, incoming, part10
 from wardlight.access.model import Role
 from wardlight.archive.model import Level, Query
 from wardlight.audit.actions import Action
