@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 
@@ -284,6 +285,28 @@ def test_large_objects_leave_memory_flat(gateway: MemoryGateway) -> None:
         for sender in senders:
             sender.release()
             sender.socket.close()
+
+
+@pytest.mark.long
+def test_twenty_senders_of_500_megabytes(gateway: MemoryGateway) -> None:
+    gateway.keep = False
+    data = memoryview(bytes(500_000_000))
+
+    def work(number: int) -> None:
+        with Sender(scp.port, CONTEXTS, timeout=300) as sender:
+            assert sender.store(Instance(CT, f"1.2.{number}", IMPLICIT, data)).status == 0
+
+    with node(gateway, associations_per_address=20, half_open_per_address=20) as scp:
+        before = psutil.Process().memory_info().rss
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        peak = before
+        while any(thread.is_alive() for thread in threads):
+            peak = max(peak, psutil.Process().memory_info().rss)
+            time.sleep(0.02)
+        assert peak - before < 64 << 20
+    assert len(gateway.stored) == 20
 
 
 def test_logs_hold_no_uid_and_no_identity(gateway: MemoryGateway, lines: io.StringIO) -> None:
