@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections import Counter
 from pathlib import Path
+from types import TracebackType
 from typing import Final, TextIO
 
 from wardlight import clock
@@ -99,7 +101,7 @@ _logger = Logger("wardlight", sys.stderr, 30)
 
 
 def configure(process: str, *, level: str = "info", stream: TextIO | None = None) -> None:
-    """Set the process name and threshold, and silence the loggers of libraries, which print peers' values."""
+    """Set the process name and threshold, and silence what prints peers' values: libraries' loggers and tracebacks."""
     global _logger
     _logger = Logger(process, stream or sys.stderr, _LEVELS[level])
     root = logging.getLogger()
@@ -116,6 +118,14 @@ def configure(process: str, *, level: str = "info", stream: TextIO | None = None
     ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
         logging.getLogger(name).propagate = False
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda arguments: error("uncaught", arguments.exc_value)
+
+
+def _uncaught(kind: type[BaseException], exception: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    error("uncaught", exception.with_traceback(trace))
 
 
 def info(event: str, **fields: object) -> None:

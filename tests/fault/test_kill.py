@@ -108,7 +108,7 @@ def run(folder, count: int, kinds: list[str], each: int) -> None:
         found = sop_uids(wardlight)
         assert len(found) == len(set(found)) == count
         assert set(found) == acknowledged
-        live.wait_until(lambda: wardlight.receiver_status()["queue"]["waiting"] == 0, 60, "an empty queue")
+        live.wait_until(lambda: wardlight.receiver_status()["queue"]["objects"] == 0, 60, "an empty queue")
         result = wardlight.wardlight("fsck", "--deep", check=False)
         assert result.returncode == 0, result.stdout + result.stderr
 

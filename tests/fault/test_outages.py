@@ -50,7 +50,7 @@ def test_platform_unreachable_for_the_whole_send_then_back(tmp_path):
         with Sender(wardlight.dicom_port, [pair], called_ae=wardlight.ae_titles["identified"]) as sender:
             assert all(sender.store(one).status == 0 for one in objects)
         status = live.wait_until(
-            lambda: (row := wardlight.receiver_status())["queue"]["waiting"] == 120 and row,
+            lambda: (row := wardlight.receiver_status())["queue"]["objects"] == 120 and row,
             30,
             "120 waiting objects",
         )
@@ -60,7 +60,7 @@ def test_platform_unreachable_for_the_whole_send_then_back(tmp_path):
         try:
             live.wait_until(lambda: wardlight.count() == 120, 120, "the upload after the platform came back")
             live.wait_until(
-                lambda: wardlight.receiver_status()["queue"]["waiting"] == 0, 30, "an empty queue"
+                lambda: wardlight.receiver_status()["queue"]["objects"] == 0, 30, "an empty queue"
             )
         finally:
             listener.close()
@@ -105,7 +105,7 @@ def test_disk_full_during_receive(tmp_path):
             try:
                 live.wait_until(lambda: wardlight.count() == len(kept), 120, "what was acknowledged")
                 live.wait_until(
-                    lambda: wardlight.receiver_status()["queue"]["waiting"] == 0, 60, "an empty queue"
+                    lambda: wardlight.receiver_status()["queue"]["objects"] == 0, 60, "an empty queue"
                 )
                 # With the spool empty again, the receiver takes objects as before.
                 one = small_objects.instance(999, prefix="9")

@@ -106,7 +106,7 @@ def identified(wardlight, instances) -> dict[str, str]:
 
 def _settled(wardlight) -> bool:
     status = wardlight.receiver_status()
-    return status["queue"]["waiting"] == 0
+    return status["queue"]["objects"] == 0
 
 
 def test_every_accepted_data_set_comes_back_byte_identical(wardlight, instances, identified):

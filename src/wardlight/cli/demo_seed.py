@@ -215,7 +215,7 @@ def _number(row: dict[str, Any], tag: str) -> int:
 
 def nothing_waits(settings: Settings) -> bool:
     """Whether the receiver has taken in and uploaded, or put in quarantine, all it acknowledged."""
-    return bool(status(settings, ask_platform=False)["queue"]["waiting"] == 0)
+    return bool(status(settings, ask_platform=False)["queue"]["objects"] == 0)
 
 
 def descriptions(rows: Iterable[dict[str, Any]]) -> list[str]:
