@@ -17,6 +17,9 @@ _MEDIA: Final = "application/problem+json"
 #: What the framework raises on its own, by status. Anything else is our mistake.
 _FRAMEWORK: Final = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
+#: Seconds after which a client may try again, where the error passes by itself (RFC 9110 10.2.3).
+_RETRY_AFTER: Final = {"unavailable": "5", "rate-limited": "5", "out-of-resources": "60"}
+
 
 def problem(error: WardlightError, request: str) -> Response:
     """The answer for an error. request: the number under which it is logged."""
@@ -32,7 +35,8 @@ def problem(error: WardlightError, request: str) -> Response:
         body["detail"] = error.detail
     if error.reason:
         body["reason"] = error.reason
-    return Response(json.dumps(body), kind.http, headers=error.headers, media_type=_MEDIA)
+    retry = {"Retry-After": _RETRY_AFTER[kind.code]} if kind.code in _RETRY_AFTER else {}
+    return Response(json.dumps(body), kind.http, headers={**retry, **error.headers}, media_type=_MEDIA)
 
 
 def install(app: FastAPI) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 from starlette.testclient import TestClient
 
 from unit.web.fakes import Fakes, make, part10
+from wardlight import log
 from wardlight.archive.model import FrameTable, Page
 from wardlight.dicom.related import RelatedParser, RelatedWriter
 from wardlight.errors import WardlightError
@@ -109,6 +111,21 @@ def test_health(fakes: Fakes) -> None:
     assert "1.2.3" not in text.replace("1.2.3", "", 0) or "/studies/1.2.3" not in text
     assert client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 404
     assert TestClient(create_app(services), client=("192.0.2.1", 1)).get("/metrics").status_code == 404
+
+
+def test_log_holds_templates_only(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = io.StringIO()
+    monkeypatch.setattr(log, "_logger", log.Logger("web", lines, 10))
+    log.dropped.clear()
+    store(client, part10(1), part10(2)[:-3])
+    client.get(f"{INSTANCE}/frames/1?PatientName=Canary", headers=bearer("admin"))
+    client.get("/dicom-web/studies?PatientName=Canary", headers=bearer("wl_pt_canary"))
+    client.get("/Canary", headers=bearer("admin"))
+    rows = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [row["template"] for row in rows if row["event"] == "web.request"][1].endswith("/frames/{frames}")
+    for secret in ("anary", "1.2.3", "Doe", "Bearer"):
+        assert secret not in lines.getvalue()
+    assert not log.dropped
 
 
 # --- who may come ---
@@ -264,6 +281,7 @@ def test_the_archive_cannot_store(fakes: Fakes, client: TestClient) -> None:
     fakes.archive.fail = WardlightError("out-of-resources")
     answer = store(client, part10(1))
     assert (answer.status_code, answer.json()["code"]) == (507, "out-of-resources")
+    assert answer.headers["retry-after"] == "60"
     assert all(writer.aborted for writer in fakes.archive.writers)
 
 
