@@ -45,6 +45,8 @@ __all__ = ["Scan", "Spool", "SpoolKeys", "SpoolRef", "SpoolWriter", "Verdict"]
 
 STREAM_BYTES: Final = 64 << 20
 """A longer stream gets its file for itself: no other begins there."""
+STREAMS: Final = 4
+"""Streams that share a file at one time. Reading one passes over the others' records, so this bounds its cost."""
 
 
 class SpoolWriter:
@@ -172,7 +174,7 @@ class Spool:
         self._folder = folder
         self._keys = keys
         self._lock = threading.Lock()
-        self._current: SpoolFile | None = None
+        self._current: list[SpoolFile] = []  # files that take new streams
         self._closing: list[SpoolFile] = []
 
     def begin(self, meta: dict[str, str]) -> SpoolWriter:
@@ -244,10 +246,10 @@ class Spool:
                 raise disk_error(error) from None
 
     def roll(self) -> None:
-        """Let no new object into the file in use; it is closed with its last stream."""
+        """Let no new object into the files in use; each is closed with its last stream."""
         with self._lock:
-            if self._current is not None:
-                self._retire(self._current)
+            for file in [*self._current]:
+                self._retire(file)
 
     def close(self) -> None:
         """Roll, and wait until every file that no stream holds is on the disk and closed."""
@@ -262,16 +264,10 @@ class Spool:
     def join(self) -> tuple[SpoolFile, int]:
         """A file for a new stream, and the stream's number there."""
         with self._lock:
-            file = self._current
-            if file is not None and (file.error is not None or file.end >= FILE_BYTES):
-                self._retire(file)
-            if self._current is None:
-                try:
-                    with self._keys.locked():
-                        self._current = SpoolFile(self._folder, self._keys, self.retire)
-                except OSError as error:
-                    raise disk_error(error) from None
-            file = self._current
+            for file in [*self._current]:
+                if file.error is not None or file.end >= FILE_BYTES:
+                    self._retire(file)
+            file = next((one for one in self._current if one.active < STREAMS), None) or self._create()
             file.active += 1
             file.streams += 1
             return file, file.streams
@@ -291,10 +287,19 @@ class Spool:
             if not file.retired:
                 self._retire(file)
 
+    def _create(self) -> SpoolFile:
+        try:
+            with self._keys.locked():
+                file = SpoolFile(self._folder, self._keys, self.retire)
+        except OSError as error:
+            raise disk_error(error) from None
+        self._current.append(file)
+        return file
+
     def _retire(self, file: SpoolFile) -> None:
         file.retired = True
-        if self._current is file:
-            self._current = None
+        if file in self._current:
+            self._current.remove(file)
         self._close_unused(file)
 
     def _close_unused(self, file: SpoolFile) -> None:

@@ -126,13 +126,9 @@ class RecordReader:
             content = self._aead.decrypt(nonce(self.number), record[HEAD.size :], record[: HEAD.size])
         except InvalidTag:
             return None
-        self.skip(length)
-        return content
-
-    def skip(self, length: int) -> None:
-        """Step over the record here without a look at it."""
         self.offset += HEAD.size + length
         self.number += 1
+        return content
 
     def _take(self, length: int) -> memoryview | None:
         start = self.offset - self._base
@@ -150,28 +146,27 @@ class RecordReader:
 def read_object(descriptor: int, aead: AESGCM, ref: SpoolRef, start: int = 0) -> Iterator[bytes]:
     """The content of one object from byte `start` on, in pieces of at most 64 KiB, each verified before it is given.
 
-    Records of other streams, and content before `start`, are stepped over. Raises `WardlightError("object-damaged")`.
+    Records of other streams in between are verified, too: stepped over by their heads alone, an altered stream number
+    would leave a hole in the object that shows only at its end. Raises `WardlightError("object-damaged")`.
     """
     records = RecordReader(descriptor, aead, ref.offset, ref.record, ref.end)
     position, begun = 0, False
     while (head := records.head()) is not None:
         stream, kind, length = head
-        if stream != ref.stream:
-            records.skip(length)
-            continue
-        if kind == RecordType.DATA and begun and position + length - TAG_BYTES <= start:
-            position += length - TAG_BYTES
-            records.skip(length)
-            continue
         content = records.content(length)
         if content is None:
             break
-        if kind == RecordType.DATA and begun:
+        if not begun:
+            if (stream, kind) != (ref.stream, RecordType.BEGIN):
+                break
+            begun = True
+        elif stream != ref.stream:
+            continue
+        elif kind == RecordType.DATA:
             piece = content[start - position :] if start > position else content
             position += len(content)
-            yield piece
-        elif kind == RecordType.BEGIN and not begun:
-            begun = True
+            if piece:
+                yield piece
         elif (
             kind == RecordType.COMMIT
             and content == COMMIT.pack(ref.length, ref.sha256)
