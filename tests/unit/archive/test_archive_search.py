@@ -7,7 +7,8 @@ from pydicom.sequence import Sequence
 from archive_kit import dataset
 from wardlight.access.model import Role
 from wardlight.archive import search
-from wardlight.archive.model import MatchKey, Query
+from wardlight.archive.model import Level, MatchKey, Query
+from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
 
 NAME, ID, DATE, TIME = 0x00100010, 0x00100020, 0x00080020, 0x00080030
@@ -224,8 +225,6 @@ def test_searches_below_an_unseen_study_are_not_found(three):
 
 
 def test_reserved_releases_are_not_shown(three):
-    from wardlight.archive.model import Level
-
     three.archive.target(three.institution.id, "images", Level.HIGH, "1.99")
     assert len(studies(three)) == 3
 
@@ -256,8 +255,6 @@ def test_more_than_a_hundred_subjects_are_further_entries(kit):
 
 
 def test_a_privacy_officer_searches_and_reads_metadata_only(three):
-    from wardlight.audit.actions import Action
-
     officer = three.person(Role.PRIVACY_OFFICER)
     three.archive.search_studies(three.scope(Action.DICOMWEB_STUDY_QUERY, officer), Query())
     three.archive.metadata(three.scope(Action.DICOMWEB_METADATA_READ, officer), "1.1", base_url="")

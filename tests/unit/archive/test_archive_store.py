@@ -9,7 +9,9 @@ from archive_kit import REQUEST, dataset, incoming, part10
 from wardlight.access.model import Role
 from wardlight.archive.model import Level, Query
 from wardlight.audit.actions import Action
+from wardlight.bootstrap import WORKER
 from wardlight.errors import WardlightError
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
 
 def test_stored_comes_back_byte_identical(kit):
@@ -101,7 +103,7 @@ def test_nobody_commits_into_another_institution(kit):
         "other",
         "Other",
         "eu",
-        by=__import__("wardlight.identity.service", fromlist=["x"]).LOCAL_ADMINISTRATOR,
+        by=LOCAL_ADMINISTRATOR,
     )
     target = kit.archive.target(kit.institution.id, "images", Level.HIGH, "1.2.3.4")
     writer = kit.archive.begin_segment(target)
@@ -144,8 +146,6 @@ def test_people_get_images_release_where_two_answer(kit):
 
 
 def test_late_instances_are_found_and_the_release_completes_again(kit):
-    from wardlight.bootstrap import WORKER
-
     kit.store(dataset())
     assert kit.archive.complete(WORKER) == 1 and kit.archive.complete(WORKER) == 0
     kit.store(dataset(InstanceNumber="2"))

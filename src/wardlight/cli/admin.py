@@ -1,0 +1,399 @@
+"""`wardlight admin`: institutions, people, applications, agreements, receivers and routes.
+
+Whoever may run this on the machine acts as the operator; every change is an entry in the audit trail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from wardlight import bootstrap, clock, log, settings
+from wardlight.agreements.model import Agreement, Level
+from wardlight.cli import route
+from wardlight.errors import WardlightError
+from wardlight.identity.model import Application, Institution, Person, Receiver, Role, TokenScope
+from wardlight.identity.service import LOCAL_ADMINISTRATOR, PERSON_TOKEN_HOURS, RECEIVER_TOKEN_DAYS
+from wardlight.keys.files import create_private, private_folder, replace_private
+from wardlight.receiver.secrets import TOKEN_FILE
+
+app = typer.Typer(
+    no_args_is_help=True, help="Institutions, people, applications, agreements, receivers and routes."
+)
+institution_app = typer.Typer(no_args_is_help=True, help="Tenants: hospitals and practices.")
+user_app = typer.Typer(no_args_is_help=True, help="People of an institution and their API tokens.")
+application_app = typer.Typer(no_args_is_help=True, help="Partner applications.")
+agreement_app = typer.Typer(no_args_is_help=True, help="What an institution agreed to: without one, no data.")
+receiver_app = typer.Typer(no_args_is_help=True, help="Gateways inside hospital networks.")
+for _name, _group in (
+    ("institution", institution_app),
+    ("user", user_app),
+    ("application", application_app),
+    ("agreement", agreement_app),
+    ("receiver", receiver_app),
+    ("route", route.app),
+):
+    app.add_typer(_group, name=_name)
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Data folder. [default: of the settings]", show_default=False)
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+InstitutionArgument = Annotated[str, typer.Argument(help="Slug or id of the institution.")]
+NameOption = Annotated[str, typer.Option("--name", help="Name that people see.")]
+
+_Row = Institution | Person | Application | Agreement | Receiver
+
+
+@contextmanager
+def _opened(data: Path | None, config: Path | None) -> Iterator[bootstrap.Platform]:
+    chosen = settings.load(config, **({"data_dir": data} if data is not None else {}))
+    log.configure("admin", level="error")
+    platform = bootstrap.platform(chosen)
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def _plain(row: _Row) -> dict[str, Any]:
+    """A row as JSON has it: enums, sets and ids as text, times in UTC."""
+    values: dict[str, Any] = {}
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if field.name == "created_ms":
+            values["created"] = clock.timestamp(datetime.fromtimestamp(value / 1000, UTC))
+        elif isinstance(value, frozenset):
+            known = [level.value for level in Level if level in value]
+            values[field.name] = known or sorted(value)
+        elif isinstance(value, UUID | StrEnum):
+            values[field.name] = str(value)
+        else:
+            values[field.name] = value
+    return values
+
+
+def _show(rows: Sequence[_Row], as_json: bool, *, one: bool = False) -> None:
+    plain = [_plain(row) for row in rows]
+    if as_json:
+        typer.echo(json.dumps(plain[0] if one else plain, indent=2, ensure_ascii=False))
+        return
+    for row in plain:
+        typer.echo("  ".join(f"{name}={_word(value)}" for name, value in row.items()))
+
+
+def _word(value: Any) -> str:
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return f'"{text}"' if " " in text else text
+
+
+@institution_app.command("create")
+def institution_create(
+    slug: Annotated[str, typer.Argument(help="Short name for addresses: a-z, 0-9, hyphens.")],
+    name: NameOption,
+    region: Annotated[str, typer.Option("--region", help="Where its data stays.")] = "eu",
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an institution with its keys and its audit log.
+
+    Example: wardlight admin institution create stmary --name "St. Mary Hospital" --region eu
+    """
+    with _opened(data, config) as platform:
+        row = platform.identity.create_institution(slug, name, region, by=LOCAL_ADMINISTRATOR)
+    _show([row], as_json, one=True)
+
+
+@institution_app.command("list")
+def institution_list(
+    data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List institutions."""
+    with _opened(data, config) as platform:
+        rows = platform.identity.institutions()
+    _show(rows, as_json)
+
+
+@institution_app.command("show")
+def institution_show(
+    institution: InstitutionArgument,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one institution."""
+    with _opened(data, config) as platform:
+        row = platform.identity.institution(institution)
+    _show([row], as_json, one=True)
+
+
+@user_app.command("create")
+def user_create(
+    institution: InstitutionArgument,
+    login: Annotated[str, typer.Argument(help="Login, such as an e-mail address.")],
+    name: NameOption,
+    role: Annotated[Role, typer.Option("--role", help="Role in the institution.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a person to an institution.
+
+    Example: wardlight admin user create stmary dr.hale@stmary.example --name "Dr. Robin Hale" --role clinician
+    """
+    with _opened(data, config) as platform:
+        tenant = platform.identity.institution(institution)
+        row = platform.identity.create_person(tenant.id, login, name, role, by=LOCAL_ADMINISTRATOR)
+    _show([row], as_json, one=True)
+
+
+@user_app.command("list")
+def user_list(
+    institution: InstitutionArgument,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List people of an institution."""
+    with _opened(data, config) as platform:
+        rows = platform.identity.people(platform.identity.institution(institution).id)
+    _show(rows, as_json)
+
+
+@user_app.command("token")
+def user_token(
+    institution: InstitutionArgument,
+    login: Annotated[str, typer.Argument(help="The person's login.")],
+    hours: Annotated[float, typer.Option("--hours", help="Life in hours.")] = PERSON_TOKEN_HOURS,
+    scope: Annotated[
+        list[TokenScope] | None,
+        typer.Option("--scope", help="May be repeated. [default: images.read, images.store]"),
+    ] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a new API token of a person. It is shown once; the platform keeps only its digest.
+
+    Example: wardlight admin user token stmary dr.hale@stmary.example --hours 8
+    """
+    scopes = scope or [TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE]
+    with _opened(data, config) as platform:
+        person = platform.identity.person(platform.identity.institution(institution).id, login)
+        token = platform.identity.issue_person_token(
+            person, by=LOCAL_ADMINISTRATOR, hours=hours, scopes=scopes
+        )
+    typer.echo(json.dumps({"person": person.id, "token": token}) if as_json else token)
+
+
+@user_app.command("revoke")
+def user_revoke(
+    institution: InstitutionArgument,
+    login: Annotated[str, typer.Argument(help="The person's login.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """End all API tokens of a person at once."""
+    with _opened(data, config) as platform:
+        person = platform.identity.person(platform.identity.institution(institution).id, login)
+        ended = platform.identity.revoke_tokens(person.institution, person.id, by=LOCAL_ADMINISTRATOR)
+    typer.echo(f"{ended} tokens ended")
+
+
+@application_app.command("create")
+def application_create(
+    application: Annotated[str, typer.Argument(help="Id of the application: a-z, 0-9, _ . -")],
+    name: NameOption,
+    vendor: Annotated[str, typer.Option("--vendor", help="Company that makes it.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a partner application. `images`, the institutions' own, is always there.
+
+    Example: wardlight admin application create acme_ai --name "Acme AI" --vendor "Acme Inc."
+    """
+    with _opened(data, config) as platform:
+        row = platform.identity.create_application(application, name, vendor, by=LOCAL_ADMINISTRATOR)
+    _show([row], as_json, one=True)
+
+
+@application_app.command("list")
+def application_list(
+    data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List registered applications."""
+    with _opened(data, config) as platform:
+        rows = platform.identity.applications()
+    _show(rows, as_json)
+
+
+@agreement_app.command("create")
+def agreement_create(
+    institution: InstitutionArgument,
+    application: Annotated[
+        str, typer.Argument(help="Id of the application; `images` is the institution's own.")
+    ],
+    level: Annotated[list[Level], typer.Option("--level", help="Privacy level allowed; may be repeated.")],
+    basis: Annotated[str, typer.Option("--basis", help="Legal basis, like gdpr:6.1.e+9.2.h or hipaa:tpo.")],
+    purpose: Annotated[
+        list[str], typer.Option("--purpose", help="HL7 v3 PurposeOfUse code; may be repeated.")
+    ],
+    attested_by: Annotated[str, typer.Option("--attested-by", help="Who attested the legal basis.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record an agreement, or amend it: the same institution and application get a new version.
+
+    Example: wardlight admin agreement create stmary images --level high --level medium --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by "Data protection officer"
+    """  # noqa: E501 - an example is one line, to be copied
+    with _opened(data, config) as platform:
+        row = platform.agreements.create(
+            platform.identity.institution(institution).id,
+            application,
+            level,
+            legal_basis=basis,
+            purposes=purpose,
+            attested_by=attested_by,
+            by=LOCAL_ADMINISTRATOR,
+        )
+    _show([row], as_json, one=True)
+
+
+@agreement_app.command("list")
+def agreement_list(
+    institution: InstitutionArgument,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List all versions of an institution's agreements, newest first."""
+    with _opened(data, config) as platform:
+        rows = platform.agreements.list(platform.identity.institution(institution).id)
+    _show(rows, as_json)
+
+
+@agreement_app.command("show")
+def agreement_show(
+    institution: InstitutionArgument,
+    application: Annotated[str, typer.Argument(help="Id of the application.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the agreement that holds."""
+    with _opened(data, config) as platform:
+        row = platform.agreements.show(platform.identity.institution(institution).id, application)
+    _show([row], as_json, one=True)
+
+
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", help="Where to write the token, mode 0400. [default: receiver's secrets folder]"
+    ),
+]
+DaysOption = Annotated[float, typer.Option("--days", help="Life of the token in days.")]
+
+
+@receiver_app.command("create")
+def receiver_create(
+    institution: InstitutionArgument,
+    name: Annotated[str, typer.Argument(help="Name of the gateway.")],
+    token_file: TokenFileOption = None,
+    days: DaysOption = RECEIVER_TOKEN_DAYS,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a gateway and write its store-only token to a file that only its user can read.
+
+    Example: wardlight admin receiver create stmary gateway-1
+    """
+    with _opened(data, config) as platform:
+        file = token_file or platform.settings.receiver_secrets / TOKEN_FILE
+        # Looked at first, so that no receiver is made whose token has no place.
+        if file.exists():
+            raise WardlightError(
+                "already-exists", "there is a token in that place; name another --token-file"
+            )
+        tenant = platform.identity.institution(institution)
+        row = platform.identity.create_receiver(tenant.id, name, by=LOCAL_ADMINISTRATOR)
+        token = platform.identity.issue_receiver_token(row, by=LOCAL_ADMINISTRATOR, days=days)
+    private_folder(file.parent)
+    create_private(file, token.encode() + b"\n", mode=0o400)
+    _show([row], as_json, one=True)
+    if not as_json:
+        typer.echo(f"token written to {file}")
+
+
+@receiver_app.command("list")
+def receiver_list(
+    institution: InstitutionArgument,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List gateways of an institution."""
+    with _opened(data, config) as platform:
+        rows = platform.identity.receivers(platform.identity.institution(institution).id)
+    _show(rows, as_json)
+
+
+@receiver_app.command("token")
+def receiver_token(
+    institution: InstitutionArgument,
+    name: Annotated[str, typer.Argument(help="Name of the gateway.")],
+    token_file: TokenFileOption = None,
+    days: DaysOption = RECEIVER_TOKEN_DAYS,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """End the gateway's tokens and put a new one in their place.
+
+    Example: wardlight admin receiver token stmary gateway-1
+    """
+    with _opened(data, config) as platform:
+        row = _receiver(platform, institution, name)
+        platform.identity.revoke_tokens(row.institution, row.id, by=LOCAL_ADMINISTRATOR)
+        token = platform.identity.issue_receiver_token(row, by=LOCAL_ADMINISTRATOR, days=days)
+        file = token_file or platform.settings.receiver_secrets / TOKEN_FILE
+    private_folder(file.parent)
+    replace_private(file, token.encode() + b"\n", mode=0o400)
+    typer.echo(f"token written to {file}")
+
+
+@receiver_app.command("revoke")
+def receiver_revoke(
+    institution: InstitutionArgument,
+    name: Annotated[str, typer.Argument(help="Name of the gateway.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """End the gateway's tokens at once; it goes on spooling and says so."""
+    with _opened(data, config) as platform:
+        row = _receiver(platform, institution, name)
+        ended = platform.identity.revoke_tokens(row.institution, row.id, by=LOCAL_ADMINISTRATOR)
+    typer.echo(f"{ended} tokens ended")
+
+
+def _receiver(platform: bootstrap.Platform, institution: str, name: str) -> Receiver:
+    tenant = platform.identity.institution(institution)
+    for row in platform.identity.receivers(tenant.id):
+        if row.name == name:
+            return row
+    raise WardlightError("not-found", "the institution has no receiver of this name")

@@ -1,0 +1,181 @@
+"""fsck finds each kind of damage, names what a crash leaves, and repairs it."""
+
+import os
+
+import pytest
+from sqlalchemy import text
+
+from archive_kit import dataset, part10
+from wardlight import clock
+from wardlight.agreements.model import Level
+from wardlight.archive import sweeping
+from wardlight.archive.fsck import ERRORS, NOTES, Fsck
+from wardlight.bootstrap import WORKER
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.keys.wrap import KeyKind
+from wardlight.objects.format import ObjectKind
+
+
+@pytest.fixture
+def checker(kit):
+    platform = kit.platform
+    kit.store(*(part10(dataset(SeriesInstanceUID=f"1.2.3.4.{n % 2}")) for n in range(4)))
+    kit.store(dataset(StudyInstanceUID="1.5"))
+    assert kit.archive.complete(WORKER) == 2
+    return Fsck(platform.database, platform.keystore, platform.objects, platform.recorder)
+
+
+def change(kit, statement, **values):
+    with kit.platform.database.begin() as tx:
+        assert tx.execute(text(statement), values).rowcount >= 1
+
+
+def codes(report):
+    return set(report.counts)
+
+
+def a_file(kit, name="archive_segment"):
+    column = "id" if name == "archive_segment" else "metadata_object"
+    hexadecimal = kit.sql(f"SELECT hex({column}) FROM {name} LIMIT 1")[0][0].lower()
+    return kit.folder / "objects" / hexadecimal[:2] / hexadecimal
+
+
+def test_clean(checker):
+    for deep in (False, True):
+        report = checker.check(deep=deep)
+        assert report.clean and report.findings == []
+        assert (report.releases, report.instances, report.objects) == (2, 5, 4)
+
+
+def test_missing_object(kit, checker):
+    a_file(kit).unlink()
+    assert codes(checker.check()) == {"missing-object"}
+    a_file(kit, "archive_release").unlink()
+    report = checker.check()
+    assert codes(report) == {"missing-object"} and len(report.findings) == 2 and not report.clean
+
+
+def test_truncated_object(kit, checker):
+    file = a_file(kit)
+    os.truncate(file, file.stat().st_size - 1)
+    assert codes(checker.check()) == {"object-size"}
+
+
+def test_flipped_byte_is_found_by_decrypting(kit, checker):
+    file = a_file(kit)
+    content = bytearray(file.read_bytes())
+    content[200] ^= 1
+    file.write_bytes(content)
+    assert checker.check().clean
+    assert codes(checker.check(deep=True)) == {"damaged-object"}
+    content[200] ^= 1
+    content[80] ^= 1
+    file.write_bytes(content)
+    assert codes(checker.check()) == {"wrong-key"}
+
+
+def test_swapped_objects(kit, checker):
+    names = [row[0].lower() for row in kit.sql("SELECT hex(id) FROM archive_segment")]
+    one, other = (kit.folder / "objects" / name[:2] / name for name in names)
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    report = checker.check()
+    assert len(report.findings) == 2 and not report.clean
+
+
+def test_missing_key(kit, checker):
+    key = next(key for key in kit.platform.keystore.list_keys() if key.kind is KeyKind.STUDY)
+    kit.platform.keystore.destroy_key(kit.institution.id, key.key_id)
+    assert codes(checker.check()) == {"missing-key"}
+
+
+@pytest.mark.parametrize("column", ["series_count", "instance_count", "bytes"])
+def test_wrong_counts(kit, checker, column):
+    change(kit, f"UPDATE archive_release SET {column} = {column} + 1")
+    assert codes(checker.check()) == {"wrong-counts"}
+
+
+def test_lost_instance_row(kit, checker):
+    change(kit, "DELETE FROM archive_instance WHERE id = (SELECT id FROM archive_instance LIMIT 1)")
+    assert codes(checker.check()) == {"wrong-counts"}
+
+
+@pytest.mark.parametrize("table", ["archive_release", "archive_series", "archive_instance"])
+def test_sealed_blobs_swapped_between_rows(kit, checker, table):
+    (one, blob_one), (other, blob_other) = kit.sql(f"SELECT id, sealed FROM {table} LIMIT 2")
+    change(kit, f"UPDATE {table} SET sealed = :blob WHERE id = :id", blob=blob_other, id=one)
+    change(kit, f"UPDATE {table} SET sealed = :blob WHERE id = :id", blob=blob_one, id=other)
+    assert codes(checker.check()) == {"damaged-row"}
+
+
+def test_wrong_place_and_digest(kit, checker):
+    change(kit, "UPDATE archive_instance SET digest = zeroblob(16)")
+    assert checker.check().clean
+    assert codes(checker.check(deep=True)) == {"wrong-digest"}
+    change(kit, 'UPDATE archive_instance SET "offset" = 1000000')
+    assert codes(checker.check()) == {"wrong-place"}
+
+
+def orphan(kit):
+    """What a crash between the object's and the rows' commit leaves."""
+    target = kit.archive.target(kit.institution.id, "images", Level.IDENTIFIED, "1.5")
+    writer = kit.platform.objects.create(target.key, target.key_id, ObjectKind.SEGMENT)
+    writer.write(b"x" * 1000)
+    return writer.commit().object_id
+
+
+def test_orphans_are_notes_and_repaired(kit, checker):
+    lost = orphan(kit)
+    kit.platform.keystore.create_key(kit.institution.id, KeyKind.STUDY)
+    kit.archive.target(kit.institution.id, "images", Level.HIGH, "1.6")
+    report = checker.check()
+    assert report.clean
+    assert report.counts == {"orphan-object": 1, "unused-key": 1, "reserved": 1}
+    # The key is not a day old yet.
+    assert checker.repair(report, LOCAL_ADMINISTRATOR) == 1
+    assert lost not in dict(kit.platform.objects.list())
+    entry = kit.entries("archive:object:repair")[0]
+    assert entry["object"] == {"kind": "object", "id": str(lost)}
+    assert entry["actor"]["kind"] == "operator" and entry["log"].endswith("/audit/operator/1")
+    assert codes(checker.check()) == {"unused-key", "reserved"}
+
+
+def test_old_unused_keys_are_destroyed(kit, checker, monkeypatch):
+    kit.platform.keystore.create_key(kit.institution.id, KeyKind.STUDY)
+    report = checker.check()
+    now = clock.unix_ms()
+    monkeypatch.setattr(clock, "unix_ms", lambda: now + sweeping.AGE_MS + 1000)
+    assert checker.repair(report, LOCAL_ADMINISTRATOR) == 1
+    assert checker.check().findings == []
+
+
+def test_an_orphan_that_got_its_row_is_left_alone(kit, checker):
+    lost = orphan(kit)
+    report = checker.check()
+    release = kit.sql("SELECT id FROM archive_release LIMIT 1")[0][0]
+    with kit.platform.database.begin() as tx:
+        tx.execute(
+            text("INSERT INTO archive_segment VALUES (:id, :release, 1, 1)"),
+            {"id": lost.bytes, "release": release},
+        )
+    assert checker.repair(report, LOCAL_ADMINISTRATOR) == 0
+    assert lost in dict(kit.platform.objects.list())
+
+
+def test_the_sweep_removes_after_a_day(kit, checker, monkeypatch):
+    lost = orphan(kit)
+    kit.archive.target(kit.institution.id, "images", Level.HIGH, "1.6")
+    assert kit.archive.sweep(WORKER) == 0
+    now = clock.unix_ms()
+    monkeypatch.setattr(clock, "unix_ms", lambda: now + sweeping.AGE_MS - 60_000)
+    assert kit.archive.sweep(WORKER) == 0
+    monkeypatch.setattr(clock, "unix_ms", lambda: now + sweeping.AGE_MS + 60_000)
+    assert kit.archive.sweep(WORKER) == 2
+    assert lost not in dict(kit.platform.objects.list())
+    assert checker.check().findings == []
+    assert kit.sql("SELECT count(*) FROM archive_orphan") == [(0,)]
+
+
+def test_every_code_is_explained(checker):
+    assert not set(ERRORS) & set(NOTES)
