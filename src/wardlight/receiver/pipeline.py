@@ -116,14 +116,16 @@ class Pipeline:
                 self._rescan_at = time.monotonic() + _RESCAN_S
             after = self._after
             in_hand = set(self._in_hand)
-        limit = BLOCK + len(in_hand)
+        # From the start on, what is in hand comes first, so more rows are needed to find others.
+        limit = BLOCK + (len(in_hand) if after == 0 else 0)
         rows = self._store.pending(self._slot, self._slots, after, limit, self._holds.held())
-        works = [work for work in rows if work.key not in in_hand]
+        fresh = [work for work in rows if work.key not in in_hand]
+        works = fresh[:BLOCK]
         with self._lock:
-            if rows:
-                # An object may have more targets than fitted in.
-                last = rows[-1].object_id
-                self._after = max(self._after, last if len(rows) == limit else last + 1)
+            if rows and self._after == after:
+                # The last object may have more targets than fitted in, so it is looked at again unless all were seen.
+                whole = len(rows) < limit and len(works) == len(fresh)
+                self._after = rows[-1].object_id + 1 if whole else (works or rows)[-1].object_id
             self._in_hand.update(work.key for work in works)
         return works
 

@@ -89,7 +89,14 @@ class Protector:
         level = str(work.target.level)
         try:
             result = self._deidentifier(work.target).deidentify(header, syntax, pixel)
-            findings = verify(header, syntax.uid, result.header, level=level)
+            native = pixel is not None and not syntax.encapsulated
+            findings = verify(
+                header,
+                syntax.uid,
+                result.header,
+                level=level,
+                pixel_length=result.body_length if native else None,
+            )
         except Refused as refusal:
             raise NotReleased(tuple(refusal.reasons), original_uid) from None
         except (WardlightError, OSError, MemoryError):
