@@ -321,6 +321,8 @@ def mismatch(_state: object, tag: int, vr: bytes, value: bytes, expected: bytes)
         return value
     if vr in NUMBER_SIZES and expected in NUMBER_SIZES:
         return value
+    if vr == b"UN" and expected in _DATES:
+        return None if value.translate(None, b"0123456789.:+- \\\0") else value
     size = NUMBER_SIZES.get(expected)
     # A number that was written as UN; a long one could be anything.
     return value if vr == b"UN" and size is not None and len(value) in (size, 2 * size) else None

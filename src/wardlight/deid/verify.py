@@ -9,23 +9,26 @@ A finding names a code and a path of tags, never a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from wardlight.deid.verify_reader import Item, Path, Unreadable, read, readings
-from wardlight.deid.verify_rules import MARKERS, Expectations, expectations, required
+from wardlight.deid.verify_rules import (
+    ABSENT,
+    CHANGED,
+    DATE,
+    IDENTIFIES,
+    MARKERS,
+    UID,
+    Expectations,
+    expectations,
+    required,
+)
 
 _CHARSET: Final = 0x00080005
 _SOP_CLASS: Final = 0x00080016
-#: Elements, besides every PN, whose values identify the patient or the place, whole.
-_IDENTIFYING: Final = frozenset(
-    (
-        *(0x00080050, 0x00080080, 0x00080081, 0x00081010, 0x00081040, 0x00100020, 0x00100021, 0x00101000),
-        *(0x00101040, 0x00102154, 0x00200010, 0x00380010, 0x00401001, 0x00402016, 0x00402017, 0x00181000),
-    )
-)
 _BIRTH_DATE: Final = 0x00100030
 _TEXT: Final = frozenset(b"AE CS LO LT PN SH ST UC UN UR UT AS".split())
 _NUMBERS: Final = frozenset(b"IS DS".split())
@@ -64,7 +67,10 @@ _OURS: Final = re.compile(rb"2\.25\.[1-9][0-9]{0,38}\0?")
 _OF_THE_STANDARD: Final = b"1.2.840.10008."
 _WORDS: Final = re.compile(r"[^\W_]+")
 _LONG: Final = 5
+#: Checks that need the input's value.
+_COMPARED: Final = CHANGED | UID | DATE
 
+#: (path, tag) → value of an input's element.
 Values: TypeAlias = dict[tuple[Path, int], bytes]
 
 
@@ -102,72 +108,59 @@ def verify(
         old, new = read(before, syntax_uid), read(after, syntax_uid)
     except (Unreadable, RecursionError):
         return [Finding("unreadable")]
-    charset = b""
-    for item in old:
-        if item.tag == _CHARSET and not item.path:
-            charset = before[item.start : item.end]
-    findings = [*_forbidden(after, new, expected, exempt)]
-    originals = {(item.path, item.tag): before[item.start : item.end] for item in old}
-    findings += _values(after, new, originals, expected, exempt)
-    findings += _structure(before, old, after, new)
-    findings += _identifiers(before, old, after, new, charset, expected)
+    findings = [*_elements(before, old, after, new, expected, exempt)]
+    findings += _structure(before, old, after, new, expected.checks)
+    findings += _identifiers(before, old, after, new, expected)
     if pixel_length is not None:
         findings += _pixels(after, new, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
     return findings
 
 
-def _finding(code: str, item: Item) -> Finding:
+def _finding(code: str, path: Path, tag: int) -> Finding:
     """With the tags of the path; its item numbers are the odd places."""
-    return Finding(code, (*item.path[::2], item.tag))
+    return Finding(code, (*path[::2], tag))
 
 
-def _forbidden(
-    after: bytes, new: list[Item], expected: Expectations, exempt: frozenset[int]
+def _elements(
+    before: bytes,
+    old: list[Item],
+    after: bytes,
+    new: list[Item],
+    expected: Expectations,
+    exempt: frozenset[int],
 ) -> Iterator[Finding]:
-    """Elements that the level does not allow."""
-    known, absent, allowed = expected.known, expected.absent, expected.private
+    """Elements that the level does not allow, and values that had to change: those it replaces, UIDs, dates."""
+    checks = expected.checks
+    originals = {(i[0], i[1]): before[i[3] : i[4]] for i in old if checks.get(i[1], 0) & _COMPARED}
     creators: dict[tuple[Path, int], bytes] = {}
-    for item in new:
-        tag = item.tag
-        if tag in known:
-            if tag in absent and tag not in exempt:
-                yield _finding("forbidden-element", item)
-        elif not tag & 0x10000:
-            yield _finding("unknown-element", item)
-        elif 0x10 <= tag & 0xFFFF <= 0xFF and allowed is not None:
-            creators[item.path, tag >> 16 << 8 | tag & 0xFF] = after[item.start : item.end].rstrip(b" \0")
-        else:
-            creator = creators.get((item.path, tag >> 8), b"")
-            if allowed is None or (creator, tag >> 16, tag & 0xFF) not in allowed:
-                yield _finding("private-element", item)
-        for level in range(0, len(item.path), 2):
-            sequence = item.path[level]
-            if sequence in absent and sequence not in exempt:
-                yield Finding("forbidden-element", item.path[: level + 1 : 2])
-                break
-
-
-def _values(
-    after: bytes, new: list[Item], originals: Values, expected: Expectations, exempt: frozenset[int]
-) -> Iterator[Finding]:
-    """Values that had to change: what the level replaces, UIDs, dates."""
     mapped: dict[bytes, bytes] = {}
     offsets: set[int] = set()
-    for item in new:
-        tag, vr = item.tag, item.vr
-        if vr == b"UI":
-            if tag in expected.kept_uids or tag in exempt:
-                continue
-            original = originals.get((item.path, tag))
-            yield from _uids(item, after[item.start : item.end], original, mapped)
-        elif vr == b"DA" or vr == b"DT":
-            value = after[item.start : item.end].strip(b" \0")
-            if value and tag not in exempt and value not in _DUMMIES:
-                yield from _dates(item, value, originals.get((item.path, tag), b""), offsets)
-        if tag in expected.changed and tag not in exempt:
-            value = after[item.start : item.end].strip(b" \0")
-            if value not in _DUMMIES and value == originals.get((item.path, tag), b"").strip(b" \0"):
-                yield _finding("unchanged-element", item)
+    last: Path = ()
+    for path, tag, _vr, start, end in new:
+        check = checks.get(tag, -1)
+        if path is not last:
+            # All elements of an item share one path object.
+            last = path
+            yield from _forbidden_sequence(path, checks, exempt)
+        if check == 0 or tag in exempt:
+            continue
+        if check < 0:
+            yield from _unknown(path, tag, after[start:end], creators, expected)
+            continue
+        if check & ABSENT:
+            yield _finding("forbidden-element", path, tag)
+        if not check & _COMPARED or start == end:
+            continue
+        value, original = after[start:end], originals.get((path, tag), b"")
+        if check & UID:
+            if not _uids_are_new(value, original, mapped):
+                yield _finding("uid-not-replaced", path, tag)
+        elif check & DATE and (problem := _date_problem(value, original, offsets)):
+            yield _finding(problem, path, tag)
+        if check & CHANGED:
+            plain = value.strip(b" \0")
+            if plain == original.strip(b" \0") and plain not in _DUMMIES:
+                yield _finding("unchanged-element", path, tag)
     if expected.modified_dates:
         if len(offsets) > 1 or any(not 1 <= offset <= 3650 for offset in offsets):
             yield Finding("dates-not-moved-as-one")
@@ -175,60 +168,93 @@ def _values(
         yield Finding("dates-moved")
 
 
-def _uids(item: Item, value: bytes, original: bytes | None, mapped: dict[bytes, bytes]) -> Iterator[Finding]:
+def _forbidden_sequence(path: Path, checks: Mapping[int, int], exempt: frozenset[int]) -> Iterator[Finding]:
+    for place in range(0, len(path), 2):
+        if checks.get(path[place], 0) & ABSENT and path[place] not in exempt:
+            yield Finding("forbidden-element", path[: place + 1 : 2])
+
+
+def _unknown(
+    path: Path, tag: int, value: bytes, creators: dict[tuple[Path, int], bytes], expected: Expectations
+) -> Iterator[Finding]:
+    """An element that is not of the standard: a private one that may stay, or a finding."""
+    if not tag & 0x10000:
+        yield _finding("unknown-element", path, tag)
+    elif 0x10 <= tag & 0xFFFF <= 0xFF and expected.private is not None:
+        creators[path, tag >> 16 << 8 | tag & 0xFF] = value.rstrip(b" \0")
+    else:
+        creator = creators.get((path, tag >> 8), b"")
+        if expected.private is None or (creator, tag >> 16, tag & 0xFF) not in expected.private:
+            yield _finding("private-element", path, tag)
+
+
+def _uids_are_new(value: bytes, original: bytes, mapped: dict[bytes, bytes]) -> bool:
     """Each UID is new, legal, and stands for one original."""
-    made = value.split(b"\\")
-    sources = (original or b"").split(b"\\")
-    for index, one in enumerate(made):
-        uid = one.rstrip(b"\0 ")
-        if not uid or uid == b"2.25.0":
+    if b"\\" not in value:
+        pairs = [(value, original)]
+    else:
+        made, sources = value.split(b"\\"), original.split(b"\\")
+        if len(made) != len(sources):
+            return False
+        pairs = list(zip(made, sources, strict=True))
+    for one, source in pairs:
+        uid, was = one.rstrip(b"\0 "), source.strip(b"\0 ")
+        if not uid or uid == b"2.25.0" or (uid == was and uid.startswith(_OF_THE_STANDARD)):
             continue
-        source = sources[index].strip(b"\0 ") if index < len(sources) and len(made) == len(sources) else b""
-        if uid.startswith(_OF_THE_STANDARD) and uid == source:
-            continue
-        if not _OURS.fullmatch(uid) or uid == source or mapped.setdefault(source, uid) != uid:
-            yield _finding("uid-not-replaced", item)
-            return
+        if uid == was or not _OURS.fullmatch(uid) or mapped.setdefault(was, uid) != uid:
+            return False
+    return True
 
 
-def _dates(item: Item, value: bytes, original: bytes, offsets: set[int]) -> Iterator[Finding]:
+def _date_problem(value: bytes, original: bytes, offsets: set[int]) -> str:
     """Collects the offset of each whole date; a shorter one only has to be no later than its original."""
+    if value.strip(b" \0") in _DUMMIES:
+        return ""
     for moved, source in zip(value.split(b"\\"), original.split(b"\\"), strict=False):
-        digits, was = moved.strip()[:8], source.strip().replace(b".", b"")[:8]
-        try:
-            if len(digits) == 8 and len(was) == 8:
-                offsets.add((_day(was) - _day(digits)).days)
-            elif digits > was:
-                yield _finding("date-not-moved", item)
-        except ValueError:
-            yield _finding("bad-date", item)
+        digits, was = moved.strip(b" \0")[:8], source.strip(b" \0").replace(b".", b"")[:8]
+        if len(digits) == 8 and len(was) == 8:
+            try:
+                offsets.add(_day(was) - _day(digits))
+            except ValueError:
+                return "bad-date"
+        elif digits > was:
+            return "date-not-moved"
+    return ""
 
 
-def _day(digits: bytes) -> date:
-    return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+@lru_cache(maxsize=8192)
+def _day(digits: bytes) -> int:
+    return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])).toordinal()
 
 
-def _structure(before: bytes, old: list[Item], after: bytes, new: list[Item]) -> Iterator[Finding]:
+def _structure(
+    before: bytes, old: list[Item], after: bytes, new: list[Item], checks: Mapping[int, int]
+) -> Iterator[Finding]:
     """Markers are there, and no type 1 or 2 element that the input had was lost."""
-    had = {item.tag if not item.path else item.path[0]: item for item in old}
-    has = {item.tag if not item.path else item.path[0]: item for item in new}
+    had = {item[1]: item for item in old if not item[0]}
+    has = {item[1]: item for item in new if not item[0]}
+    here = has.keys() | {item[0][0] for item in new if item[0]}
     for tag in MARKERS:
-        if tag not in has:
+        if tag not in here:
             yield Finding("marker-missing", (tag,))
     removed = has.get(MARKERS[0])
-    if removed is not None and after[removed.start : removed.end].strip(b" \0") != b"YES":
+    if removed is not None and after[removed[3] : removed[4]].strip(b" \0") != b"YES":
         yield Finding("marker-missing", (MARKERS[0],))
     item = had.get(_SOP_CLASS)
-    sop_class = before[item.start : item.end].strip(b" \0").decode("ascii", "replace") if item else ""
+    sop_class = before[item[3] : item[4]].strip(b" \0").decode("ascii", "replace") if item else ""
     ones, twos = required(sop_class)
     # Sequences without items leave no line in the reader, so only elements with a value are compared here.
-    for tag in (ones | twos) & had.keys() - has.keys():
-        if tag in ones and not had[tag].path and had[tag].end > had[tag].start:
+    for tag in ones & had.keys():
+        if had[tag][3] < had[tag][4] and not checks.get(tag, 0) & ABSENT:
+            left = has.get(tag)
+            if left is None:
+                yield Finding("required-element-lost", (tag,))
+            elif left[3] == left[4]:
+                yield Finding("required-value-lost", (tag,))
+    for tag in (twos & had.keys()) - has.keys():
+        # The Basic Profile removes some elements of type 2C whatever the SOP class says.
+        if not checks.get(tag, 0) & ABSENT:
             yield Finding("required-element-lost", (tag,))
-    for tag in ones & had.keys() & has.keys():
-        before_item, after_item = had[tag], has[tag]
-        if not after_item.path and after_item.start == after_item.end and before_item.end > before_item.start:
-            yield Finding("required-value-lost", (tag,))
 
 
 class _Needles(NamedTuple):
@@ -264,23 +290,26 @@ def _worth(word: str) -> bool:
 
 
 def _identifiers(
-    before: bytes, old: list[Item], after: bytes, new: list[Item], charset: bytes, expected: Expectations
+    before: bytes, old: list[Item], after: bytes, new: list[Item], expected: Expectations
 ) -> Iterator[Finding]:
     """No identifying value of the input is left."""
+    checks = expected.checks
     identifying: dict[tuple[int, bytes, bytes], None] = {}
     uids: set[bytes] = set()
     days: set[bytes] = set()
-    for item in old:
-        tag, vr = item.tag, item.vr
-        if vr == b"PN" or (tag in _IDENTIFYING and (tag in expected.absent or tag in expected.changed)):
-            identifying[tag, vr, before[item.start : item.end]] = None
-        elif vr == b"UI":
-            if tag not in expected.kept_uids:
-                uids.update(one.strip(b"\0 ") for one in before[item.start : item.end].split(b"\\"))
-        elif tag == _BIRTH_DATE or (vr == b"DA" and expected.modified_dates):
-            days.add(before[item.start : item.start + 8])
+    charset = b""
+    for path, tag, vr, start, end in old:
+        check = checks.get(tag, 0)
+        if vr == b"PN" or check & IDENTIFIES:
+            identifying[tag, vr, before[start:end]] = None
+        elif check & UID:
+            uids.update(before[start:end].replace(b"\0", b"").replace(b" ", b"").split(b"\\"))
+        elif tag == _BIRTH_DATE or (check & DATE and expected.modified_dates):
+            days.add(before[start : start + 8])
+        elif tag == _CHARSET and not path:
+            charset = before[start:end]
     needles = _needles(tuple(identifying), charset)
-    texts = [after[i.start : i.end] for i in new if i.vr in _TEXT and i.end > i.start]
+    texts = [after[i[3] : i[4]] for i in new if i[2] in _TEXT]
     joined = b"\n".join(texts)
     lowered = after.lower()
     suspect = any(word in lowered for word in needles.raw)
@@ -301,30 +330,30 @@ def _search(
     parts += [rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in needles.short]
     pattern = re.compile("|".join(parts)) if parts else re.compile(r"(?!)")
     exact = {word.encode() for word in needles.long if word.isdigit() and len(word) > _LONG}
-    for item in new:
-        value, vr = after[item.start : item.end], item.vr
+    for path, tag, vr, start, end in new:
+        value = after[start:end]
         if vr == b"UI" or vr == b"DA" or vr == b"DT" or vr == b"TM":
             # Their values were checked one by one; digits inside them mean nothing.
             continue
-        if item.path[:1] == (MARKERS[2],) or (not item.path and item.tag in MARKERS):
+        if path[:1] == (MARKERS[2],) or (not path and tag in MARKERS):
             continue
         if vr in _NUMBERS:
             if not exact.isdisjoint(one.strip(b" \0+-") for one in value.split(b"\\")):
-                yield _finding("identifier", item)
+                yield _finding("identifier", path, tag)
         elif vr in _TEXT:
-            if item.tag in _CODED:
+            if tag in _CODED:
                 continue
             dated = any(len(day) == 8 and day.isdigit() and day in value for day in days)
             linked = any(uid in value for uid in uids if len(uid) >= _LONG)
             if dated or linked or any(pattern.search(text.casefold()) for text in readings(value, charset)):
-                yield _finding("identifier", item)
+                yield _finding("identifier", path, tag)
         elif any(word in value.lower() for word in needles.raw):
-            yield _finding("identifier", item)
+            yield _finding("identifier", path, tag)
 
 
 def _pixels(after: bytes, new: list[Item], length: int, big: bool) -> Iterator[Finding]:
     """Native pixel data is exactly as long as its geometry says, or shorter where the input was."""
-    values = {item.tag: after[item.start : item.end] for item in new if not item.path}
+    values = {item[1]: after[item[3] : item[4]] for item in new if not item[0]}
 
     def us(tag: int, default: int) -> int:
         value = values.get(tag, b"")

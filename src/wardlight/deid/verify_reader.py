@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from wardlight.deid.standard import known_elements
 
@@ -33,14 +33,9 @@ class Unreadable(ValueError):
     """The data set is not what PS3.5 describes."""
 
 
-class Item(NamedTuple):
-    """One element: where it is, and its value's place in the buffer. Sequences have none; what they hold follows."""
-
-    path: Path
-    tag: int
-    vr: bytes
-    start: int
-    end: int
+#: One element: path of its data set, tag, VR, start and end of its value in the buffer. A plain tuple, for there are
+#: hundreds in each object. Sequences have none of their own; what they hold follows.
+Item: TypeAlias = tuple[Path, int, bytes, int, int]
 
 
 class _Order:
@@ -92,16 +87,22 @@ def _data_set(
     delimited: bool,
 ) -> int:
     """Append the elements from p on; returns the offset after the data set (and its delimiter)."""
-    explicit, add, longs, shorts = order.explicit, found.append, _LONG, _SHORT
+    explicit, long, add, longs, shorts = order.explicit, order.long, found.append, _LONG, _SHORT
     if len(path) > 2 * _DEEPEST:
         raise Unreadable("too deep")
     while p < end:
         group, element, vr, length = explicit(data, p)
-        tag = group << 16 | element
         if not implicit and vr in shorts:
+            # The common case, settled at once.
             v = p + 8
-        elif not implicit and vr in longs:
-            length = order.long(data, p + 8)[0]
+            p = v + length
+            if p > end or group == 0xFFFE:
+                raise Unreadable("lengths do not fit")
+            add((path, group << 16 | element, vr, v, p))
+            continue
+        tag = group << 16 | element
+        if not implicit and vr in longs:
+            length = long(data, p + 8)[0]
             v = p + 12
         elif not implicit and group != 0xFFFE and vr.isalpha() and vr.isupper():
             # A VR to come has a 32-bit length, with two zero bytes before it; others are slips of short ones.
@@ -133,7 +134,7 @@ def _data_set(
         elif vr == b"UN" and data[v : v + 4] in (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"):
             _hidden(data, v, q, path, tag, found)
         else:
-            add(Item(path, tag, vr, v, q))
+            add((path, tag, vr, v, q))
         p = q
     if delimited:
         raise Unreadable("ends early")
@@ -164,7 +165,7 @@ def _hidden(data: bytes, v: int, q: int, path: Path, tag: int, found: list[Item]
                 return
         except (Unreadable, StructError):
             continue
-    found.append(Item(path, tag, b"UN", v, q))
+    found.append((path, tag, b"UN", v, q))
 
 
 def _sequence(

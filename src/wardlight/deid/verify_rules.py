@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,35 +26,59 @@ CLASS_UIDS: Final = frozenset(
         *(0x00083002, 0x00020002, 0x00041510, 0x00041512, 0x0008115A, 0x04000010, 0x04000510, 0x0008010D),
     )
 )
+#: Elements, besides every PN, whose whole values identify the patient or the place, where the level does not keep them.
+IDENTIFYING: Final = frozenset(
+    (
+        *(0x00080050, 0x00080080, 0x00080081, 0x00081010, 0x00081040, 0x00100020, 0x00100021, 0x00101000),
+        *(0x00101040, 0x00102154, 0x00200010, 0x00380010, 0x00401001, 0x00402016, 0x00402017, 0x00181000),
+    )
+)
 #: Elements every output must have at its top level.
 MARKERS: Final = (0x00120062, 0x00120063, 0x00120064, 0x00280303)
 _TEXT_VRS: Final = frozenset(("AE", "LO", "LT", "OB", "SH", "ST", "UC", "UN", "UR", "UT"))
+
+
+# What is looked at in an element of a tag; plain numbers, since an enum's operators cost more than the checks.
+ABSENT: Final = 1
+CHANGED: Final = 2
+UID: Final = 4
+DATE: Final = 8
+IDENTIFIES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
     """What may stand in an output of a level.
 
-    absent: tags that must not be there. changed: tags whose value must be empty or another than the input's.
-    known: all tags the standard knows. private: (creator, group, last byte) allowed, None for no private element.
-    modified_dates: dates must have moved. kept_uids: tags whose UIDs may stay.
+    checks: what is looked at, for every tag the standard knows; a tag without an entry must not be there. ABSENT: must
+    not be there either; CHANGED: empty, or another value than the input's; UID: a new one; DATE: moved, where
+    `modified_dates`; IDENTIFIES: its values in the input are searched for. private: (creator, group, last byte) of
+    allowed elements, None for none.
     """
 
-    absent: frozenset[int]
-    changed: frozenset[int]
-    known: frozenset[int]
+    checks: Mapping[int, int]
     private: frozenset[tuple[bytes, int, int]] | None
     modified_dates: bool
-    kept_uids: frozenset[int]
+
+
+def _row_check(actions: Mapping[str, str], options: set[str]) -> int:
+    """What a row of the table asks for under the options in force."""
+    if any(actions[option] == "K" for option in options):
+        return -1
+    if options:
+        return 0
+    if actions["basic"] == "X":
+        return ABSENT
+    return 0 if actions["basic"] in ("U", "X/Z/U*") else CHANGED
 
 
 @cache
 def expectations(level: str) -> Expectations:
     """Those of high, medium or low; KeyError for another level."""
     allowed = _ALLOWED[level]
-    absent: set[int] = set()
-    changed: set[int] = set()
-    kept_uids = set(CLASS_UIDS)
+    vr_of = {int(tag, 16): vr for vr, tags in known_elements.TAGS.items() for tag in tags.split()}
+    checks = dict.fromkeys(vr_of, 0)
+    kept: set[int] = set(CLASS_UIDS)
     for spelled, _name, _retired, _standard, cells in attributes.ROWS:
         if spelled == "private" or "x" in spelled:
             continue
@@ -62,27 +87,26 @@ def expectations(level: str) -> Expectations:
         options = {option for option in allowed if actions[option]}
         if level == "high" and tag not in _HIGH_PATIENT:
             options.discard("patient")
-        if any(actions[option] == "K" for option in options):
-            kept_uids.add(tag)
-        elif options:
-            continue
-        elif actions["basic"] == "X":
-            absent.add(tag)
-        elif actions["basic"] not in ("U", "X/Z/U*"):
-            changed.add(tag)
+        check = _row_check(actions, options)
+        checks[tag] = max(check, 0)
+        kept |= {tag} if check < 0 else set()
     listed = {int(row[0], 16) for row in attributes.ROWS if row[0] != "private" and "x" not in row[0]}
-    tags = {int(tag, 16) for row in known_elements.TAGS.values() for tag in row.split()}
-    changed |= {int(tag, 16) for tag in known_elements.TAGS["PN"].split()} - absent
-    if level != "low":
-        changed |= _unlisted() - listed
+    for tag, vr in vr_of.items():
+        if vr == "PN" and not checks[tag]:
+            checks[tag] = CHANGED
+        elif vr == "UI" and tag not in kept:
+            checks[tag] |= UID
+        elif vr in ("DA", "DT"):
+            checks[tag] |= DATE
+        if vr == "PN" or (tag in IDENTIFYING and checks[tag] & (ABSENT | CHANGED)):
+            checks[tag] |= IDENTIFIES
+        if level != "low" and tag in _unlisted() - listed:
+            checks[tag] |= CHANGED
     private = frozenset((c.encode(), g, e) for c, g, e, *_ in safe_private.SAFE_PRIVATE)
     return Expectations(
-        absent=frozenset(absent),
-        changed=frozenset(changed),
-        known=frozenset(tags | listed),
+        checks=checks,
         private=private if "safe_private" in allowed else None,
         modified_dates="modified_dates" in allowed,
-        kept_uids=frozenset(kept_uids),
     )
 
 

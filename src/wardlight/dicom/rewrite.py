@@ -179,6 +179,8 @@ def _rewrite_level(
     data, codec, end, get = run.data, level.codec, level.end, table.get
     head, u32, shorts, longs, implicit = codec.head, codec.u32, SHORT_VRS, LONG_VRS, codec.implicit
     collect, state, trace = run.rules.collect, run.state, run.trace
+    # Private elements need a look at their creator only where some of them may stay.
+    whole_groups = 0x10000 if run.rules.private is None else 0
     add = level.parts.append
     kept_from = p
     waiting = iter(insert)
@@ -214,8 +216,18 @@ def _rewrite_level(
         if rule == vr and rule != b"SQ" and length >= 0:
             p = q
             continue
-        if ((rule is None and not tag & 0x10000 and tag < _DELIMITERS) or rule is REMOVE) and length >= 0:
-            new: bytes | None = b""
+        new: bytes | None
+        if callable(rule) and length >= 0 and vr != b"SQ":
+            value = data[v:q]
+            new = rule(state, tag, vr, value)
+            if new is value:
+                p = q
+                continue
+            new = b"" if new is None else encode_element(codec, tag, vr if vr != b"UN" else vr_of(tag), new)
+        elif length >= 0 and (
+            rule is REMOVE or (rule is None and tag < _DELIMITERS and tag & 0x10000 <= whole_groups)
+        ):
+            new = b""
         elif rule is COLLECT and length >= 0:
             collect(state, tag, vr, data[v:q])
             new = b""
