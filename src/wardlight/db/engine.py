@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from wardlight.errors import WardlightError
@@ -44,7 +44,7 @@ class Database:
         try:
             with self._writer.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except DatabaseError as error:
             raise _translated(error) from None
 
     @contextmanager
@@ -53,7 +53,7 @@ class Database:
         try:
             with self._reader.connect() as connection:
                 yield connection
-        except OperationalError as error:
+        except DatabaseError as error:
             raise _translated(error) from None
 
     def close(self) -> None:
@@ -113,6 +113,9 @@ def _sqlite_engine(url: str, *, size: int, begin: str) -> Engine:
     return engine
 
 
-def _translated(error: OperationalError) -> WardlightError:
+def _translated(error: DatabaseError) -> Exception:
+    """What a failure of the database itself is for callers; what a statement did wrong stays as it is."""
+    if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+        return error
     full = "disk is full" in str(error.orig) or "No space left" in str(error.orig)
     return WardlightError("out-of-resources" if full else "unavailable")

@@ -1,0 +1,146 @@
+"""Who may do what: every kind of principal, every role, every action, written down as one table."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from platform_kit import a_platform
+from wardlight.access.model import Operation, Principal, PrincipalKind, Role, TokenScope
+from wardlight.access.service import OPERATION, ROLES
+from wardlight.audit.actions import Action
+from wardlight.errors import WardlightError
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+
+QUERY, META, READ, STORE = (
+    Action.DICOMWEB_STUDY_QUERY,
+    Action.DICOMWEB_METADATA_READ,
+    Action.DICOMWEB_STUDY_READ,
+    Action.DICOMWEB_STUDY_STORE,
+)
+ALL = frozenset(TokenScope)
+ALLOWED = {
+    Role.ADMINISTRATOR: {QUERY, META, READ, STORE},
+    Role.CLINICIAN: {QUERY, META, READ, STORE},
+    Role.PRIVACY_OFFICER: {QUERY, META},
+    Role.RESEARCHER: set(),
+}
+
+
+@pytest.fixture(scope="module")
+def platform():
+    with a_platform() as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def institution(platform):
+    return platform.identity.create_institution("stmary", "St Mary", "eu", by=LOCAL_ADMINISTRATOR).id
+
+
+def decide(platform, principal, action):
+    try:
+        return platform.access.scope_for(principal, action, request="0" * 32, address="192.0.2.1")
+    except WardlightError as error:
+        assert error.code == "forbidden"
+        return error.reason
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("action", [QUERY, META, READ, STORE])
+def test_people_by_role(platform, institution, role, action):
+    principal = Principal(PrincipalKind.PERSON, "u-1", institution, role, ALL)
+    decision = decide(platform, principal, action)
+    if action in ALLOWED[role]:
+        assert decision.institution == institution and decision.action is action
+        assert decision.operation is OPERATION[action]
+    else:
+        assert decision == "role"
+
+
+def test_every_role_is_in_the_table():
+    assert set(ROLES) == set(Role) == set(ALLOWED)
+
+
+@pytest.mark.parametrize("action", [a for a in OPERATION if a is not STORE])
+def test_a_receiver_only_stores(platform, institution, action):
+    principal = Principal(PrincipalKind.RECEIVER, "rc-1", institution, None, ALL)
+    assert decide(platform, principal, action) == "receiver-stores-only"
+    assert platform.access.require_store(principal, request="0" * 32) == institution
+
+
+@pytest.mark.parametrize("action", list(OPERATION))
+@pytest.mark.parametrize("kind", [PrincipalKind.OPERATOR, PrincipalKind.APPLICATION, PrincipalKind.SYSTEM])
+def test_operator_application_and_system_see_no_patient_data(platform, institution, kind, action):
+    principal = Principal(kind, "x", institution, Role.ADMINISTRATOR, ALL)
+    assert decide(platform, principal, action) == "principal-kind"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "action", "allowed"),
+    [
+        ({TokenScope.IMAGES_READ}, READ, True),
+        ({TokenScope.IMAGES_READ}, STORE, False),
+        ({TokenScope.IMAGES_STORE}, STORE, True),
+        ({TokenScope.IMAGES_STORE}, QUERY, False),
+        ({TokenScope.STEP_UP}, QUERY, False),
+        ({TokenScope.RECEIVER_STORE}, STORE, False),
+        (set(), READ, False),
+    ],
+)
+def test_token_scopes_narrow_the_role(platform, institution, scopes, action, allowed):
+    principal = Principal(PrincipalKind.PERSON, "u-1", institution, Role.ADMINISTRATOR, frozenset(scopes))
+    assert (decide(platform, principal, action) == "token-scope") is not allowed
+
+
+def test_a_receiver_token_without_its_scope_stores_nothing(platform, institution):
+    principal = Principal(PrincipalKind.RECEIVER, "rc-1", institution, None, frozenset())
+    assert decide(platform, principal, STORE) == "token-scope"
+
+
+@pytest.mark.parametrize("action", [a for a in Action if a not in OPERATION][:20])
+def test_unknown_actions_are_refused(platform, institution, action):
+    principal = Principal(PrincipalKind.PERSON, "u-1", institution, Role.ADMINISTRATOR, ALL)
+    assert decide(platform, principal, action) == "unknown-action"
+
+
+def test_nobody_without_an_institution(platform):
+    principal = Principal(PrincipalKind.PERSON, "u-1", None, Role.ADMINISTRATOR, ALL)
+    assert decide(platform, principal, READ) == "no-institution"
+
+
+def test_scopes_contain_what_they_say(platform, institution):
+    principal = Principal(PrincipalKind.PERSON, "u-1", institution, Role.ADMINISTRATOR, ALL)
+    allowed = {
+        action: {op for op in Operation if allows(decide(platform, principal, action), op)}
+        for action in (QUERY, META, READ, STORE)
+    }
+    assert allowed == {
+        QUERY: {Operation.SEARCH},
+        META: {Operation.SEARCH, Operation.METADATA},
+        READ: {Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE},
+        STORE: {Operation.STORE},
+    }
+
+
+def allows(scope, operation):
+    try:
+        scope.require(operation)
+    except WardlightError:
+        return False
+    return True
+
+
+def test_denials_are_in_the_trail(platform, institution):
+    principal = Principal(PrincipalKind.RECEIVER, "rc-77", institution, None, ALL, "ref")
+    decide(platform, principal, READ)
+    platform.access.deny(None, READ, "unauthenticated", request="1" * 32, address="192.0.2.9", status=401)
+    with platform.database.read() as tx:
+        rows = tx.execute(text("SELECT content FROM audit_pending ORDER BY seq DESC LIMIT 2")).scalars().all()
+    stranger, denied = (json.loads(row) for row in rows)
+    assert denied["actor"] == {"kind": "receiver", "id": "rc-77"} and denied["outcome"] == "denied"
+    assert denied["reason"] == "receiver-stores-only" and denied["token"] == "ref"
+    assert denied["detail"] == {"action": "dicomweb:study:read", "status": 403}
+    assert denied["log"].endswith("/stmary/1")
+    assert stranger["actor"] == {"kind": "anonymous", "id": "-"}
+    assert stranger["log"].endswith("/operator/1") and stranger["network"] == {"address": "192.0.2.9"}

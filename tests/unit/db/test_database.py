@@ -1,0 +1,115 @@
+"""Transactions: durable or rolled back, one writer in order, readers see one state; ids are ordered by time."""
+
+import os
+import stat
+import threading
+import time
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from wardlight.db.engine import open_database
+from wardlight.db.ids import uuid7
+from wardlight.db.schema import create_all
+from wardlight.errors import WardlightError
+
+numbers = Table("numbers", MetaData(), Column("n", Integer, primary_key=True))
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/index/index.db")
+    with database.begin() as tx:
+        numbers.create(tx)
+    yield database
+    database.close()
+
+
+def count(database):
+    with database.read() as tx:
+        return tx.execute(text("SELECT count(*) FROM numbers")).scalar()
+
+
+def test_settings_that_durability_and_deletion_rest_on(database, tmp_path):
+    with database.begin() as tx:
+        pragma = {
+            n: tx.execute(text(f"PRAGMA {n}")).scalar()
+            for n in ("synchronous", "journal_mode", "secure_delete")
+        }
+    assert pragma == {"synchronous": 2, "journal_mode": "wal", "secure_delete": 1}
+    for name in ("index.db", "index.db-wal"):
+        assert stat.S_IMODE(os.stat(tmp_path / "index" / name).st_mode) == 0o600
+    assert database.dialect == "sqlite"
+
+
+def test_rolled_back_when_the_block_raises(database):
+    with pytest.raises(RuntimeError), database.begin() as tx:
+        tx.execute(insert(numbers), {"n": 1})
+        raise RuntimeError
+    assert count(database) == 0
+
+
+def test_a_reader_sees_one_state(database):
+    with database.read() as tx:
+        assert tx.execute(select(numbers)).all() == []
+        with database.begin() as writer:
+            writer.execute(insert(numbers), {"n": 1})
+        assert tx.execute(select(numbers)).all() == []
+    assert count(database) == 1
+
+
+def test_writers_of_many_threads_and_two_processes_worth_of_engines(database, tmp_path):
+    other = open_database(f"sqlite:///{tmp_path}/index/index.db")
+
+    def write(where, start):
+        for number in range(start, start + 25):
+            with where.begin() as tx:
+                tx.execute(select(numbers).limit(1)).first()
+                tx.execute(insert(numbers), {"n": number})
+
+    threads = [threading.Thread(target=write, args=((database, other)[n % 2], n * 25)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    assert count(database) == 150
+
+
+def test_a_database_that_cannot_be_read_is_unavailable(tmp_path):
+    path = tmp_path / "index.db"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    database = open_database(f"sqlite:///{path}")
+    for transaction in (database.begin, database.read):
+        with pytest.raises(WardlightError) as error, transaction():
+            pass
+        assert error.value.code == "unavailable"
+
+
+def test_what_a_statement_does_wrong_is_told_as_it_is(database):
+    with database.begin() as tx:
+        tx.execute(insert(numbers), {"n": 1})
+    with pytest.raises(IntegrityError), database.begin() as tx:
+        tx.execute(insert(numbers), {"n": 1})
+
+
+def test_the_schema_is_made_once_and_a_newer_one_is_refused(database):
+    create_all(database)
+    create_all(database)
+    with database.begin() as tx:
+        tx.execute(text("UPDATE schema_version SET version = 99"))
+    with pytest.raises(WardlightError) as error:
+        create_all(database)
+    assert error.value.code == "unavailable"
+
+
+def test_ids_are_version_7_and_ordered():
+    ids = []
+    for _ in range(5):
+        ids.append(uuid7())
+        time.sleep(0.002)
+    assert ids == sorted(ids)
+    assert {id_.version for id_ in ids} == {7} and {id_.variant for id_ in ids} == {"specified in RFC 4122"}
+    assert abs((ids[0].int >> 80) - time.time() * 1000) < 60_000
+    assert len({uuid7() for _ in range(1000)}) == 1000
