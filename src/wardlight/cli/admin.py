@@ -59,7 +59,9 @@ _Row = Institution | Person | Application | Agreement | Receiver
 
 @contextmanager
 def _opened(data: Path | None, config: Path | None) -> Iterator[bootstrap.Platform]:
-    chosen = settings.load(config, **({"data_dir": data} if data is not None else {}))
+    chosen = settings.load(config)
+    if data is not None:
+        chosen = chosen.model_copy(update={"data_dir": data})
     log.configure("admin", level="error")
     platform = bootstrap.platform(chosen)
     try:

@@ -38,7 +38,9 @@ def fsck(
 
     Example: wardlight fsck --data /srv/wardlight --deep
     """
-    chosen = settings.load(config, **({"data_dir": data} if data is not None else {}))
+    chosen = settings.load(config)
+    if data is not None:
+        chosen = chosen.model_copy(update={"data_dir": data})
     if not chosen.database_url and not chosen.index_path.exists():
         raise WardlightError("not-found", "there is no index in the data folder")
     log.configure("fsck", level="error")

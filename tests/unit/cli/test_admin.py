@@ -1,0 +1,166 @@
+"""`wardlight admin` and `wardlight fsck`: what each command does, prints, and writes into the trail."""
+
+import json
+import stat
+
+import pytest
+import typer
+from click.testing import CliRunner
+from typer.main import get_command
+
+from archive_kit import dataset, incoming, part10
+from wardlight import bootstrap
+from wardlight.access.model import Principal, PrincipalKind
+from wardlight.archive.model import Level
+from wardlight.audit.actions import Action
+from wardlight.cli import fsck as fsck_module
+from wardlight.cli.admin import app
+from wardlight.errors import WardlightError
+from wardlight.settings import Settings
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("WARDLIGHT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("WARDLIGHT_CONFIG", raising=False)
+    command = get_command(app)
+
+    def run(*arguments, error=None):
+        result = CliRunner().invoke(command, list(arguments))
+        if error:
+            assert isinstance(result.exception, WardlightError) and result.exception.code == error
+            return None
+        assert result.exit_code == 0, result.output
+        if "--json" in arguments:
+            return json.loads(result.output)
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def opened(tmp_path):
+    platform = bootstrap.platform(Settings(data_dir=tmp_path / "data", demo=True))
+    yield platform
+    platform.close()
+
+
+def seed(run):
+    run("institution", "create", "stmary", "--name", "St. Mary Hospital", "--region", "eu")
+    run("user", "create", "stmary", "hale", "--name", "Dr. Robin Hale", "--role", "clinician")
+    run(
+        "agreement", "create", "stmary", "images", "--level", "high", "--level", "identified",
+        "--basis", "gdpr:6.1.e+9.2.h", "--purpose", "TREAT", "--attested-by", "Officer",
+    )  # fmt: skip
+
+
+def test_from_nothing_to_a_token_that_works(run, opened):
+    seed(run)
+    (institution,) = run("institution", "list", "--json")
+    assert institution["slug"] == "stmary" and institution["created"].endswith("Z")
+    assert run("institution", "show", institution["id"], "--json") == institution
+    (person,) = run("user", "list", "stmary", "--json")
+    assert (person["login"], person["role"]) == ("hale", "clinician")
+    token = run("user", "token", "stmary", "hale", "--hours", "1").strip()
+    principal = opened.identity.authenticate(token)
+    assert principal.kind is PrincipalKind.PERSON and principal.id == person["id"]
+    given = run("user", "token", "stmary", "hale", "--scope", "images.read", "--json")
+    assert opened.identity.authenticate(given["token"]).scopes == {"images.read"}
+    assert "2 tokens ended" in run("user", "revoke", "stmary", "hale")
+    assert opened.identity.authenticate(token) is None
+
+
+def test_agreements(run):
+    seed(run)
+    shown = run("agreement", "show", "stmary", "images", "--json")
+    assert shown["levels"] == ["high", "identified"] and shown["purposes"] == ["TREAT"]
+    run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
+    assert [row["id"] for row in run("application", "list", "--json")] == ["acme_ai"]
+    terms = ("--level", "high", "--basis", "hipaa:tpo", "--purpose", "HRESCH", "--attested-by", "O")
+    run("agreement", "create", "stmary", "acme_ai", *terms)
+    run("agreement", "create", "stmary", "ghost", *terms, error="not-found")
+    run("agreement", "show", "stmary", "ghost", error="no-agreement")
+    assert [row["application"] for row in run("agreement", "list", "stmary", "--json")] == [
+        "acme_ai",
+        "images",
+    ]
+
+
+def test_a_receivers_token_is_written_for_its_user_only(run, opened, tmp_path):
+    seed(run)
+    run("receiver", "create", "stmary", "gateway-1")
+    file = opened.settings.receiver_secrets / "token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o400
+    first = file.read_text().strip()
+    principal = opened.identity.authenticate(first)
+    assert principal.kind is PrincipalKind.RECEIVER and principal.scopes == {"receiver.store"}
+    run("receiver", "create", "stmary", "gateway-2", error="already-exists")
+    assert [row["name"] for row in run("receiver", "list", "stmary", "--json")] == ["gateway-1"]
+    run("receiver", "create", "stmary", "gateway-2", "--token-file", str(tmp_path / "other" / "token"))
+    run("receiver", "token", "stmary", "gateway-1")
+    assert opened.identity.authenticate(first) is None
+    assert opened.identity.authenticate(file.read_text().strip()).id == principal.id
+    assert "1 tokens ended" in run("receiver", "revoke", "stmary", "gateway-1")
+    assert opened.identity.authenticate(file.read_text().strip()) is None
+    run("receiver", "revoke", "stmary", "nobody", error="not-found")
+
+
+def test_errors_are_of_the_catalogue(run):
+    run("institution", "show", "nowhere", error="not-found")
+    run("institution", "create", "Bad Slug", "--name", "X", error="bad-request")
+    seed(run)
+    run("user", "token", "stmary", "hale", "--hours", "48", error="bad-request")
+
+
+def test_every_change_is_in_the_trail_by_the_operator(run, opened):
+    seed(run)
+    run("user", "token", "stmary", "hale")
+    run("user", "revoke", "stmary", "hale")
+    run("receiver", "create", "stmary", "gateway-1")
+    run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
+    with opened.database.read() as tx:
+        rows = tx.exec_driver_sql("SELECT content FROM audit_pending ORDER BY seq").scalars().all()
+    entries = [json.loads(row) for row in rows]
+    assert {entry["actor"]["kind"] for entry in entries} == {"operator"}
+    assert [entry["action"] for entry in entries] == [
+        Action.PLATFORM_INSTITUTION_CREATE,
+        Action.PLATFORM_INSTITUTION_CREATE,
+        Action.IDENTITY_PERSON_CREATE,
+        Action.AGREEMENT_AGREEMENT_CREATE,
+        Action.IDENTITY_TOKEN_ISSUE,
+        Action.IDENTITY_TOKEN_REVOKE,
+        Action.IDENTITY_RECEIVER_ENROL,
+        Action.IDENTITY_TOKEN_ISSUE,
+        Action.IDENTITY_APPLICATION_REGISTER,
+    ]
+
+
+def fsck(*arguments):
+    cli = typer.Typer()
+    cli.command()(fsck_module.fsck)
+    return CliRunner().invoke(get_command(cli), list(arguments))
+
+
+def test_fsck(run, opened, monkeypatch):
+    assert "not-found" in str(fsck("--data", str(opened.settings.data_dir / "elsewhere")).exception)
+    seed(run)
+    institution = opened.identity.institution("stmary")
+    target = opened.archive.target(institution.id, "images", Level.HIGH, "1.2.3.4")
+    writer = opened.archive.begin_segment(target)
+    data = part10(dataset())
+    writer.write(data)
+    actor = Principal(PrincipalKind.RECEIVER, "rc-1", institution.id)
+    opened.archive.commit(target, writer, [incoming(data, 0)], actor=actor, request="0" * 32)
+    result = fsck("--deep")
+    assert result.exit_code == 0 and "1 releases, 1 instances" in result.output and "clean" in result.output
+    orphan = opened.archive.begin_segment(target)
+    orphan.write(b"x")
+    orphan._commit()
+    monkeypatch.setattr(fsck_module, "_GRACE_S", 0)
+    told = json.loads(fsck("--repair", "--json").output)
+    assert told["clean"] and told["counts"] == {"orphan-object": 1} and told["repaired"] == 1
+    assert json.loads(fsck("--json").output)["counts"] == {}
+    for file in opened.settings.objects_dir.glob("??/*"):
+        file.unlink()
+    result = fsck()
+    assert result.exit_code == 1 and "missing-object: 1" in result.output and "NOT CLEAN" in result.output
