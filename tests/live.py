@@ -105,12 +105,7 @@ class Installation:
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        return {
-            "WARDLIGHT_DATA_DIR": str(self.data),
-            "WARDLIGHT_DEMO": "true",
-            "WARDLIGHT_WEB__PORT": str(self.web_port),
-            "WARDLIGHT_RECEIVER__DICOM_PORT": str(self.dicom_port),
-        }
+        return {"WARDLIGHT_CONFIG": str(self.data / "wardlight.toml")}
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,7 @@ def demo(
     from wardlight.cli import demo_seed
 
     chosen = settings.load(
-        data_dir=data.absolute(), demo=True, completion_quiet_s=2.0, log_level="warning", web__port=web_port,
+        data_dir=data.absolute(), demo=True, completion_quiet_s=2.0, log_level="error", web__port=web_port,
         receiver__dicom_host="127.0.0.1", receiver__dicom_port=dicom_port or _dicom_port(),
     )  # fmt: skip
     log.configure("demo", level=chosen.log_level)
@@ -90,6 +91,7 @@ def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, su
             taken = demo_seed.send_samples(chosen)
             rows = demo_seed.wait_for_studies(chosen, token, taken, lambda: demo_seed.nothing_waits(chosen))
     folder = demo_seed.write_sample_files(chosen)
+    config = demo_seed.write_settings(chosen)
     base = chosen.base_url
     demo_seed.write_facts(
         chosen.data_dir / "demo.json",
@@ -108,11 +110,12 @@ def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, su
         },
     )
     typer.echo("ready")
-    typer.echo(_next_steps(chosen, token, folder))
+    typer.echo(_next_steps(chosen, token, folder, config))
 
 
-def _next_steps(chosen: settings.Settings, token: str, folder: Path) -> str:
+def _next_steps(chosen: settings.Settings, token: str, folder: Path, config: Path) -> str:
     port = chosen.receiver.dicom_port
+    program = sys.argv[0] if Path(sys.argv[0]).name == "wardlight" else f"{sys.executable} -m wardlight"
     return f"""
 Try next, in another terminal:
 
@@ -128,8 +131,9 @@ Try next, in another terminal:
   curl -H "Authorization: Bearer $TOKEN" '{chosen.base_url}/dicom-web/studies?ModalitiesInStudy=MR'
 
   # what the receiver did, and whether index, objects and keys fit together
-  WARDLIGHT_DATA_DIR={chosen.data_dir} wardlight receiver status
-  WARDLIGHT_DATA_DIR={chosen.data_dir} wardlight fsck
+  export WARDLIGHT_CONFIG={config}
+  {program} receiver status
+  {program} fsck
 
 Everyone's token and all addresses are in {chosen.data_dir / "demo.json"}. Ctrl-C stops the demo.
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 from pynetdicom import AE, _config
 
 from wardlight.agreements.model import IMAGES, Level
@@ -170,14 +171,26 @@ def write_sample_files(settings: Settings) -> Path:
     folder = settings.data_dir / "samples"
     folder.mkdir(parents=True, exist_ok=True)
     for number, instance in enumerate(demo_studies.draw(demo_studies.KNEE)):
-        instance.StudyInstanceUID += ".1"
-        instance.SeriesInstanceUID += ".1"
-        instance.SOPInstanceUID += ".1"
+        # A study of its own, so that sending it shows something new.
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(instance, keyword, generate_uid(entropy_srcs=["by hand", str(instance[keyword].value)]))
         instance.file_meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
         instance.save_as(folder / f"knee-{number + 1:02d}.dcm", enforce_file_format=True)
         if number == 4:
             break
     return folder
+
+
+def write_settings(settings: Settings) -> Path:
+    """The demo's settings as DIR/wardlight.toml, for `wardlight` commands beside it."""
+    path = settings.data_dir / "wardlight.toml"
+    values = settings.model_dump(mode="json", exclude_defaults=True)
+    sections = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if name not in sections]
+    for name, section in sections.items():
+        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items())]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
 
 
 def find_studies(settings: Settings, token: str) -> list[dict[str, Any]]:
