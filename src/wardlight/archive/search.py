@@ -73,6 +73,8 @@ class _Plan:
 
     level: QueryLevel
     conditions: Conditions
+    study_tokens: list[bytes] | None = None
+    series_tokens: list[bytes] | None = None
     filters: list[tuple[tuple[int, ...], Matcher]] = field(default_factory=list)
     returned: frozenset[int] = frozenset()
     everything: bool = False
@@ -112,18 +114,31 @@ class Search:
         return page
 
     def _resolve(self, tx: Connection, plan: _Plan, query: Query, tokens: Tokens) -> None:
-        """Bind the search to the study and series of the resource path. Raises `not-found`."""
-        if query.study_uid is None:
-            return
-        release = store.find_release(tx, plan.conditions.institution, tokens.study(query.study_uid))
-        if release is None:
-            raise WardlightError("not-found")
-        plan.conditions.release = release.id
-        if query.series_uid is not None:
-            series = store.find_series(tx, release.id, tokens.series(query.series_uid))
-            if series is None:
+        """Bind the search to studies and series, of the resource path or of UID keys. Raises `not-found`."""
+        conditions = plan.conditions
+        scope = (conditions.institution, conditions.application)
+        if query.study_uid is not None:
+            release = store.find_release(tx, conditions.institution, tokens.study(query.study_uid))
+            if release is None:
                 raise WardlightError("not-found")
-            plan.conditions.series = series.id
+            conditions.releases = [release.id]
+            if query.series_uid is not None:
+                series = store.find_series(tx, release.id, tokens.series(query.series_uid))
+                if series is None:
+                    raise WardlightError("not-found")
+                conditions.series = [series.id]
+        if plan.study_tokens is not None:
+            found = search_store.releases_by_tokens(tx, *scope, plan.study_tokens)
+            conditions.releases = _both(conditions.releases, found)
+        if plan.series_tokens is not None and conditions.releases is None:
+            places = search_store.series_by_tokens(tx, *scope, plan.series_tokens)
+            conditions.releases = list({release_id for release_id, _ in places})
+            conditions.series = [series_id for _, series_id in places]
+        elif plan.series_tokens is not None and conditions.releases is not None:
+            named: set[UUID] = set()
+            for release_id in conditions.releases:
+                named.update(store.series_by_token(tx, release_id, plan.series_tokens).values())
+            conditions.series = _both(conditions.series, list(named))
 
     def _record(
         self,
@@ -235,50 +250,50 @@ def _add_key(plan: _Plan, key: MatchKey, tokens: Tokens) -> None:
     if is_universal(key.value):
         return
     special = _IN_SQL.get(tag)
-    if special is None or not special(plan.conditions, key.value, tokens):
+    if special is None or not special(plan, key.value, tokens):
         plan.filters.append((key.path, matcher(vr_of(key.path[-1]).decode(), key.value)))
 
 
-def _study_uids(conditions: Conditions, value: str, tokens: Tokens) -> bool:
-    conditions.study_tokens = [tokens.study(uid) for uid in uid_list(value)]
+def _study_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
+    plan.study_tokens = [tokens.study(uid) for uid in uid_list(value)]
     return True
 
 
-def _series_uids(conditions: Conditions, value: str, tokens: Tokens) -> bool:
-    conditions.series_tokens = [tokens.series(uid) for uid in uid_list(value)]
+def _series_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
+    plan.series_tokens = [tokens.series(uid) for uid in uid_list(value)]
     return True
 
 
-def _instance_uids(conditions: Conditions, value: str, tokens: Tokens) -> bool:
-    conditions.instance_tokens = [tokens.instance(uid) for uid in uid_list(value)]
+def _instance_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
+    plan.conditions.instance_tokens = [tokens.instance(uid) for uid in uid_list(value)]
     return True
 
 
-def _sop_classes(conditions: Conditions, value: str, _: Tokens) -> bool:
-    conditions.sop_classes = uid_list(value)
+def _sop_classes(plan: _Plan, value: str, _: Tokens) -> bool:
+    plan.conditions.sop_classes = uid_list(value)
     return True
 
 
-def _dates(conditions: Conditions, value: str, _: Tokens) -> bool:
-    conditions.dates.append(date_bounds(value))
+def _dates(plan: _Plan, value: str, _: Tokens) -> bool:
+    plan.conditions.dates.append(date_bounds(value))
     return True
 
 
-def _modalities_in_study(conditions: Conditions, value: str, _: Tokens) -> bool:
+def _modalities_in_study(plan: _Plan, value: str, _: Tokens) -> bool:
     if _has_wildcard(value):
         return False
-    conditions.modalities_in_study.append(value.strip().replace(" ", "_"))
+    plan.conditions.modalities_in_study.append(value.strip().replace(" ", "_"))
     return True
 
 
-def _modality(conditions: Conditions, value: str, _: Tokens) -> bool:
+def _modality(plan: _Plan, value: str, _: Tokens) -> bool:
     if _has_wildcard(value):
         return False
-    conditions.modalities.append(value.strip().replace(" ", "_"))
+    plan.conditions.modalities.append(value.strip().replace(" ", "_"))
     return True
 
 
-_IN_SQL: Final[dict[int, Callable[[Conditions, str, Tokens], bool]]] = {
+_IN_SQL: Final[dict[int, Callable[[_Plan, str, Tokens], bool]]] = {
     STUDY_UID: _study_uids,
     SERIES_UID: _series_uids,
     SOP_UID: _instance_uids,
@@ -287,6 +302,11 @@ _IN_SQL: Final[dict[int, Callable[[Conditions, str, Tokens], bool]]] = {
     MODALITIES_IN_STUDY: _modalities_in_study,
     MODALITY: _modality,
 }
+
+
+def _both(bound: list[UUID] | None, found: list[UUID]) -> list[UUID]:
+    """What both the resource path, where it names something, and the keys allow."""
+    return found if bound is None else [id_ for id_ in bound if id_ in set(found)]
 
 
 def _matches(attributes: Attributes, path: tuple[int, ...], match: Matcher) -> bool:

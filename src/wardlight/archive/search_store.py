@@ -18,15 +18,13 @@ from wardlight.archive.tables import instance, release, series
 class Conditions:
     """What the clear columns and tokens must fulfil; None or empty: nothing is asked of that column.
 
-    Either `release` (the resource names a study) or `application` bounds the search.
+    releases and series, where there are any, were looked up within the institution and application.
     """
 
     institution: UUID
     application: str
-    release: UUID | None = None
-    series: UUID | None = None
-    study_tokens: list[bytes] | None = None
-    series_tokens: list[bytes] | None = None
+    releases: list[UUID] | None = None
+    series: list[UUID] | None = None
     instance_tokens: list[bytes] | None = None
     dates: list[tuple[int, int]] = field(default_factory=list)
     modalities_in_study: list[str] = field(default_factory=list)
@@ -69,26 +67,49 @@ def candidates(
     return [_candidate(row) for row in found]
 
 
+def releases_by_tokens(
+    tx: Connection, institution: UUID, application: str, tokens: Sequence[bytes]
+) -> list[UUID]:
+    """Releases of an application that answer to Study UIDs."""
+    query = select(release.c.id).where(
+        release.c.institution == institution,
+        release.c.application == application,
+        release.c.token.in_(tokens),
+    )
+    return list(tx.execute(query).scalars())
+
+
+def series_by_tokens(
+    tx: Connection, institution: UUID, application: str, tokens: Sequence[bytes]
+) -> list[tuple[UUID, UUID]]:
+    """(release, series) of an application's series that answer to Series UIDs."""
+    query = (
+        select(release.c.id, series.c.id)
+        .select_from(series.join(release, release.c.id == series.c.release))
+        .where(
+            series.c.token.in_(tokens),
+            release.c.institution == institution,
+            release.c.application == application,
+        )
+    )
+    return [(row[0], row[1]) for row in tx.execute(query)]
+
+
 def _where(level: QueryLevel, conditions: Conditions) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [
-        release.c.institution == conditions.institution,
-        release.c.instance_count > 0,
-    ]
-    if conditions.release is not None:
-        where.append(release.c.id == conditions.release)
+    where: list[ColumnElement[bool]] = [release.c.instance_count > 0]
+    if conditions.releases is not None:
+        # Nothing else about the release: a planner that sees more walks the index of the order instead.
+        where.append(release.c.id.in_(conditions.releases))
     else:
+        where.append(release.c.institution == conditions.institution)
         where.append(release.c.application == conditions.application)
-    if conditions.study_tokens is not None:
-        where.append(release.c.token.in_(conditions.study_tokens))
     for first, last in conditions.dates:
         where.append(release.c.study_date.between(first, last))
     for modality in conditions.modalities_in_study:
         where.append(release.c.modalities.contains(f" {modality} ", autoescape=True))
     if level is not QueryLevel.STUDY:
         if conditions.series is not None:
-            where.append(series.c.id == conditions.series)
-        if conditions.series_tokens is not None:
-            where.append(series.c.token.in_(conditions.series_tokens))
+            where.append(series.c.id.in_(conditions.series))
         for modality in conditions.modalities:
             where.append(series.c.modality == modality)
     if level is QueryLevel.INSTANCE:

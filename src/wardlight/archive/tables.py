@@ -87,6 +87,8 @@ series: Final = Table(
     column("metadata_offset", BigInteger, data_class=DataClass.STATUS),
     column("metadata_length", BigInteger, data_class=DataClass.STATUS),
     UniqueConstraint("release", "token"),
+    # Series are searched across studies, too; instances are too many for such an index.
+    Index("archive_series_token", "token"),
 )
 
 instance: Final = Table(

@@ -159,6 +159,25 @@ def test_series_and_instances_across_levels(three):
     )
 
 
+def test_uid_keys_at_every_level(three):
+    def series(**options):
+        rows = three.archive.search_series(three.query, Query(**options)).rows
+        return sorted((row["0020000D"]["Value"][0], row["0020000E"]["Value"][0]) for row in rows)
+
+    assert series(keys=keys(series="1.2.1")) == [("1.2", "1.2.1")]
+    # The fixture's other studies have one Series UID in common, as devices that break the rules do.
+    assert series(keys=keys(series="1.2.1,1.2.3.4.1")) == [
+        ("1.1", "1.2.3.4.1"), ("1.2", "1.2.1"), ("1.3", "1.2.3.4.1"),
+    ]  # fmt: skip
+    assert series(keys=keys(series="1.2.3.4.1", study="1.1,1.2")) == [("1.1", "1.2.3.4.1")]
+    assert series(keys=keys(study="1.2")) == [("1.2", "1.2.1"), ("1.2", "1.2.2")]
+    assert series(study_uid="1.2", keys=keys(series="1.2.2")) == [("1.2", "1.2.2")]
+    assert series(study_uid="1.2", keys=keys(study="1.1")) == []
+    assert series(keys=keys(series="9.9")) == series(keys=keys(study="9.9")) == []
+    query = Query(study_uid="1.2", series_uid="1.2.1", keys=keys(series="1.2.2"))
+    assert three.archive.search_instances(three.query, query).rows == []
+
+
 def test_request_attributes_members(kit):
     request = Dataset()
     request.ScheduledProcedureStepID = "SPS-9"
