@@ -1,0 +1,276 @@
+"""De-identify one input to one file: read once from its start, in flat memory, written beside and then named.
+
+The header is held, the pixel data passes through. Nothing is written before the verifier has passed the header.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
+from wardlight.deid.engine import Deidentified, Deidentifier, Refused
+from wardlight.deid.profile import Profile
+from wardlight.deid.verify import verify
+from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from wardlight.dicom.errors import DicomError
+from wardlight.dicom.part10 import Part10Stream, write_meta
+from wardlight.dicom.stream import DataSetStream
+
+#: Bytes read at a time: most cross-sectional images are one read.
+STEP: Final = 1 << 20
+_INFLATE_STEP: Final = 64 << 10
+_MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_PIXEL_DATA: Final = 0x7FE00010
+_REPORTED: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an input.
+
+    kind: released, duplicate (the same output was there), quarantined, skipped (no DICOM, or a medium's directory).
+    reasons: codes with tags. study, series, instance: new UIDs. changes: (path of tags, action, why) of each change,
+    where a report is wanted.
+    """
+
+    number: int
+    kind: str
+    reasons: tuple[str, ...] = ()
+    study: str = ""
+    series: str = ""
+    instance: str = ""
+    flags: tuple[str, ...] = ()
+    changes: tuple[tuple[tuple[int, ...], str, str], ...] = ()
+
+
+class Worker:
+    """De-identifies inputs into one folder."""
+
+    def __init__(self, deidentifier: Deidentifier, target: Path, report: bool) -> None:
+        self._deidentifier = deidentifier
+        self._target = target
+        self._report = report
+        self._exempt = kept_by_override(deidentifier.profile)
+
+    def process(self, item: Input) -> Outcome:
+        """Never raises for what an input holds: that is quarantined, with a code."""
+        try:
+            with opened(item) as file:
+                return self._process(item, file)
+        except BadInput as error:
+            return Outcome(item.number, "quarantined", (error.code,))
+        except Refused as refusal:
+            return Outcome(item.number, "quarantined", tuple(refusal.reasons)[:_REPORTED])
+        except DicomError as error:
+            if error.code == "not-dicom" and not item.required:
+                return Outcome(item.number, "skipped", ("not-dicom",))
+            return Outcome(item.number, "quarantined", (f"data-set:{error.code}",))
+        except OSError as error:
+            return Outcome(item.number, "quarantined", (f"file-system:{error.errno}",))
+
+    def _process(self, item: Input, file: Readable) -> Outcome:
+        source = _Source(file)
+        stream = source.header()
+        if source.sop_class == _MEDIA_DIRECTORY:
+            return Outcome(item.number, "skipped", ("media-directory",))
+        header = stream.header or b""
+        result = self._deidentifier.deidentify(header, stream.syntax, stream.pixel, report=self._report)
+        pixel = stream.pixel
+        native = pixel is not None and pixel.tag == _PIXEL_DATA and not stream.syntax.encapsulated
+        findings = verify(
+            header,
+            stream.syntax.uid,
+            result.header,
+            level=self._deidentifier.profile.level,
+            exempt=self._exempt,
+            pixel_length=result.body_length if native else None,
+        )
+        if findings:
+            return Outcome(item.number, "quarantined", tuple(str(f) for f in findings[:_REPORTED]))
+        kind = self._write(source, stream, result)
+        changes = tuple((change.path, change.action, change.why) for change in result.changes)
+        return Outcome(
+            item.number,
+            "quarantined" if kind == "instance-conflict" else kind,
+            (kind,) if kind == "instance-conflict" else (),
+            result.study_uid,
+            result.series_uid,
+            result.sop_uid,
+            result.flags,
+            changes,
+        )
+
+    def _write(self, source: _Source, stream: DataSetStream, result: Deidentified) -> str:
+        folder = self._target / result.study_uid / result.series_uid
+        folder.mkdir(parents=True, exist_ok=True)
+        final = folder / f"{result.sop_uid}.dcm"
+        temporary = folder / f".{result.sop_uid}.{os.getpid()}.part"
+        meta = write_meta(
+            result.sop_class,
+            result.sop_uid,
+            stream.syntax.uid,
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version=IMPLEMENTATION_VERSION,
+        )
+        try:
+            with temporary.open("xb", buffering=0) as file:
+                if stream.syntax.deflated:
+                    _write_deflated(file, meta, source, stream, result)
+                else:
+                    _write_plain(file, meta, source, stream, result)
+            return _publish(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def kept_by_override(profile: Profile) -> frozenset[int]:
+    """Tags an institution's own profile keeps on purpose, which the verifier does not hold against its level."""
+    return frozenset(tag for tag, action in profile.overrides.items() if action in ("keep", "clean"))
+
+
+def _publish(temporary: Path, final: Path) -> str:
+    """Give the file its name, unless it is taken: then "duplicate" for the same bytes, else the first one stays."""
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        return "duplicate" if _same(temporary, final) else "instance-conflict"
+    return "released"
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        while chunk := first.read(STEP):
+            if second.read(len(chunk)) != chunk:
+                return False
+    return True
+
+
+class _Source:
+    """Reads an input once, and remembers what was read until the header was complete."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._kept: list[bytes] = []
+        self._part10: Part10Stream | None = None
+        self._ended = False
+
+    @property
+    def sop_class(self) -> str:
+        """Of the file meta information."""
+        return (
+            self._part10.meta.sop_class if self._part10 is not None and self._part10.meta is not None else ""
+        )
+
+    def header(self) -> DataSetStream:
+        """Read until the header is complete. Raises DicomError."""
+        self._part10 = part10 = Part10Stream(lenient=True)
+        while part10.stream is None or part10.stream.header is None:
+            chunk = self._file.read(STEP) or b""
+            if not chunk:
+                part10.finish()
+                self._ended = True
+                break
+            part10.feed(chunk)
+            self._kept.append(chunk)
+        if part10.stream is None:
+            raise DicomError("truncated", 0)
+        return part10.stream
+
+    def data_set(self) -> Iterator[memoryview]:
+        """The bytes of the data set as they are in the file, what was kept first; follows them, to find their end."""
+        part10 = self._part10
+        assert part10 is not None
+        skip = part10.dataset_offset
+        for chunk in self._kept:
+            yield memoryview(chunk)[skip:]
+            skip = max(0, skip - len(chunk))
+        self._kept = []
+        while not self._ended:
+            chunk = self._file.read(STEP) or b""
+            if not chunk:
+                self._ended = True
+                part10.finish()
+                return
+            part10.feed(chunk)
+            yield memoryview(chunk)
+
+
+def _write_plain(
+    file: IO[bytes], meta: bytes, source: _Source, stream: DataSetStream, result: Deidentified
+) -> None:
+    """Header, then the pixel value to its true end; raises DicomError where the input ends before that."""
+    buffers: list[bytes | memoryview] = [meta, result.header, result.pixel_head]
+    start = stream.value_offset
+    if stream.pixel is None:
+        _write_all(file, buffers)
+        return
+    end = start + result.body_length if result.body_length is not None else None
+    position = 0
+    written = 0
+    for chunk in source.data_set():
+        low, high = position, position + len(chunk)
+        position = high
+        if end is not None and low >= end:
+            break
+        if high > start:
+            body = chunk[max(start - low, 0) : len(chunk) if end is None else min(end - low, len(chunk))]
+            written += len(body)
+            buffers.append(body)
+            _write_all(file, buffers)
+            buffers = []
+        if end is not None and high >= end:
+            break
+    _write_all(file, buffers)
+    if end is not None:
+        if written < end - start:
+            raise DicomError("truncated", position)
+    elif stream.tail_offset is not None:
+        file.truncate(len(meta) + len(result.header) + len(result.pixel_head) + stream.tail_offset - start)
+
+
+def _write_all(file: IO[bytes], buffers: list[bytes | memoryview]) -> None:
+    """All of the buffers, in as few calls as the system allows."""
+    left = sum(len(buffer) for buffer in buffers)
+    if not left:
+        return
+    done = os.writev(file.fileno(), buffers)
+    if done < left:
+        rest = memoryview(b"".join(buffers))[done:]
+        while rest:
+            rest = rest[os.write(file.fileno(), rest) :]
+
+
+def _write_deflated(
+    file: IO[bytes], meta: bytes, source: _Source, stream: DataSetStream, result: Deidentified
+) -> None:
+    """As `_write_plain` for a deflated data set: inflated in small steps, and deflated again."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    file.write(meta)
+    file.write(packer.compress(result.header + result.pixel_head))
+    left = result.body_length
+    if stream.pixel is not None and left is None:
+        raise Refused("deflated-fragments")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    skip = stream.value_offset
+    for chunk in source.data_set():
+        rest: bytes | memoryview = chunk
+        while rest and not inflater.eof and left:
+            inflated = inflater.decompress(rest, _INFLATE_STEP)
+            rest = inflater.unconsumed_tail
+            body = inflated[skip:][:left]
+            skip = max(0, skip - len(inflated))
+            left -= len(body)
+            file.write(packer.compress(body))
+    if left:
+        raise DicomError("truncated", stream.value_offset)
+    tail = packer.flush()
+    # PS3.5 A.5: an odd deflated stream is padded with one zero byte.
+    total = file.tell() + len(tail) - len(meta)
+    file.write(tail + b"\0" * (total & 1))
