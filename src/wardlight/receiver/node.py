@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -33,15 +34,18 @@ _LOCK_WAIT_S: Final = 25.0
 
 
 class Node:
-    """Everything of the receiving process, put together. `start` listens, `stop` ends in order."""
+    """Everything of the receiving process, put together. `start` listens, `stop` ends in order.
 
-    def __init__(self, chosen: settings.Settings) -> None:
+    on_failure: called if the process cannot go on and should be started anew.
+    """
+
+    def __init__(self, chosen: settings.Settings, on_failure: Callable[[], None]) -> None:
         secrets = load(chosen.receiver_secrets)
         entries = Entries(chosen.node)
         self._store = ReceiverStore(database_path(chosen))
         self._spool = open_spool(chosen)
         recover(self._store, self._spool, secrets)
-        self._registrar = Registrar(self._store, self._spool, entries)
+        self._registrar = Registrar(self._store, self._spool, entries, on_failure)
         self._gateway = ReceiverGateway(
             Intake(
                 chosen.receiver,
@@ -105,7 +109,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     lock(chosen.receiver_dir)
-    node = Node(chosen)
+    node = Node(chosen, stopping.set)
     node.start()
     stopping.wait()
     node.stop()

@@ -58,6 +58,8 @@ class Pipeline:
         self._after = 0
         self._rescan_at = time.monotonic() + _RESCAN_S
         self.stop = threading.Event()
+        #: The process ends because of a fault, not because it was told to.
+        self.failed = False
         self._uploaders = [
             Uploader(
                 Platform(platform_url(chosen), chosen.receiver_secrets),
@@ -92,10 +94,12 @@ class Pipeline:
         self._store.close()
 
     def _upload(self, uploader: Uploader) -> None:
-        """One uploader thread; if it fails in a way nobody thought of, the process ends and is started anew."""
+        """One uploader thread. What it cannot settle stays in hand, so the process then ends and is started anew."""
         try:
             uploader.run(self._ready)
-        finally:
+        except Exception as error:  # noqa: BLE001 - the thread's edge: logged, and the process ends
+            log.error("receiver.uploader_ended", error)
+            self.failed = True
             self.stop.set()
 
     def _round(self) -> bool:
@@ -162,8 +166,8 @@ class Pipeline:
                 self._rescan_at = min(self._rescan_at, time.monotonic() + again_in_s)
 
 
-def main(slot: int, slots: int) -> None:
-    """Run until SIGTERM."""
+def main(slot: int, slots: int) -> int:
+    """Run until SIGTERM; returns the exit code."""
     die_with_parent()
     chosen = settings.load()
     log.configure(f"pipeline-{slot}", level=chosen.log_level)
@@ -175,7 +179,8 @@ def main(slot: int, slots: int) -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     pipeline.run()
+    return 1 if pipeline.failed else 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

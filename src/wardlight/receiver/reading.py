@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import transfer_syntax
+from wardlight.errors import WardlightError
 from wardlight.receiver.model import Work
 from wardlight.receiver.sink import IDENTIFIERS
 from wardlight.receiver.spool import Spool, SpoolRef
+
+#: Stored bytes that hold the BEGIN record and the first 64 KiB of an object, with room for a few other records.
+_FIRST_BYTES: Final = 96 << 10
 
 
 def reference(work: Work) -> SpoolRef:
@@ -19,6 +26,12 @@ def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = F
 
     Raises DicomError for what is no data set (it was one when it came), WardlightError as `Spool.read` does.
     """
+    if not whole and ref.end - ref.offset > _FIRST_BYTES:
+        # The spool reads ahead up to the end that it is given. Most headers lie in the first record, so the rest of
+        # the object need not come from the disk for them, which halves what is read of it in all.
+        stream = _follow(spool, replace(ref, end=ref.offset + _FIRST_BYTES), syntax_uid)
+        if stream is not None:
+            return stream
     stream = DataSetStream(transfer_syntax(syntax_uid), wanted=IDENTIFIERS)
     for chunk in spool.read(ref):
         stream.feed(chunk)
@@ -26,3 +39,17 @@ def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = F
             return stream
     stream.finish()
     return stream
+
+
+def _follow(spool: Spool, start: SpoolRef, syntax_uid: str) -> DataSetStream | None:
+    """The stream, if the header ends before the end of `start`, which is no object's end."""
+    stream = DataSetStream(transfer_syntax(syntax_uid), wanted=IDENTIFIERS)
+    try:
+        for chunk in spool.read(start):
+            stream.feed(chunk)
+            if stream.header is not None:
+                return stream
+    except WardlightError as error:
+        if error.code != "object-damaged":
+            raise
+    return None

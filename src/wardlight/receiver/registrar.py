@@ -75,9 +75,17 @@ class Tickets:
 
 
 class Registrar:
-    """One thread of the process that receives."""
+    """One thread of the process that receives. on_failure: called if it ends in a way nobody thought of; the process
+    must then end and be started anew, since nothing would be entered any more."""
 
-    def __init__(self, store: ReceiverStore, spool: SpoolFiles, entries: Entries) -> None:
+    def __init__(
+        self,
+        store: ReceiverStore,
+        spool: SpoolFiles,
+        entries: Entries,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_failure = on_failure
         self._store = store
         self._spool = spool
         self._entries = entries
@@ -112,6 +120,14 @@ class Registrar:
         self._queue.put(item)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - the thread's edge: logged, intake stops, the process ends
+            log.error("receiver.registrar_ended", error)
+            self.failing = True
+            self._on_failure()
+
+    def _work(self) -> None:
         going = True
         while going:
             items, going = self._gather()

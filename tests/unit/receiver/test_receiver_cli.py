@@ -1,0 +1,102 @@
+"""The commands of routes, status and quarantine, as scripts call them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner, Result
+
+import receiver_data
+from wardlight.cli import receiver as receiver_cli
+from wardlight.cli import route as route_cli
+from wardlight.receiver import process, tables
+from wardlight.receiver.places import database_path
+from wardlight.receiver.store import ReceiverStore
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    chosen = receiver_data.settings(tmp_path)
+    for name, value in chosen.environment().items():
+        monkeypatch.setenv(name, value)
+    process.prepare(chosen)
+    runner = CliRunner()
+    apps = {"route": route_cli.app, "receiver": receiver_cli.app}
+    return lambda app, *arguments: runner.invoke(apps[app], list(arguments))
+
+
+def test_routes_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    made = run(
+        "route", "create", "WARD_CT", "--to", "images:medium", "--to", "acme:high", "--calling", "CT*",
+        "--network", "10.1.2.3/16", "--unknown-syntaxes", "--json",
+    )  # fmt: skip
+    assert made.exit_code == 0
+    (row,) = json.loads(made.output)
+    assert row == {
+        "called_ae": "WARD_CT",
+        "to": [{"application": "images", "level": "medium"}, {"application": "acme", "level": "high"}],
+        "calling": ["CT*"],
+        "networks": ["10.1.0.0/16"],
+        "unknown_syntaxes": True,
+        "enabled": True,
+    }
+    assert run("route", "create", "WARD_CT").exit_code == 1
+    assert run("route", "change", "WARD_CT", "--disable", "--calling", "").exit_code == 0
+    shown = json.loads(run("route", "show", "WARD_CT", "--json").output)
+    assert (shown["enabled"], shown["calling"], shown["networks"]) == (False, [], ["10.1.0.0/16"])
+    assert [row["called_ae"] for row in json.loads(run("route", "list", "--json").output)] == [
+        "TEAMPLAYISHARE",
+        "WARD_CT",
+    ]
+    assert "TEAMPLAYISHARE" in run("route", "list").output
+    assert run("route", "delete", "WARD_CT").exit_code == 0
+    assert run("route", "show", "WARD_CT").exit_code == 1
+    store = ReceiverStore(database_path(receiver_data.settings(tmp_path)))
+    with store.database.read() as tx:
+        entries = [json.loads(row) for row in tx.execute(select(tables.audit_pending.c.content)).scalars()]
+    store.close()
+    assert [entry["action"].rsplit(":", 1)[1] for entry in entries] == ["create", "change", "delete"]
+    assert entries[1]["change"] == [
+        {"path": "calling", "before": "CT*", "after": ""},
+        {"path": "enabled", "before": "true", "after": "false"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "A" * 17),
+        ("create", "WARD", "--to", "images:lowest"),
+        ("create", "WARD", "--network", "everywhere"),
+        ("change", "NOBODY", "--disable"),
+        ("delete", "NOBODY"),
+    ],
+)
+def test_a_bad_route_says_why_and_ends_with_1(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run("route", *arguments)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+def test_status_of_a_fresh_receiver(run: Run) -> None:
+    found = json.loads(run("receiver", "status", "--json", "--offline").output)
+    assert found["queue"] == {"uploads": 0, "objects": 0, "bytes": 0, "oldest": None, "attempts": 0}
+    assert found["quarantine"] == {"objects": 0, "reasons": {}}
+    assert found["spool"]["key_tier"] == 3
+    assert found["spool"]["free_bytes"] > 0
+    assert found["platform"] == {"last": None, "since": None, "refused": {}, "credential": False}
+    page = run("receiver", "status")
+    assert page.exit_code == 0
+    assert "not reachable now" in page.output
+    assert "no credential" in page.output
+
+
+def test_an_empty_quarantine(run: Run) -> None:
+    assert json.loads(run("receiver", "quarantine", "list", "--json").output) == []
+    assert run("receiver", "quarantine", "purge", "--older-than-days", "0").output == "0 removed\n"
