@@ -198,16 +198,19 @@ def test_all_waiting_commits_hear_of_the_failure(spool: Spool, disk: Disk) -> No
     started.abort()
 
 
-def test_error_of_the_writer_thread_itself_frees_who_waits(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_other_error_while_writing_frees_who_waits(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     put(spool, b"x")
+    waiting = spool.begin(META)
+    waiting.write(bytes(70_000))
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     monkeypatch.setattr(spool_file, "_write_at", lambda *_: 1 / 0)
-    writer = spool.begin(META)
-    writer.write(b"y")
+    early = spool.begin(META)
+    with pytest.raises((WardlightError, ZeroDivisionError)):
+        early.write(bytes(2 << 20))
     with pytest.raises(WardlightError, match="internal"):
-        writer.commit()
+        waiting.commit()
+    monkeypatch.undo()
+    put(spool, b"z")
 
 
 class Recorded:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder, sync_folder
 from wardlight.objects.disk import disk_error
 from wardlight.objects.format import HEADER_BYTES, ObjectKind, open_header, parse_header
-from wardlight.receiver.spool_file import FILE_BYTES, BrokenFile, Part, SpoolFile
+from wardlight.receiver.spool_file import BrokenFile, Part, SpoolFile
 from wardlight.receiver.spool_format import (
     COMMIT,
     DATA_BYTES,
@@ -47,6 +48,8 @@ STREAM_BYTES: Final = 64 << 20
 """A longer stream gets its file for itself: no other begins there."""
 STREAMS: Final = 4
 """Streams that share a file at one time. Reading one passes over the others' records, so this bounds its cost."""
+
+_HOUSEKEEPING_SECONDS: Final = 5.0
 
 
 class SpoolWriter:
@@ -175,7 +178,8 @@ class Spool:
         self._keys = keys
         self._lock = threading.Lock()
         self._current: list[SpoolFile] = []  # files that take new streams
-        self._closing: list[SpoolFile] = []
+        self._ready: SimpleQueue[SpoolFile | None] = SimpleQueue()
+        self._helper: threading.Thread | None = None
 
     def begin(self, meta: dict[str, str]) -> SpoolWriter:
         """Begin an object. `meta` says what is not in the data set: route, AE titles, SOP class, transfer syntax."""
@@ -252,21 +256,20 @@ class Spool:
                 self._retire(file)
 
     def close(self) -> None:
-        """Roll, and wait until every file that no stream holds is on the disk and closed."""
+        """Roll, and end the spool's own thread."""
         self.roll()
         with self._lock:
-            closing = [*self._closing]
-        for file in closing:
-            file.join()
+            helper, self._helper = self._helper, None
+        if helper is not None:
+            self._ready.put(None)
+            helper.join()
 
     # For SpoolWriter.
 
     def join(self) -> tuple[SpoolFile, int]:
         """A file for a new stream, and the stream's number there."""
         with self._lock:
-            for file in [*self._current]:
-                if file.error is not None or file.end >= FILE_BYTES:
-                    self._retire(file)
+            self._retire_due()
             file = next((one for one in self._current if one.active < STREAMS), None) or self._create()
             file.active += 1
             file.streams += 1
@@ -290,10 +293,13 @@ class Spool:
     def _create(self) -> SpoolFile:
         try:
             with self._keys.locked():
-                file = SpoolFile(self._folder, self._keys, self.retire)
+                file = SpoolFile(self._folder, self._keys, self._ready.put)
         except OSError as error:
             raise disk_error(error) from None
         self._current.append(file)
+        if self._helper is None or not self._helper.is_alive():
+            self._helper = threading.Thread(target=self._help, name="spool", daemon=True)
+            self._helper.start()
         return file
 
     def _retire(self, file: SpoolFile) -> None:
@@ -302,11 +308,27 @@ class Spool:
             self._current.remove(file)
         self._close_unused(file)
 
+    def _retire_due(self) -> None:
+        for file in [*self._current]:
+            if file.due:
+                self._retire(file)
+
     def _close_unused(self, file: SpoolFile) -> None:
         if file.active == 0:
-            self._closing = [one for one in self._closing if not one.ended]
-            self._closing.append(file)
             file.close()
+
+    def _help(self) -> None:
+        """Write early what is there, and roll a file in time when no new object comes to do it."""
+        while True:
+            try:
+                file = self._ready.get(timeout=_HOUSEKEEPING_SECONDS)
+            except Empty:
+                with self._lock:
+                    self._retire_due()
+                continue
+            if file is None:
+                return
+            file.write_early()
 
     def _used_keys(self) -> set[UUID]:
         used = set()

@@ -1,9 +1,8 @@
-"""A spool file that this process writes: a log with two buffers, one writer thread, and group commit.
+"""A spool file that this process writes: a log with two buffers and group commit.
 
-Associations encrypt their records into one buffer while the writer thread puts the other on the disk: past the page
-cache where the file system allows it (O_DIRECT), which costs half the processor time. A commit waits for the
-fdatasync that covers it; one fdatasync serves all that wait. While the disk works, the association's thread computes
-its digest.
+Associations encrypt their records into one buffer while somebody puts the other on the disk: the spool's own thread
+early, or the commit that waits. It goes past the page cache where the file system allows it (O_DIRECT), which costs
+half the processor time. A commit waits for the fdatasync that covers it; one fdatasync serves all that wait.
 
 Direct writes are whole blocks. The last block of a write is filled up with zeros and written again, with the same
 bytes at its beginning, by the next: an old and a new version of it agree on everything that was acknowledged.
@@ -18,8 +17,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,8 +37,10 @@ FILE_SECONDS: Final = 60.0
 
 _BUFFER_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 4096
-# The writer begins without being asked when so much is there, so that little is left when the object ends.
-_EAGER_BYTES: Final = 256 << 10
+# So much is written before a commit asks for it. One association alone gains by an early start, as it computes its
+# digest meanwhile; several overlap each other, and fewer, larger writes are better.
+_EARLY_ALONE_BYTES: Final = 256 << 10
+_EARLY_BYTES: Final = 768 << 10
 _O_DIRECT: Final = getattr(os, "O_DIRECT", 0)
 
 Part = tuple[RecordType, bytes | memoryview]
@@ -56,8 +58,11 @@ class BrokenFile(Exception):
 class SpoolFile:
     """One file, from its creation to its CLOSE record. Never opened again for writing."""
 
-    def __init__(self, folder: Path, keys: SpoolKeys, expired: Callable[[SpoolFile], None]) -> None:
-        """Make the file, durable in its folder. `expired` is called once, without a lock, when it is old enough."""
+    def __init__(self, folder: Path, keys: SpoolKeys, ready: Callable[[SpoolFile], None]) -> None:
+        """Make the file, durable in its folder. Raises `OSError`.
+
+        `ready` is told when there is enough for a call of `write_early` in another thread to be worth it.
+        """
         identity = uuid4()
         self.file_id = identity.hex
         self.active = 0  # streams that hold the file open; guarded by the spool's lock, as are the next two
@@ -75,64 +80,78 @@ class SpoolFile:
         self._filled = HEADER_BYTES
         self._base = 0  # offset in the file of the buffer's first byte, a multiple of the block
         self._records = 0
-        self._wanted = self._durable = 0
-        self._closing = self._closed = False
-        self._expired: Callable[[SpoolFile], None] | None = expired
+        self._durable = 0
+        self._ready = ready
+        self._told = False
+        self._writing = False  # somebody writes the other buffer
         self._expires = time.monotonic() + FILE_SECONDS
-        lock = threading.Lock()
-        self._lock = lock
-        self._work = threading.Condition(lock)  # for the writer thread
-        self._progress = threading.Condition(lock)  # for the associations
+        self._lock = threading.Condition(threading.Lock())  # notified when a buffer was swapped or written
         self._descriptor = _create(folder / f"{self.file_id}.spool", self._buffer[:_BLOCK_BYTES])
-        self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
-        self._thread.start()
+
+    @property
+    def due(self) -> bool:
+        """Whether no new stream may begin here."""
+        return self.error is not None or self.end >= FILE_BYTES or time.monotonic() >= self._expires
 
     def append(self, stream: int, parts: Sequence[Part]) -> tuple[int, int, int]:
         """Encrypt records into the buffer. Returns offset and number of the first, and the offset after the last.
 
-        Waits for the disk when the buffer is full. Raises `BrokenFile`.
+        Writes, or waits for the one who does, when the buffer is full. Raises `BrokenFile`.
         """
         with self._lock:
             first: tuple[int, int] | None = None
             for kind, content in parts:
                 size = HEAD.size + len(content) + TAG_BYTES
                 while self.error is None and self._filled + size > _BUFFER_BYTES - _BLOCK_BYTES:
-                    self._work.notify()
-                    self._progress.wait()
+                    if self._writing:
+                        self._lock.wait()
+                    else:
+                        self._write(sync=False)
                 if self.error is not None:
                     raise BrokenFile(self.error)
                 if first is None:
                     first = self._base + self._filled, self._records
                 self._encrypt(stream, kind, content, self._filled + size)
-            if self._filled >= _EAGER_BYTES:
-                self._work.notify()
+            if not self._told and self._filled >= (_EARLY_BYTES if self.active > 1 else _EARLY_ALONE_BYTES):
+                self._told = True
+                self._ready(self)
             assert first is not None, "nothing to append"
             return (*first, self.end)
 
     def sync(self, end: int) -> None:
         """Return when everything before `end` is durable. Raises `BrokenFile` when that failed."""
         with self._lock:
-            self._wanted = max(self._wanted, end)
-            self._work.notify()
             while self._durable < end:
                 if self.error is not None:
                     raise BrokenFile(self.error)
-                self._progress.wait()
+                if self._writing:
+                    self._lock.wait()
+                else:
+                    self._write(sync=True)
+
+    def write_early(self) -> None:
+        """Put on the disk what is there, while the associations receive and digest more."""
+        with self._lock:
+            self._told = False
+            if self._filled >= _EARLY_ALONE_BYTES and self.error is None and not self._writing:
+                self._write(sync=False)
 
     def close(self) -> None:
-        """Let the writer thread complete and close the file, which no stream holds. Returns before it has."""
+        """Complete the file, which no stream holds, with its CLOSE record, and let it go."""
         with self._lock:
-            self._closing = True
-            self._work.notify()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the file is closed."""
-        return not self._thread.is_alive()
-
-    def join(self) -> None:
-        """Wait until the file is on the disk and closed. Called after `close`."""
-        self._thread.join()
+            if self.error is None:
+                # There is always room: the block that `append` leaves free takes more than this record.
+                self._encrypt(0, RecordType.CLOSE, b"", self._filled + HEAD.size + TAG_BYTES)
+                self._write(sync=False)
+            if self.error is not None:
+                log.warning(
+                    "spool-file-abandoned", file_id=self.file_id, offset=self._durable, code=self.error.code
+                )
+            else:
+                with suppress(OSError):  # Zeros after CLOSE do no harm, and no sender is to hear of them.
+                    os.ftruncate(self._descriptor, self.end)
+            with suppress(OSError):
+                os.close(self._descriptor)  # ends the lock that tells other processes of the writer
 
     def _encrypt(self, stream: int, kind: RecordType, content: bytes | memoryview, end: int) -> None:
         """Put one record at the buffer's end. The number is taken first: no failure may let it be used again."""
@@ -152,77 +171,37 @@ class SpoolFile:
 
     def _fail(self, error: WardlightError) -> None:
         self.error = self.error or error
-        self._progress.notify_all()
+        self._lock.notify_all()
 
-    def _run(self) -> None:
-        """The writer thread."""
+    def _write(self, *, sync: bool) -> None:
+        """Swap the buffers and put the full one on the disk; the lock is let go of meanwhile. Failing sets `error`."""
+        data, length, offset = self._buffer, self._filled, self._base
+        whole = length // _BLOCK_BYTES * _BLOCK_BYTES
+        self._other[: length - whole] = data[whole:length]
+        self._buffer, self._other = self._other, data
+        self._base, self._filled = offset + whole, length - whole
+        self._writing = True
+        self._lock.notify_all()
+        self._lock.release()
+        failed: WardlightError | None = WardlightError("internal")
         try:
-            while not self._closed:
-                turn = self._next()
-                if turn is None:
-                    self._tell_expired()
-                else:
-                    self._put(turn)
+            blocks = length + -length % _BLOCK_BYTES
+            data[length:blocks] = bytes(blocks - length)
+            _write_at(self._descriptor, data[:blocks], offset)
+            if sync:
+                os.fdatasync(self._descriptor)
+            failed = None
         except OSError as error:
-            with self._lock:
-                self._fail(disk_error(error))
-                log.error("spool-file-abandoned", error, file_id=self.file_id, offset=self._durable)
-                while not self._closing:
-                    self._work.wait()
+            # The kernel may have dropped what it could not write: a second fdatasync would succeed and mean nothing.
+            failed = disk_error(error)
         finally:
-            with self._lock:
-                if not self._closed:
-                    self._fail(WardlightError("internal"))  # Whoever waits must not wait for ever.
-            os.close(self._descriptor)  # ends the lock that tells other processes of the writer
-
-    def _next(self) -> _Turn | None:
-        """Wait for something to write and swap the buffers; None when the file has become old enough instead."""
-        with self._lock:
-            while not (self._closing or self._filled >= _EAGER_BYTES or self._wanted > self._durable):
-                left = None if self._expired is None else self._expires - time.monotonic()
-                if left is not None and left <= 0:
-                    return None
-                self._work.wait(left)
-            if self._closing:
-                # There is always room: the block that `append` leaves free takes more than this record.
-                self._encrypt(0, RecordType.CLOSE, b"", self._filled + HEAD.size + TAG_BYTES)
-                self._closed = True
-            turn = _Turn(self._buffer, self._filled, self._base, self._wanted > self._durable)
-            whole = self._filled // _BLOCK_BYTES * _BLOCK_BYTES
-            rest = self._filled - whole
-            self._other[:rest] = self._buffer[whole : self._filled]
-            self._buffer, self._other = self._other, self._buffer
-            self._base += whole
-            self._filled = rest
-            self._progress.notify_all()
-            return turn
-
-    def _put(self, turn: _Turn) -> None:
-        """Write one buffer, and sync when a commit waits."""
-        length = turn.length + -turn.length % _BLOCK_BYTES
-        turn.data[turn.length : length] = bytes(length - turn.length)
-        _write_at(self._descriptor, turn.data[:length], turn.offset)
-        if self._closed:
-            os.ftruncate(self._descriptor, turn.offset + turn.length)
-        if turn.sync:
-            os.fdatasync(self._descriptor)
-            with self._lock:
-                self._durable = turn.offset + turn.length
-                self._progress.notify_all()
-
-    def _tell_expired(self) -> None:
-        expired, self._expired = self._expired, None
-        if expired is not None:
-            expired(self)
-
-
-class _Turn(NamedTuple):
-    """What the writer thread does next: `length` bytes of `data` at `offset` of the file, and whether to sync."""
-
-    data: memoryview
-    length: int
-    offset: int
-    sync: bool
+            self._lock.acquire()
+            self._writing = False
+            if failed is not None:
+                self._fail(failed)
+            elif sync:
+                self._durable = offset + length
+            self._lock.notify_all()
 
 
 def _create(path: Path, block: memoryview) -> int:

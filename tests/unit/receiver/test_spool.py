@@ -252,7 +252,7 @@ def test_one_sync_serves_many(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_many_threads(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool_module, "FILE_BYTES", 3 << 20)
+    monkeypatch.setattr(spool_file, "FILE_BYTES", 3 << 20)
     refs: list[tuple[SpoolRef, bytes]] = []
 
     def work(seed: int) -> None:
@@ -280,7 +280,7 @@ def test_many_threads(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rolls_by_size(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool_module, "FILE_BYTES", 100_000)
+    monkeypatch.setattr(spool_file, "FILE_BYTES", 100_000)
     files = [put(spool, bytes(60_000)).file_id for _ in range(4)]
     assert files[0] == files[1] != files[2] == files[3]
     spool.close()
@@ -297,6 +297,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_rolls_by_time_without_new_objects(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_file, "FILE_SECONDS", 0.05)
+    monkeypatch.setattr(spool_module, "_HOUSEKEEPING_SECONDS", 0.02)
     first = put(spool, b"x").file_id
     wait_for(lambda: spool.finished(first))
     assert spool.scan(first).verdict is Verdict.CLOSED
