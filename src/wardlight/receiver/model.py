@@ -82,7 +82,11 @@ class Route:
 
     def admits_title(self, calling_ae: str) -> bool:
         """Whether this calling AE title may send here. Titles differ by case (PS3.8 9.3.2)."""
-        return not self.calling or any(fnmatchcase(calling_ae, pattern) for pattern in self.calling)
+        return not self.calling or any(
+            # Only * and ? are wildcards; a bracket is a character of the title.
+            fnmatchcase(calling_ae, pattern.replace("[", "[[]"))
+            for pattern in self.calling
+        )
 
     def admits_address(self, address: str) -> bool:
         """Whether a sender at this address may send here; an address that cannot be read may not."""

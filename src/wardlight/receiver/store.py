@@ -331,11 +331,6 @@ class ReceiverStore:
         with self.database.begin() as tx:
             tx.execute(delete(state).where(state.c.name == name))
 
-    def add_audit(self, contents: Sequence[bytes]) -> None:
-        """Add entries to the receiver's trail, in their own transaction."""
-        with self.database.begin() as tx:
-            append_audit(tx, contents)
-
 
 def append_audit(tx: Connection, contents: Sequence[bytes]) -> None:
     """Add entries to the receiver's trail, in the caller's transaction."""

@@ -24,7 +24,8 @@ def test_the_default_route_is_the_documented_one() -> None:
         (("CT*",), "ct_1", False),
         (("CT*",), "MR_1", False),
         (("CT?", "MR_1"), "MR_1", True),
-        (("CT[1]",), "CT1", True),
+        (("CT[1]",), "CT1", False),
+        (("CT[1]*",), "CT[1]A", True),
     ],
 )
 def test_calling_titles(patterns: tuple[str, ...], title: str, admitted: bool) -> None:
