@@ -7,6 +7,7 @@ series, too, is one range. Places of lines are in the rows of instances and seri
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from wardlight.archive.keyring import ReleaseKey, release_key
 from wardlight.archive.model import BULK_BASE, InstanceLocation, ReleaseState
 from wardlight.archive.places import locations, patient_of
 from wardlight.archive.store import ReleaseRow
+from wardlight.archive.sweeping import discard
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
@@ -42,6 +44,9 @@ from wardlight.objects.store import ObjectReader, ObjectStore, StoredObject
 
 #: Releases completed in one call, so that other background work gets its turn.
 BATCH: Final = 50
+#: A release that could not be completed is tried again after so many seconds: a full disk passes, damage stays.
+RETRY_SOON_S: Final = 10.0
+RETRY_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +72,25 @@ class Completion:
         self._objects = objects
         self._recorder = recorder
         self._quiet_ms = int(quiet_s * 1000)
+        # Releases that could not be completed, until when they are left alone.
+        self._waiting: dict[UUID, float] = {}
 
     def complete(self, scope: SystemScope) -> int:
         """See `Archive.complete`."""
+        now = time.monotonic()
+        self._waiting = {release: until for release, until in self._waiting.items() if until > now}
         with self._database.read() as tx:
-            quiet = store.quiet_releases(tx, clock.unix_ms() - self._quiet_ms, BATCH)
+            quiet = store.quiet_releases(tx, clock.unix_ms() - self._quiet_ms, BATCH + len(self._waiting))
         done = 0
         for release_id in quiet:
+            if release_id in self._waiting:
+                continue
             try:
                 done += self._complete(scope, release_id)
-            except WardlightError as error:
-                # One damaged release must not keep the others from completing.
-                log.error("archive.complete", error, release=str(release_id), code=error.code)
+            except Exception as error:  # noqa: BLE001 - one damaged release must not keep the others from completing
+                log.error("archive.complete", error, release=str(release_id))
+                passing = isinstance(error, WardlightError) and error.kind.http in (503, 507)
+                self._waiting[release_id] = now + (RETRY_SOON_S if passing else RETRY_S)
         return done
 
     def _complete(self, scope: SystemScope, release_id: UUID) -> bool:
@@ -98,12 +110,12 @@ class Completion:
                 decided = True
         except BaseException:
             if not decided:
-                self._objects.delete(written.stored.object_id)
+                discard(self._objects, written.stored.object_id)
             raise
         # The old object is no longer named by a row; readers that have it open keep it until they close it.
         obsolete = release.metadata_object if published else written.stored.object_id
         if obsolete:
-            self._objects.delete(obsolete)
+            discard(self._objects, obsolete)
         return published
 
     def _write(

@@ -42,6 +42,7 @@ from wardlight.archive.model import (
     ReleaseTarget,
     StoreOutcome,
 )
+from wardlight.archive.sweeping import discard
 from wardlight.audit import model as audit
 from wardlight.audit.actions import Action
 from wardlight.audit.recorder import Recorder
@@ -211,10 +212,10 @@ class Intake:
         except BaseException:
             # After `decided` the database may have the rows although it reported an error: then only fsck may judge.
             if stored and not decided:
-                self._objects.delete(stored.object_id)
+                discard(self._objects, stored.object_id)
             raise
         if stored and not added:
-            self._objects.delete(stored.object_id)
+            discard(self._objects, stored.object_id)
         return [
             StoreOutcome(incoming.sop_class, incoming.sop_uid, outcome)
             for incoming, outcome in zip(instances, outcomes, strict=True)

@@ -6,19 +6,28 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-from wardlight import clock
+from wardlight import clock, log
 from wardlight.access.model import SystemScope
 from wardlight.archive import store
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
+from wardlight.errors import WardlightError
 from wardlight.identity.model import PrincipalKind
 from wardlight.keys.keystore import Keystore
 from wardlight.objects.store import ObjectStore
 
 #: Transactions end within 30 s, so what has no row after a day never gets one.
 AGE_MS: Final = 24 * 3600 * 1000
+
+
+def discard(objects: ObjectStore, object_id: UUID) -> None:
+    """Delete an object that no row names. Where that fails, the sweep will: it must not undo what was decided."""
+    try:
+        objects.delete(object_id)
+    except WardlightError as error:
+        log.error("archive.discard", error, code=error.code)
 
 
 class Sweeper:

@@ -27,7 +27,9 @@ from wardlight.keys.files import create_private, private_folder, replace_private
 from wardlight.receiver.secrets import TOKEN_FILE
 
 app = typer.Typer(
-    no_args_is_help=True, help="Institutions, people, applications, agreements, receivers and routes."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Institutions, people, applications, agreements, receivers and routes.",
 )
 institution_app = typer.Typer(no_args_is_help=True, help="Tenants: hospitals and practices.")
 user_app = typer.Typer(no_args_is_help=True, help="People of an institution and their API tokens.")
@@ -44,9 +46,7 @@ for _name, _group in (
 ):
     app.add_typer(_group, name=_name)
 
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Data folder. [default: of the settings]", show_default=False)
-]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder; wins over the settings.")]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it.")
 ]
@@ -182,7 +182,7 @@ def user_token(
     hours: Annotated[float, typer.Option("--hours", help="Life in hours.")] = PERSON_TOKEN_HOURS,
     scope: Annotated[
         list[TokenScope] | None,
-        typer.Option("--scope", help="May be repeated. [default: images.read, images.store]"),
+        typer.Option("--scope", help="May be repeated. Default: images.read, images.store."),
     ] = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -306,7 +306,7 @@ def agreement_show(
 TokenFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--token-file", help="Where to write the token, mode 0400. [default: receiver's secrets folder]"
+        "--token-file", help="Where to write the token, mode 0400. Default: in the receiver's secrets folder."
     ),
 ]
 DaysOption = Annotated[float, typer.Option("--days", help="Life of the token in days.")]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from wardlight.errors import WardlightError
@@ -44,7 +45,7 @@ class Database:
         try:
             with self._writer.begin() as connection:
                 yield connection
-        except DatabaseError as error:
+        except (DatabaseError, PoolTimeout) as error:
             raise _translated(error) from None
 
     @contextmanager
@@ -53,7 +54,7 @@ class Database:
         try:
             with self._reader.connect() as connection:
                 yield connection
-        except DatabaseError as error:
+        except (DatabaseError, PoolTimeout) as error:
             raise _translated(error) from None
 
     def close(self) -> None:
@@ -113,8 +114,10 @@ def _sqlite_engine(url: str, *, size: int, begin: str) -> Engine:
     return engine
 
 
-def _translated(error: DatabaseError) -> Exception:
+def _translated(error: DatabaseError | PoolTimeout) -> Exception:
     """What a failure of the database itself is for callers; what a statement did wrong stays as it is."""
+    if isinstance(error, PoolTimeout):
+        return WardlightError("unavailable")
     if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
         return error
     full = "disk is full" in str(error.orig) or "No space left" in str(error.orig)

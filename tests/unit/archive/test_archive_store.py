@@ -1,12 +1,14 @@
 """Taking in: findable when answered, idempotent, first content kept, one transaction."""
 
 import threading
+import time
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from archive_kit import REQUEST, dataset, incoming, part10
 from wardlight.access.model import Role
+from wardlight.archive import completion
 from wardlight.archive.model import Level, Query
 from wardlight.audit.actions import Action
 from wardlight.bootstrap import WORKER
@@ -157,3 +159,31 @@ def test_late_instances_are_found_and_the_release_completes_again(kit):
     assert kinds == ["study.stored", "study.completed", "study.changed", "study.changed"]
     # One segment each, one metadata object: the first metadata object is deleted.
     assert len(list(kit.platform.objects.list())) == 3
+
+
+def test_a_release_that_cannot_be_described_waits_and_the_others_complete(kit, monkeypatch):
+    kit.store(dataset(StudyInstanceUID="1.1"))
+    kit.store(dataset(StudyInstanceUID="1.2"))
+    segment = kit.sql("SELECT hex(id) FROM archive_segment")[0][0].lower()
+    file = kit.folder / "objects" / segment[:2] / segment
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    monkeypatch.setattr(completion, "BATCH", 1)
+    assert [kit.archive.complete(WORKER) for _ in range(3)] == [0, 1, 0]
+    file.write_bytes(content)
+    assert kit.archive.complete(WORKER) == 0
+    later = time.monotonic() + completion.RETRY_S + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert kit.archive.complete(WORKER) == 1
+
+
+def test_an_object_that_cannot_be_deleted_does_not_fail_what_was_decided(kit, monkeypatch):
+    kit.store(dataset())
+    kit.archive.complete(WORKER)
+    kit.store(dataset())
+
+    def fail(_):
+        raise WardlightError("unavailable")
+
+    monkeypatch.setattr(kit.platform.objects, "delete", fail)
+    assert kit.archive.complete(WORKER) == 1

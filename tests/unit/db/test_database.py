@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from wardlight.db import engine
 from wardlight.db.engine import open_database
 from wardlight.db.ids import uuid7
 from wardlight.db.schema import create_all
@@ -113,3 +114,17 @@ def test_ids_are_version_7_and_ordered():
     assert {id_.version for id_ in ids} == {7} and {id_.variant for id_ in ids} == {"specified in RFC 4122"}
     assert abs((ids[0].int >> 80) - time.time() * 1000) < 60_000
     assert len({uuid7() for _ in range(1000)}) == 1000
+
+
+def test_a_writer_that_waits_too_long_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_MS", 50)
+    first = engine.open_database(f"sqlite:///{tmp_path}/index.db")
+    second = engine.open_database(f"sqlite:///{tmp_path}/index.db")
+    with first.begin() as tx:
+        numbers.create(tx)
+        for other in (second, first):
+            with pytest.raises(WardlightError) as error, other.begin():
+                pass
+            assert error.value.code == "unavailable"
+    first.close()
+    second.close()
