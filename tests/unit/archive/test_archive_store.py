@@ -169,7 +169,7 @@ def test_a_release_that_cannot_be_described_waits_and_the_others_complete(kit, m
     content = file.read_bytes()
     file.write_bytes(content[:-1])
     monkeypatch.setattr(completion, "BATCH", 1)
-    assert [kit.archive.complete(WORKER) for _ in range(3)] == [0, 1, 0]
+    assert sum(kit.archive.complete(WORKER) for _ in range(3)) == 1
     file.write_bytes(content)
     assert kit.archive.complete(WORKER) == 0
     later = time.monotonic() + completion.RETRY_S + 60
