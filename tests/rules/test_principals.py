@@ -1,0 +1,322 @@
+"""Security tests 18 and 26: every route × every kind of principal, over a real archive that holds a study.
+
+Routes are read from the application, so a new one without a row of expectations fails here. Tokens are real ones,
+issued and resolved by the identity service; operator and application principals, for which no token can be issued
+yet, are put in front of the same decision.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from archive_kit import Kit, dataset, part10
+from canary import Canaries
+from platform_kit import a_platform
+from wardlight.access.model import Principal, PrincipalKind, Role, TokenScope
+from wardlight.agreements.model import IMAGES, Level
+from wardlight.bootstrap import WORKER
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.ingest.service import Ingest
+from wardlight.web.app import create_app
+from wardlight.web.operations import DECLARATION
+from wardlight.web.services import Services
+
+STUDY, SERIES, INSTANCE = "1.2.826.0.1.77.1", "1.2.826.0.1.77.2", "1.2.826.0.1.77.3"
+VALUES = (
+    "Zeppelinfield^Ottoline",
+    "MRN-5518842",
+    "ACC-5518842",
+    "Thorax of Ottoline",
+    STUDY,
+    SERIES,
+    INSTANCE,
+)
+CANARIES = Canaries(VALUES)
+PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1"}
+
+#: What a route does with the archive, by what stands in its path.
+SEARCH, METADATA, PIXELS, STORE, PUBLIC = "search", "metadata", "pixels", "store", "public"
+
+#: Who gets what of the institution's own study. What is not listed is refused.
+ALLOWED = {
+    "administrator": {SEARCH, METADATA, PIXELS, STORE},
+    "clinician": {SEARCH, METADATA, PIXELS, STORE},
+    "privacy-officer": {SEARCH, METADATA},
+    "read-only": {SEARCH, METADATA, PIXELS},
+    "store-only": {STORE},
+    "receiver": {STORE},
+}
+#: Known, but not of this institution: sees what an empty institution sees.
+ELSEWHERE = {"other-administrator": {SEARCH, METADATA, PIXELS, STORE}, "other-receiver": {STORE}}
+#: Known to the identity service, refused everywhere.
+REFUSED = ("researcher", "operator", "operator-with-institution", "application", "system")
+#: Nobody.
+UNKNOWN = ("none", "garbage", "revoked", "suspended", "receiver-altered", "basic")
+
+
+def kind_of(route: APIRoute) -> str:
+    if "public" in (route.openapi_extra or {}).get(DECLARATION, {}):
+        return PUBLIC
+    if route.methods == {"POST"}:
+        return STORE
+    if route.path.endswith("/metadata"):
+        return METADATA
+    if route.path.endswith("/frames/{frames}") or route.path.endswith(
+        ("/{study}", "/{series}", "/{instance}")
+    ):
+        return PIXELS
+    assert route.path.endswith(("/studies", "/series", "/instances")), (
+        "a route that this matrix does not know"
+    )
+    return SEARCH
+
+
+class World:
+    """The application over a platform with a study, and the credentials of everybody."""
+
+    def __init__(self, platform, folder):
+        self.kit = kit = Kit(platform, folder)
+        identity = platform.identity
+        self.own, self.other = (
+            kit.institution,
+            identity.create_institution("other", "Other", "eu", by=LOCAL_ADMINISTRATOR),
+        )
+        for institution in (self.own, self.other):
+            platform.agreements.create(
+                institution.id, IMAGES, Level, legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",),
+                attested_by="Kim Berg", by=LOCAL_ADMINISTRATOR,
+            )  # fmt: skip
+        self.file = part10(
+            dataset(
+                PatientName=VALUES[0],
+                PatientID=VALUES[1],
+                AccessionNumber=VALUES[2],
+                StudyDescription=VALUES[3],
+                StudyInstanceUID=STUDY,
+                SeriesInstanceUID=SERIES,
+                SOPInstanceUID=INSTANCE,
+            )  # fmt: skip
+        )
+        kit.store(self.file)
+        platform.archive.complete(WORKER)
+        self.principals: dict[str, Principal] = {}
+        self.tokens = self._tokens(identity)
+        resolve = identity.authenticate
+
+        class WithUnissued:
+            """The identity service, and principals of kinds whose tokens other issues bring."""
+
+            def authenticate(_, token: str) -> Principal | None:
+                return self.principals.get(token) or resolve(token)
+
+        services = Services(
+            platform.settings, WithUnissued(), platform.access, platform.archive,
+            Ingest(platform.archive, platform.access, platform.agreements),
+        )  # fmt: skip
+        self.app = create_app(services)
+        self.client = TestClient(self.app, raise_server_exceptions=False)
+        self.routes = [route for route in self.app.routes if isinstance(route, APIRoute)]
+
+    def _tokens(self, identity):
+        tokens = {"none": None, "garbage": "wl_pt_" + "x" * 40, "basic": None}
+
+        def person(name, institution, role, *scopes):
+            row = identity.create_person(
+                institution.id, f"{name}@x.example", name, role, by=LOCAL_ADMINISTRATOR
+            )
+            scopes = scopes or (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE)
+            tokens[name] = identity.issue_person_token(row, by=LOCAL_ADMINISTRATOR, scopes=scopes)
+            return row
+
+        for role in Role:
+            person(role.value, self.own, role)
+        person("read-only", self.own, Role.CLINICIAN, TokenScope.IMAGES_READ)
+        person("store-only", self.own, Role.CLINICIAN, TokenScope.IMAGES_STORE)
+        person("other-administrator", self.other, Role.ADMINISTRATOR)
+        revoked = person("revoked", self.own, Role.ADMINISTRATOR)
+        identity.revoke_tokens(self.own.id, revoked.id, by=LOCAL_ADMINISTRATOR)
+        suspended = person("suspended", self.own, Role.ADMINISTRATOR)
+        with self.kit.platform.database.begin() as tx:
+            changed = tx.execute(
+                text("UPDATE person SET state = 'suspended' WHERE id = :id"), {"id": suspended.id}
+            )
+            assert changed.rowcount == 1
+        for name, institution in (("receiver", self.own), ("other-receiver", self.other)):
+            row = identity.create_receiver(institution.id, name, by=LOCAL_ADMINISTRATOR)
+            tokens[name] = identity.issue_receiver_token(row, by=LOCAL_ADMINISTRATOR)
+        tokens["receiver-altered"] = "wl_pt_" + tokens["receiver"].removeprefix("wl_rt_")
+        everything = frozenset(TokenScope)
+        self.principals = {
+            "t-operator": Principal(PrincipalKind.OPERATOR, "o-1", None, None, everything),
+            "t-operator-with-institution": Principal(
+                PrincipalKind.OPERATOR, "o-2", self.own.id, Role.ADMINISTRATOR, everything
+            ),
+            "t-application": Principal(
+                PrincipalKind.APPLICATION, "a-1", self.own.id, Role.ADMINISTRATOR, everything
+            ),
+            "t-system": Principal(PrincipalKind.SYSTEM, "s-1", self.own.id, Role.ADMINISTRATOR, everything),
+        }
+        tokens |= {name.removeprefix("t-"): name for name in self.principals}
+        return tokens
+
+    def call(self, who: str, route: APIRoute):
+        path = re.sub(r"\{(\w+)\}", lambda match: PLACES[match[1]], route.path)
+        headers = {"Host": "ward.example"}
+        if self.tokens[who]:
+            headers["Authorization"] = f"Bearer {self.tokens[who]}"
+        if who == "basic":
+            headers["Authorization"] = "Basic " + "YWRtaW46YWRtaW4="
+        content = None
+        if route.methods == {"POST"}:
+            content = self.file
+            headers["Content-Type"] = "application/dicom"
+            if "receiver" in who:
+                headers |= {"Wardlight-Level": "identified", "Wardlight-Application": IMAGES}
+        return self.client.request(next(iter(route.methods)), path, headers=headers, content=content)
+
+    def denied(self) -> int:
+        """How many denials the audit trail tells of."""
+        return sum(
+            entry.get("counts", {}).get("denied", 1) for entry in self.kit.entries("access:decision:deny")
+        )
+
+
+@pytest.fixture(scope="module")
+def world():
+    with a_platform() as platform:
+        yield World(platform, platform.settings.data_dir)
+
+
+def test_every_route_is_in_the_matrix(world):
+    kinds = [kind_of(route) for route in world.routes]
+    assert len(kinds) == len(world.app.routes)
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        STORE: 2, SEARCH: 6, PIXELS: 4, METADATA: 3, PUBLIC: 3,
+    }  # fmt: skip
+    assert set(ALLOWED) | set(ELSEWHERE) | set(REFUSED) | set(UNKNOWN) == set(world.tokens)
+
+
+@pytest.mark.parametrize("who", [*ALLOWED])
+def test_who_is_allowed_gets_it_and_nothing_else(world, who):
+    for route in world.routes:
+        kind = kind_of(route)
+        answer = world.call(who, route)
+        if kind == PUBLIC:
+            continue
+        if kind in ALLOWED[who]:
+            assert answer.status_code == 200, (who, route.path, answer.text)
+            if kind != STORE:
+                assert CANARIES.find(answer.content) or route.path.endswith("{frames}"), (who, route.path)
+        else:
+            assert answer.status_code == 403, (who, route.path)
+            assert not CANARIES.find(answer.content), (who, route.path)
+
+
+@pytest.mark.parametrize("who", [*ELSEWHERE])
+def test_another_institution_sees_nothing_of_it(world, who):
+    """What is not there and what is not theirs is the same answer, to the byte."""
+    before = world.kit.sql("SELECT count(*) FROM archive_instance")
+    for route in world.routes:
+        kind = kind_of(route)
+        if kind in (PUBLIC, STORE):
+            continue
+        answer = world.call(who, route)
+        assert not CANARIES.find(answer.content), (who, route.path)
+        if kind not in ELSEWHERE[who]:
+            assert answer.status_code == 403
+        elif kind == SEARCH and "{study}" not in route.path:
+            assert (answer.status_code, answer.json()) == (200, [])
+        else:
+            absent = world.client.get(
+                re.sub(r"\{\w+\}", "9", route.path), headers={"Authorization": f"Bearer {world.tokens[who]}"}
+            )
+            assert answer.status_code == absent.status_code == 404
+            assert _without_number(answer) == _without_number(absent)
+    assert world.kit.sql("SELECT count(*) FROM archive_instance") == before
+
+
+def test_another_institution_stores_beside_and_not_into(world):
+    """The same UIDs in two institutions are two studies; neither sees, blocks or changes the other's."""
+    route = next(route for route in world.routes if kind_of(route) == STORE)
+    own = world.kit.sql("SELECT id, digest FROM archive_instance ORDER BY id")
+    assert world.call("other-receiver", route).status_code == 200
+    assert set(own) < set(world.kit.sql("SELECT id, digest FROM archive_instance"))
+    fetched = world.call("administrator", next(r for r in world.routes if r.path.endswith("/{instance}")))
+    assert world.file in fetched.content
+
+
+@pytest.mark.parametrize("who", REFUSED)
+def test_operator_and_others_are_refused_everywhere(world, who):
+    world.kit.platform.denials.sweep(everything=True)
+    before = world.denied()
+    guarded = [route for route in world.routes if kind_of(route) != PUBLIC]
+    for route in guarded:
+        answer = world.call(who, route)
+        assert answer.status_code == 403, (who, route.path)
+        assert not CANARIES.find(answer.content)
+    # Many of one kind are written as a count (audit.md section 1): none is lost.
+    world.kit.platform.denials.sweep(everything=True)
+    assert world.denied() == before + len(guarded)
+
+
+@pytest.mark.parametrize("who", UNKNOWN)
+def test_nobody_gets_in(world, who):
+    for route in world.routes:
+        answer = world.call(who, route)
+        if kind_of(route) == PUBLIC:
+            continue
+        assert answer.status_code == 401, (who, route.path)
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert not CANARIES.find(answer.content)
+
+
+def test_public_routes_show_nothing_of_anybody(world):
+    world.call("administrator", next(route for route in world.routes if kind_of(route) == PIXELS))
+    for route in world.routes:
+        if kind_of(route) == PUBLIC:
+            answer = world.call("none", route)
+            found = CANARIES.find(answer.content)
+            assert not found
+            assert "stmary" not in answer.text and str(world.own.id) not in answer.text
+
+
+def test_a_person_cannot_name_another_release_or_level(world):
+    """What leaves for an application is protected by a receiver first: no role stores there directly."""
+    for headers in (
+        {"Wardlight-Level": "high"}, {"Wardlight-Application": "acme"}, {"Wardlight-Study-Group": "0" * 32},
+    ):  # fmt: skip
+        answer = world.client.post(
+            "/dicom-web/studies", content=world.file,
+            headers={"Authorization": f"Bearer {world.tokens['administrator']}",
+                     "Content-Type": "application/dicom", **headers},
+        )  # fmt: skip
+        assert answer.status_code == 400
+    answer = world.client.get(
+        "/dicom-web/studies?application=acme",
+        headers={"Authorization": f"Bearer {world.tokens['administrator']}"},
+    )
+    assert answer.json() == []
+
+
+def test_a_forged_token_of_the_right_shape_is_nobody(world):
+    """Other letters, other kinds, a digest in place of the token: no look-up succeeds."""
+    own = world.tokens["administrator"]
+    stored = world.kit.sql("SELECT hash FROM token")
+    forged = {own[:-1], own + "A", own.swapcase(), own.replace("wl_pt_", "wl_at_"), str(uuid.uuid4())}
+    forged |= {bytes(row[0]).hex() for row in stored} | {"wl_pt_" + bytes(row[0]).hex() for row in stored}
+    for token in forged:
+        answer = world.client.get("/dicom-web/studies", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401, token
+
+
+def _without_number(answer) -> dict:
+    body = json.loads(answer.content)
+    body.pop("request", None)
+    return body
