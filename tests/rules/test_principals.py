@@ -102,7 +102,7 @@ class World:
                 StudyInstanceUID=STUDY,
                 SeriesInstanceUID=SERIES,
                 SOPInstanceUID=INSTANCE,
-            )  # fmt: skip
+            )
         )
         kit.store(self.file)
         platform.archive.complete(WORKER)
