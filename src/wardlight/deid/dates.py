@@ -11,7 +11,7 @@ from typing import Final
 LONGEST_OFFSET: Final = 3650
 _TIME: Final = re.compile(rb"[0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:\.[0-9]{1,6})?)?)?")
 _DATETIME: Final = re.compile(
-    rb"([0-9]{4}|[0-9]{6}|[0-9]{8})((?:[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}(?:\.[0-9]{1,6})?)?)?)?)([+-][0-9]{4})?"
+    rb"([0-9]{8}|[0-9]{6}|[0-9]{4})((?:[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}(?:\.[0-9]{1,6})?)?)?)?)([+-][0-9]{4})?"
 )
 _AGE: Final = re.compile(rb"([0-9]{3})([DWMY])")
 #: Above this age a person is rare enough to be known by it (45 CFR 164.514(b)(2)(i)(C)).

@@ -133,7 +133,7 @@ def _elements(
     checks = expected.checks
     originals = {(i[0], i[1]): before[i[3] : i[4]] for i in old if checks.get(i[1], 0) & _COMPARED}
     creators: dict[tuple[Path, int], bytes] = {}
-    mapped: dict[bytes, bytes] = {}
+    mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
     offsets: set[int] = set()
     last: Path = ()
     for path, tag, _vr, start, end in new:
@@ -188,8 +188,11 @@ def _unknown(
             yield _finding("private-element", path, tag)
 
 
-def _uids_are_new(value: bytes, original: bytes, mapped: dict[bytes, bytes]) -> bool:
-    """Each UID is new, legal, and stands for one original."""
+def _uids_are_new(
+    value: bytes, original: bytes, mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]]
+) -> bool:
+    """Each UID is new, legal, and stands for one original, and that for it. mapped: both ways, of the whole object."""
+    there, back = mapped
     if b"\\" not in value:
         pairs = [(value, original)]
     else:
@@ -201,7 +204,9 @@ def _uids_are_new(value: bytes, original: bytes, mapped: dict[bytes, bytes]) -> 
         uid, was = one.rstrip(b"\0 "), source.strip(b"\0 ")
         if not uid or uid == b"2.25.0" or (uid == was and uid.startswith(_OF_THE_STANDARD)):
             continue
-        if uid == was or not _OURS.fullmatch(uid) or mapped.setdefault(was, uid) != uid:
+        if uid == was or not _OURS.fullmatch(uid):
+            return False
+        if there.setdefault(was, uid) != uid or back.setdefault(uid, was) != was:
             return False
     return True
 

@@ -282,7 +282,7 @@ def _decide(
             level.creators[tag >> 16 << 8 | tag & 0xFF] = _Creator(name, data[p:q], len(level.parts))
             return b"", q
         rule = _private_rule(run, level, tag)
-    if length < 0 or (rule == b"SQ" and (vr == b"SQ" or vr == b"UN")):
+    if length < 0 or vr == b"SQ" or (rule == b"SQ" and vr == b"UN"):
         return _sequence(run, level, rule, tag, vr, p, v, length)
     if rule is None or rule is REMOVE:
         return b"", q
