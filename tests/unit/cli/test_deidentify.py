@@ -1,0 +1,226 @@
+"""`wardlight deidentify` as people run it: exit codes, tree of new UIDs, messages, report, every kind of input."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from deid_kit import encode, minimal
+from wardlight.cli.deidentify import deidentify
+from wardlight.dicom.part10 import write_meta
+from wardlight.dicom.transfer_syntax import DEFLATED, EXPLICIT_LITTLE
+
+app = Typer(add_completion=False)
+app.command()(deidentify)
+PIXELS = bytes(range(128))
+NAME = "Quxley^Wilhelmina"
+
+
+def part10(ds: Dataset, syntax: str = EXPLICIT_LITTLE.uid, tail: bytes = b"", preamble: bytes = b"") -> bytes:
+    body = encode(ds) + b"\xe0\x7f\x10\x00OW\0\0" + len(PIXELS).to_bytes(4, "little") + PIXELS + tail
+    if syntax == DEFLATED.uid:
+        packer = zlib.compressobj(wbits=-15)
+        body = packer.compress(body) + packer.flush()
+    meta = write_meta(
+        ds.SOPClassUID,
+        ds.SOPInstanceUID,
+        syntax,
+        implementation_class_uid="1.2.3",
+        implementation_version="QUXLEY",
+    )
+    return (preamble or meta[:128]) + meta[128:] + body
+
+
+def image(number: int = 1) -> Dataset:
+    ds = minimal()
+    ds.PatientName = NAME
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.826.0.1.3680043.10.9.1", "1.2.826.0.1.3680043.10.9.2"
+    ds.SOPInstanceUID = f"1.2.826.0.1.3680043.10.9.3.{number}"
+    return ds
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    file = tmp_path / "key"
+    file.write_bytes(b"k" * 40)
+    return file
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def outputs(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_becomes_a_tree_of_new_uids(tmp_path: Path, key: Path) -> None:
+    source, target = tmp_path / "Quxley", tmp_path / "out"
+    (source / "sub").mkdir(parents=True)
+    for number in range(30):
+        (source / ("sub" if number % 2 else "") / f"Quxley{number}.dcm").write_bytes(
+            part10(image(number), tail=b"Quxley trailing", preamble=b"Quxley".ljust(128, b"!"))
+        )
+    (source / "notes.txt").write_text("Quxley")
+    before = {path: path.read_bytes() for path in outputs(source)}
+    report = tmp_path / "report.json"
+    result = call(source, target, "--key-file", key, "--workers", 2, "--report", report)
+    assert result.exit_code == 0, result.output
+    files = outputs(target)
+    assert len(files) == 30
+    for path in files:
+        ds = pydicom.dcmread(path)
+        assert path.parts[-3:] == (ds.StudyInstanceUID, ds.SeriesInstanceUID, f"{ds.SOPInstanceUID}.dcm")
+        assert ds.PixelData == PIXELS and ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
+        assert b"quxley" not in path.read_bytes().lower()
+    assert {path: path.read_bytes() for path in outputs(source)} == before
+    data = json.loads(report.read_text())
+    assert data["totals"] == {"released": 30, "skipped": 1} and len(data["inputs"]) == 31
+    assert "quxley" not in report.read_text().lower() and "quxley" not in result.output.lower()
+    assert str(tmp_path) not in result.output and "notes" not in report.read_text()
+    again = tmp_path / "again"
+    assert call(source, again, "--key-file", key, "--workers", 1).exit_code == 0
+    assert [p.read_bytes() for p in outputs(again)] == [p.read_bytes() for p in files]
+
+
+def test_quarantine_is_exit_3_and_writes_nothing(tmp_path: Path, key: Path) -> None:
+    ds = image()
+    ds.BurnedInAnnotation = "YES"
+    source = tmp_path / "Quxley.dcm"
+    source.write_bytes(part10(ds))
+    result = call(source, tmp_path / "out", "--key-file", key)
+    assert result.exit_code == 3
+    assert "input 1: not released: burned-in-annotation" in result.output
+    assert "Quxley" not in result.output and outputs(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no dicom at all", part10(image())[:600], part10(image())[:-3]])
+def test_damaged_files(tmp_path: Path, key: Path, content: bytes) -> None:
+    source = tmp_path / "one.dcm"
+    source.write_bytes(content)
+    result = call(source, tmp_path / "out", "--key-file", key)
+    assert result.exit_code == 3 and "input 1: not released: data-set:" in result.output
+    assert outputs(tmp_path / "out") == []
+
+
+def test_deflated_data_sets(tmp_path: Path, key: Path) -> None:
+    source = tmp_path / "one.dcm"
+    source.write_bytes(part10(image(), DEFLATED.uid))
+    assert call(source, tmp_path / "out", "--key-file", key).exit_code == 0
+    (path,) = outputs(tmp_path / "out")
+    ds = pydicom.dcmread(path)
+    assert ds.file_meta.TransferSyntaxUID == DEFLATED.uid and ds.PixelData == PIXELS
+
+
+def test_encapsulated_pixel_data(tmp_path: Path, key: Path) -> None:
+    from pydicom.data import get_testdata_file
+
+    source = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm")))
+    result = call(source, tmp_path / "out", "--key-file", key, "--level", "low")
+    assert result.exit_code == 0, result.output
+    (path,) = outputs(tmp_path / "out")
+    assert pydicom.dcmread(path).PixelData == pydicom.dcmread(source).PixelData
+
+
+def test_zip_archives(tmp_path: Path, key: Path) -> None:
+    source = tmp_path / "in.zip"
+    with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"../../Quxley/{number}.dcm", part10(image(number)))
+    result = call(source, tmp_path / "out", "--key-file", key)
+    assert result.exit_code == 0, result.output
+    assert len(outputs(tmp_path / "out")) == 3
+
+
+def test_bad_archives(tmp_path: Path, key: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.dcm", part10(image()))
+    source = tmp_path / "in"
+    source.mkdir()
+    with zipfile.ZipFile(source / "nested.zip", "w") as archive:
+        archive.writestr("inner.zip", inner.getvalue())
+    with zipfile.ZipFile(source / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.dcm", bytes(4 << 20))
+    result = call(source, tmp_path / "out", "--key-file", key)
+    assert result.exit_code == 3
+    assert "zip-in-zip" in result.output and "zip-ratio" in result.output
+
+
+def test_a_dicomdir_names_its_files(tmp_path: Path, key: Path) -> None:
+    media = tmp_path / "media"
+    shutil.copytree(Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests", media)
+    (media / "unlisted.dcm").write_bytes(part10(image()))
+    report = tmp_path / "report.json"
+    result = call(
+        media / "DICOMDIR", tmp_path / "out", "--key-file", key, "--level", "low", "--report", report
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(report.read_text())["totals"] == {"released": 31}
+    assert not any(path.name == "DICOMDIR" for path in outputs(tmp_path / "out"))
+
+
+def test_the_same_instance_twice(tmp_path: Path, key: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    one = image()
+    (source / "a.dcm").write_bytes(part10(one))
+    (source / "b.dcm").write_bytes(part10(one))
+    assert call(source, tmp_path / "out", "--key-file", key).exit_code == 0
+    one.SeriesNumber = "77"
+    (source / "c.dcm").write_bytes(part10(one))
+    result = call(source, tmp_path / "out", "--key-file", key)
+    assert result.exit_code == 3 and "input 3: not released: instance-conflict" in result.output
+    (path,) = outputs(tmp_path / "out")
+    assert pydicom.dcmread(path).SeriesNumber == 2
+
+
+def test_places_that_would_touch_the_input(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.dcm").write_bytes(part10(image()))
+    for target in (source, source / "out"):
+        result = call(source, target)
+        assert result.exit_code == 2 and "OUT lies in IN" in result.output
+    assert call(source, source / "a.dcm").exit_code == 2
+    assert call(source, tmp_path / "out", "--report", source / "report.json").exit_code == 2
+    assert call(tmp_path / "nothing", tmp_path / "out").exit_code == 2
+    assert call(source, tmp_path / "out", "--level", "extreme").exit_code == 2
+    short = tmp_path / "short"
+    short.write_bytes(b"x")
+    assert call(source, tmp_path / "out", "--key-file", short).exit_code == 2
+    assert outputs(source) == [source / "a.dcm"]
+
+
+def test_a_random_key_is_not_repeated(tmp_path: Path) -> None:
+    source = tmp_path / "a.dcm"
+    source.write_bytes(part10(image()))
+    for name in ("one", "two"):
+        assert call(source, tmp_path / name).exit_code == 0
+    assert outputs(tmp_path / "one")[0].name != outputs(tmp_path / "two")[0].name
+
+
+def test_a_profile_of_ones_own(tmp_path: Path, key: Path) -> None:
+    ds = image()
+    ds.StationName = "ROOM4"
+    source = tmp_path / "a.dcm"
+    source.write_bytes(part10(ds))
+    profile = tmp_path / "site.toml"
+    profile.write_text(
+        'inherit = "high"\nname = "site"\n[[override]]\nkeyword = "StationName"\naction = "keep"\n'
+    )
+    result = call(source, tmp_path / "out", "--key-file", key, "--profile", profile)
+    assert result.exit_code == 0, result.output
+    assert pydicom.dcmread(outputs(tmp_path / "out")[0]).StationName == "ROOM4"
+    profile.write_text("levle = 'high'")
+    assert call(source, tmp_path / "out", "--profile", profile).exit_code == 2
