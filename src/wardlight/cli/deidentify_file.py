@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
-from wardlight.deid.engine import Deidentified, Deidentifier, Refused
+from wardlight.deid.engine import WANTED, Deidentified, Deidentifier, Refused
 from wardlight.deid.profile import Profile
 from wardlight.deid.verify import verify
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -79,7 +79,9 @@ class Worker:
         if source.sop_class == _MEDIA_DIRECTORY:
             return Outcome(item.number, "skipped", ("media-directory",))
         header = stream.header or b""
-        result = self._deidentifier.deidentify(header, stream.syntax, stream.pixel, report=self._report)
+        result = self._deidentifier.deidentify(
+            header, stream.syntax, stream.pixel, report=self._report, elements=stream.elements
+        )
         pixel = stream.pixel
         native = pixel is not None and pixel.tag == _PIXEL_DATA and not stream.syntax.encapsulated
         findings = verify(
@@ -170,7 +172,7 @@ class _Source:
 
     def header(self) -> DataSetStream:
         """Read until the header is complete. Raises DicomError."""
-        self._part10 = part10 = Part10Stream(lenient=True)
+        self._part10 = part10 = Part10Stream(lenient=True, wanted=WANTED)
         while part10.stream is None or part10.stream.header is None:
             chunk = self._file.read(STEP) or b""
             if not chunk:

@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from wardlight import log
 from wardlight.cli.deidentify_file import Outcome, Worker
 from wardlight.cli.deidentify_input import Input, inputs
 from wardlight.deid.engine import Deidentifier
@@ -120,6 +121,7 @@ _here: list[Worker] = []
 
 def _start(profile: Profile, secret: bytes, target: Path, report: bool) -> None:
     """Runs once in each worker process."""
+    log.configure("deidentify", level="error")
     _here[:] = [_worker(profile, secret, target, report)]
 
 

@@ -276,12 +276,20 @@ def types() -> Types:
     return Types()
 
 
-def table(profile: Profile, iod: str | None) -> dict[int, Rule]:
-    """Rule by tag for the top level of an IOD, or (None) for what is inside sequences. Absent tags are removed."""
+def plans(profile: Profile) -> dict[int, Plan]:
+    """`plan` for every known tag: the same for all SOP classes."""
+    return {tag: plan(tag, profile) for tag in known_tags()}
+
+
+def table(profile: Profile, wanted: Mapping[int, Plan], iod: str | None) -> dict[int, Rule]:
+    """Rule by tag for the top level of an IOD, or (None) for what is inside sequences. Absent tags are removed.
+
+    wanted: `plans(profile)`.
+    """
     kinds = types().nested if iod is None else types().top(iod)
     made: dict[int, Rule] = {}
-    for tag in known_tags():
-        rule = _rule(tag, vr_of(tag), plan(tag, profile).kind, kinds.get(tag, 3), profile)
+    for tag, planned in wanted.items():
+        rule = _rule(tag, vr_of(tag), planned.kind, kinds.get(tag, 3), profile)
         if iod is not None and tag in _REPLACED:
             rule = COLLECT
         if rule is not REMOVE:

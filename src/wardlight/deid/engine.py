@@ -36,7 +36,8 @@ _PATIENT_ID: Final = 0x00100020
 _ISSUER: Final = 0x00100021
 _STUDY_UID: Final = 0x0020000D
 _SERIES_UID: Final = 0x0020000E
-_WANTED: Final = quarantine.LOOKED_AT | {_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID}
+#: Top-level tags the engine looks at before it rewrites; a reader may find them on its own way through the header.
+WANTED: Final = quarantine.LOOKED_AT | {_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID}
 #: Rule tables kept by one de-identifier, one an IOD; the standard has some 175.
 _TABLES: Final = 64
 
@@ -132,28 +133,42 @@ class Deidentifier:
         self.profile: Final = profile
         self._values: Final = _Values(keys)
         self._group: Final = lru_cache(4096)(lambda study: uids.study_group(keys.group, study))
-        self._nested: Final = actions.table(profile, None)
+        self._plans: Final = actions.plans(profile)
+        self._nested: Final = actions.table(profile, self._plans, None)
         self._private: Final = actions.private_rules(profile)
         self._rules: Final[OrderedDict[str, Rules]] = OrderedDict()
         self._markers: Final = lru_cache(16)(self._make_markers)
 
     def deidentify(
-        self, header: bytes, syntax: TransferSyntax, pixel: PixelElement | None, *, report: bool = False
+        self,
+        header: bytes,
+        syntax: TransferSyntax,
+        pixel: PixelElement | None,
+        *,
+        report: bool = False,
+        elements: Mapping[int, Element] | None = None,
     ) -> Deidentified:
         """The object without what identifies. Raises Refused where it must not be released.
 
         header: encoded elements before the pixel data (all of them where there is none), inflated where the syntax is
-        deflated. report: also list every change. Malformed input is refused with the code "data-set:<code>".
+        deflated. report: also list every change. elements: those of `WANTED` at the top level, where the caller has
+        them already (`DataSetStream(wanted=WANTED).elements`). Malformed input is refused as "data-set:<code>".
         """
         try:
-            return self._deidentify(header, syntax, pixel, report)
+            if elements is None:
+                elements = scan(header, syntax, wanted=WANTED).elements
+            return self._deidentify(header, syntax, pixel, elements, report)
         except DicomError as error:
             raise Refused(f"data-set:{error.code}") from None
 
     def _deidentify(
-        self, header: bytes, syntax: TransferSyntax, pixel: PixelElement | None, report: bool
+        self,
+        header: bytes,
+        syntax: TransferSyntax,
+        pixel: PixelElement | None,
+        elements: Mapping[int, Element],
+        report: bool,
     ) -> Deidentified:
-        elements = scan(header, syntax, wanted=_WANTED).elements
         big = syntax.big_endian
         sop_class = _text(header, elements, quarantine.SOP_CLASS)
         identity = [_value(header, elements, tag) for tag in (_SOP_UID, _STUDY_UID, _SERIES_UID)]
@@ -228,7 +243,7 @@ class Deidentifier:
         rules = self._rules.get(iod)
         if rules is None:
             rules = Rules(
-                actions.table(self.profile, iod),
+                actions.table(self.profile, self._plans, iod),
                 self._nested,
                 actions.mismatch,
                 collect,
@@ -277,14 +292,8 @@ class Deidentifier:
         tag = path[-1]
         if tag & 0x10000:
             return Change(path, what, "private")
-        if tag not in _known():
-            return Change(path, what, "not in the standard")
-        return Change(path, what, actions.plan(tag, self.profile).why)
-
-
-@lru_cache(1)
-def _known() -> frozenset[int]:
-    return frozenset(actions.known_tags())
+        planned = self._plans.get(tag)
+        return Change(path, what, planned.why if planned is not None else "not in the standard")
 
 
 def _value(header: bytes, elements: Mapping[int, Element], tag: int) -> bytes:

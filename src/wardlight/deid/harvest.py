@@ -21,6 +21,7 @@ from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.elements import Element, walk_sequence
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.transfer_syntax import TransferSyntax
+from wardlight.dicom.vr import CHARSET_VRS
 
 #: From this length a word is searched for inside other words too.
 LONG_WORD: Final = 5
@@ -105,6 +106,9 @@ class Needles:
         if not value:
             return value
         pattern = self._compiled()
+        if vr not in CHARSET_VRS:
+            # UN, or a coded string that holds more than ASCII: somebody wrote text into it, in the object's sets.
+            vr = b"LO"
         decoded = decode(value, self._charsets, vr)
         folded = decoded.casefold()
         if pattern.search(folded) is None:
