@@ -10,6 +10,7 @@ The output is not trusted: `verify` reads it again, by other code.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _STUDY_UID: Final = 0x0020000D
 _SERIES_UID: Final = 0x0020000E
 #: Top-level tags the engine looks at before it rewrites; a reader may find them on its own way through the header.
 WANTED: Final = quarantine.LOOKED_AT | {_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID}
+_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
 #: Rule tables kept by one de-identifier, one an IOD; the standard has some 175.
 _TABLES: Final = 64
 
@@ -172,7 +174,9 @@ class Deidentifier:
         big = syntax.big_endian
         sop_class = _text(header, elements, quarantine.SOP_CLASS)
         identity = [_value(header, elements, tag) for tag in (_SOP_UID, _STUDY_UID, _SERIES_UID)]
-        if not sop_class or not all(one.strip(b"\0 ") for one in identity):
+        if not _UID.fullmatch(sop_class) or not all(
+            one.strip(b"\0 ") and b"\\" not in one for one in identity
+        ):
             raise Refused("missing-identifier")
         reasons = quarantine.reasons(header, elements, sop_class, pixel, big, self.profile)
         pixel_head, length = b"", None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b32encode
 from typing import Final
 
-#: UIDs of PS3.6 that name one well-known thing everywhere: frames of reference (Table A-2), palettes, and the SOP
-#: instances of the standard. They say nothing about anybody, and readers look for them.
-WELL_KNOWN_PREFIXES: Final = (b"1.2.840.10008.1.4.", b"1.2.840.10008.1.5.", b"1.2.840.10008.15.1.")
+#: UIDs of PS3.6 that name one well-known thing everywhere: frames of reference (Table A-2), palettes (A-1), UTC. They
+#: say nothing about anybody, and readers look for them.
+WELL_KNOWN: Final = re.compile(rb"1\.2\.840\.10008\.(?:1\.4\.[1-4]\.[0-9]{1,2}|1\.5\.[0-9]{1,2}|15\.1\.1)")
 _VERSION: Final = 8 << 76
 _VARIANT: Final = 2 << 62
 _CLEAR: Final = ~((0xF << 76) | (3 << 62))
@@ -21,7 +22,7 @@ def new_uid(key: bytes, uid: bytes) -> bytes:
 
     uid: one value without padding. A well-known UID of the standard is given back.
     """
-    if uid.startswith(WELL_KNOWN_PREFIXES):
+    if WELL_KNOWN.fullmatch(uid):
         made = uid
     else:
         number = int.from_bytes(hmac.digest(key, uid, "sha256")[:16], "big")

@@ -64,7 +64,7 @@ _DUMMIES: Final = frozenset(
     )
 )
 _OURS: Final = re.compile(rb"2\.25\.[1-9][0-9]{0,38}\0?")
-_OF_THE_STANDARD: Final = b"1.2.840.10008."
+_OF_THE_STANDARD: Final = re.compile(rb"1\.2\.840\.10008(?:\.[0-9]{1,4}){1,5}")
 _WORDS: Final = re.compile(r"[^\W_]+")
 _LONG: Final = 5
 #: Checks that need the input's value.
@@ -202,7 +202,7 @@ def _uids_are_new(
         pairs = list(zip(made, sources, strict=True))
     for one, source in pairs:
         uid, was = one.rstrip(b"\0 "), source.strip(b"\0 ")
-        if not uid or uid == b"2.25.0" or (uid == was and uid.startswith(_OF_THE_STANDARD)):
+        if not uid or uid == b"2.25.0" or (uid == was and _OF_THE_STANDARD.fullmatch(uid)):
             continue
         if uid == was or not _OURS.fullmatch(uid):
             return False

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from deid_kit import CT, SYNTAXES, decode, deidentifier, encode, minimal, new_uid, pixels, run, sequence
 from wardlight.deid.engine import Refused
 from wardlight.deid.quarantine import body_length
 from wardlight.deid.verify import verify
+from wardlight.dicom.codec import EXPLICIT_LE
+from wardlight.dicom.rewrite import encode_element
 from wardlight.dicom.stream import PixelElement
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax
 
@@ -229,3 +233,48 @@ def test_uids_of_kinds_and_of_the_standard_stay() -> None:
     result = deidentifier("high").deidentify(encode(ds), EXPLICIT_LITTLE, None)
     out = decode(result.header)
     assert out.FrameOfReferenceUID == "1.2.840.10008.1.4.1.1" and out.SOPClassUID == "1.3.12.2.1107.5.9.1"
+
+
+@pytest.mark.parametrize("uid", ["1.2.3\\1.2.4", "", "  "])
+def test_identity_must_be_one_uid(uid: str) -> None:
+    header = encode(minimal())
+    old = encode_element(EXPLICIT_LE, 0x0020000D, b"UI", minimal_uid(header))
+    assert old in header
+    broken = header.replace(old, encode_element(EXPLICIT_LE, 0x0020000D, b"UI", uid.encode()))
+    with pytest.raises(Refused, match="missing-identifier"):
+        deidentifier("high").deidentify(broken, EXPLICIT_LITTLE, None)
+
+
+def minimal_uid(header: bytes) -> bytes:
+    return str(decode(header).StudyInstanceUID).encode()
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_any_damage_is_refused_or_verified(data: st.DataObject) -> None:
+    """Whatever bytes come, the engine gives an output or a refusal, and the verifier findings; nothing else happens."""
+    header = bytearray(BASE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(header) - 1))
+        header[place] = data.draw(st.integers(0, 255))
+    damaged = bytes(header)
+    try:
+        result = deidentifier("medium").deidentify(damaged, EXPLICIT_LITTLE, None)
+    except Refused as refusal:
+        assert all(isinstance(reason, str) for reason in refusal.reasons)
+        return
+    assert isinstance(verify(damaged, EXPLICIT_LITTLE.uid, result.header, level="medium"), list)
+
+
+def _base() -> bytes:
+    ds = minimal()
+    inner = Dataset()
+    inner.PatientName = "Quxley^W"
+    inner.ReferencedSOPInstanceUID = new_uid()
+    ds.ReferencedImageSequence = sequence(inner)
+    ds.OtherPatientIDsSequence = sequence(inner)
+    ds.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x03, "FL", 1.5)
+    return encode(ds)
+
+
+BASE = _base()

@@ -47,7 +47,7 @@ def test_new_uids_are_uuids_of_version_8(source: bytes) -> None:
     made = uids.new_uid(SECRET, source)
     text = made.rstrip(b"\0").decode()
     assert len(made) % 2 == 0
-    if source.startswith(uids.WELL_KNOWN_PREFIXES):
+    if uids.WELL_KNOWN.fullmatch(source):
         return
     assert is_valid_uid(text)
     value = uuid.UUID(int=int(text.removeprefix("2.25.")))
@@ -66,6 +66,13 @@ def test_uids_map_by_value_and_padding_does_not_count() -> None:
     assert second.rstrip(b"\0") == uids.map_uids(SECRET, b"1.2.4").rstrip(b"\0")
     assert uids.map_uids(SECRET, b"1.2.840.10008.1.4.1.1") == b"1.2.840.10008.1.4.1.1\0"
     assert uids.map_uids(SECRET, b"") == b""
+
+
+@pytest.mark.parametrize(
+    "uid", [b"1.2.840.10008.1.4.1.1/../../etc", b"1.2.840.10008.1.4.99.1.2.3", b"1.2.840.10008.1.5.\xff"]
+)
+def test_what_only_looks_well_known_is_replaced(uid: bytes) -> None:
+    assert uids.map_uids(SECRET, uid).startswith(b"2.25.")
 
 
 def test_a_patient_is_issuer_and_trimmed_id() -> None:
