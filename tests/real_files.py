@@ -81,4 +81,5 @@ def identifying_values(path: Path) -> set[str]:
                 values.add(text)
                 if element.VR == "PN":
                     values |= {part.strip() for group in text.split("=") for part in group.split("^")}
-    return {value for value in values if len(value) >= 5}
+    # Short numbers are left out: five digits stand in some keyed UID or random number by chance.
+    return {value for value in values if len(value) >= (8 if value.replace(".", "").isdigit() else 5)}

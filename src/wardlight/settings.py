@@ -10,13 +10,17 @@ import ipaddress
 import json
 import os
 import tomllib
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wardlight.errors import WardlightError
+
+#: What `load` read from the file, for the settings that it makes.
+_file_values: ContextVar[dict[str, Any]] = ContextVar("_file_values", default={})  # noqa: B039 - never changed
 
 
 class WebSettings(BaseModel):
@@ -132,8 +136,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, whose values come as arguments."""
-        return env_settings, init_settings
+        """Arguments (the command line) win over the environment, which wins over the file."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_file_values.get())
 
     # Places inside the data folder. Each store has a folder of its own, so that it can have its own disk and backup.
     @property
@@ -220,30 +224,34 @@ class Settings(BaseSettings):
 
 
 def load(file: Path | None = None, **overrides: Any) -> Settings:
-    """Read the settings: defaults, then the TOML file, then overrides, then the environment.
+    """Read the settings: defaults, then the TOML file, then the environment, then overrides (`web__port=0`).
 
     Raises `WardlightError("bad-request")` naming the setting, never its value.
     """
     file = file or (Path(os.environ["WARDLIGHT_CONFIG"]) if os.environ.get("WARDLIGHT_CONFIG") else None)
-    values: dict[str, Any] = {}
+    in_file: dict[str, Any] = {}
     if file is not None:
         try:
-            values = tomllib.loads(file.read_text("utf-8"))
+            in_file = tomllib.loads(file.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise WardlightError(
                 "bad-request", f"the configuration file cannot be read ({type(error).__name__})"
             ) from None
+    values: dict[str, Any] = {}
     for name, value in overrides.items():
         section, _, key = name.partition("__")
         if key:
             values[section] = {**values.get(section, {}), key: value}
         else:
             values[section] = value
+    token = _file_values.set(in_file)
     try:
         return Settings(**values)
     except ValidationError as error:
         names = ", ".join(sorted({".".join(str(part) for part in row["loc"]) for row in error.errors()}))
         raise WardlightError("bad-request", f"settings not accepted: {names}") from None
+    finally:
+        _file_values.reset(token)
 
 
 def _is_loopback(host: str) -> bool:

@@ -73,6 +73,20 @@ def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
     assert settings.load(file).web.port == 2222
 
 
+def test_the_command_line_wins_over_environment_and_file(tmp_path, monkeypatch):
+    file = tmp_path / "w.toml"
+    file.write_text('node = "file"\n[web]\nport = 1111\nhost = "::1"\n[receiver]\ndicom_port = 7\n')
+    monkeypatch.setenv("WARDLIGHT_WEB__PORT", "2222")
+    monkeypatch.setenv("WARDLIGHT_RECEIVER__DICOM_PORT", "8")
+    loaded = settings.load(file, web__port=3333)
+    assert (loaded.web.port, loaded.web.host, loaded.receiver.dicom_port, loaded.node) == (
+        3333,
+        "::1",
+        8,
+        "file",
+    )
+
+
 def test_settings_are_frozen():
     loaded = settings.load()
     with pytest.raises(ValidationError):
