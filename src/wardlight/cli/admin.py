@@ -123,7 +123,10 @@ def institution_create(
 def institution_list(
     data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """List institutions."""
+    """List institutions.
+
+    Example: wardlight admin institution list --json
+    """
     with _opened(data, config) as platform:
         rows = platform.identity.institutions()
     _show(rows, as_json)
@@ -136,7 +139,10 @@ def institution_show(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one institution."""
+    """Show one institution.
+
+    Example: wardlight admin institution show stmary
+    """
     with _opened(data, config) as platform:
         row = platform.identity.institution(institution)
     _show([row], as_json, one=True)
@@ -169,7 +175,10 @@ def user_list(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List people of an institution."""
+    """List people of an institution.
+
+    Example: wardlight admin user list stmary
+    """
     with _opened(data, config) as platform:
         rows = platform.identity.people(platform.identity.institution(institution).id)
     _show(rows, as_json)
@@ -208,7 +217,10 @@ def user_revoke(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """End all API tokens of a person at once."""
+    """End all API tokens of a person at once.
+
+    Example: wardlight admin user revoke stmary dr.hale@stmary.example
+    """
     with _opened(data, config) as platform:
         person = platform.identity.person(platform.identity.institution(institution).id, login)
         ended = platform.identity.revoke_tokens(person.institution, person.id, by=LOCAL_ADMINISTRATOR)
@@ -237,7 +249,10 @@ def application_create(
 def application_list(
     data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """List registered applications."""
+    """List registered applications.
+
+    Example: wardlight admin application list
+    """
     with _opened(data, config) as platform:
         rows = platform.identity.applications()
     _show(rows, as_json)
@@ -283,7 +298,10 @@ def agreement_list(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List all versions of an institution's agreements, newest first."""
+    """List all versions of an institution's agreements, newest first.
+
+    Example: wardlight admin agreement list stmary
+    """
     with _opened(data, config) as platform:
         rows = platform.agreements.list(platform.identity.institution(institution).id)
     _show(rows, as_json)
@@ -297,7 +315,10 @@ def agreement_show(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the agreement that holds."""
+    """Show the agreement that holds.
+
+    Example: wardlight admin agreement show stmary images
+    """
     with _opened(data, config) as platform:
         row = platform.agreements.show(platform.identity.institution(institution).id, application)
     _show([row], as_json, one=True)
@@ -350,7 +371,10 @@ def receiver_list(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List gateways of an institution."""
+    """List gateways of an institution.
+
+    Example: wardlight admin receiver list stmary
+    """
     with _opened(data, config) as platform:
         rows = platform.identity.receivers(platform.identity.institution(institution).id)
     _show(rows, as_json)
@@ -386,7 +410,10 @@ def receiver_revoke(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """End the gateway's tokens at once; it goes on spooling and says so."""
+    """End the gateway's tokens at once; it goes on spooling and says so.
+
+    Example: wardlight admin receiver revoke stmary gateway-1
+    """
     with _opened(data, config) as platform:
         row = _receiver(platform, institution, name)
         ended = platform.identity.revoke_tokens(row.institution, row.id, by=LOCAL_ADMINISTRATOR)
