@@ -175,6 +175,7 @@ def _guarded(job: Callable[[], object]) -> None:
 
 def run_all(settings: Settings) -> None:
     """`wardlight serve`: web, worker and receiver as children, until SIGTERM or SIGINT."""
+    harden()
     # Made once here, so that the three children do not race to make the same database and keys.
     platform(settings).close()
     supervisor = Supervisor(

@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import traceback
+import warnings
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
@@ -101,24 +102,18 @@ _logger = Logger("wardlight", sys.stderr, 30)
 
 
 def configure(process: str, *, level: str = "info", stream: TextIO | None = None) -> None:
-    """Set the process name and threshold, and silence what prints peers' values: libraries' loggers and tracebacks."""
+    """Set the process name and threshold, and silence what prints peers' values: libraries' loggers, warnings and
+    tracebacks. Called first in every process, the command line's workers too."""
     global _logger
     _logger = Logger(process, stream or sys.stderr, _LEVELS[level])
     root = logging.getLogger()
     root.handlers = [logging.NullHandler()]
-    root.setLevel(logging.CRITICAL)
-    for name in (
-        "pydicom",
-        "pynetdicom",
-        "uvicorn",
-        "uvicorn.error",
-        "uvicorn.access",
-        "sqlalchemy",
-        "asyncio",
-    ):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-        logging.getLogger(name).propagate = False
+    # For all loggers, of whatever name, level and handlers: a library's message may hold what it worked on, and a
+    # record that finds no handler is printed by the module itself.
+    logging.disable(logging.CRITICAL)
+    warnings.showwarning = _warned
     sys.excepthook = _uncaught
+    sys.unraisablehook = lambda arguments: error("uncaught", arguments.exc_value)
     threading.excepthook = lambda arguments: error("uncaught", arguments.exc_value)
 
 
@@ -126,6 +121,17 @@ def _uncaught(kind: type[BaseException], exception: BaseException, trace: Traceb
     if issubclass(kind, KeyboardInterrupt):
         return
     error("uncaught", exception.with_traceback(trace))
+
+
+def _warned(
+    message: Warning | str,  # noqa: ARG001 - the signature of a hook
+    category: type[Warning],
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    warning("python.warning", error_type=category.__name__)
 
 
 def info(event: str, **fields: object) -> None:

@@ -86,6 +86,7 @@ def _root(
 
 def main() -> None:
     """Entry point of the `wardlight` script. Exit 2 on wrong usage, 1 on an error of the catalogue."""
+    log.configure("wardlight", level="error")
     try:
         app(prog_name="wardlight")
     except WardlightError as error:

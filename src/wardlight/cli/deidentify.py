@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wardlight.cli.deidentify_run import Settings, run
+from wardlight.cli.deidentify_run import Settings, UsageError, run
 
 #: Exit codes: all released; wrong usage; something was not released.
 RELEASED, USAGE, QUARANTINED = 0, 2, 3
@@ -42,7 +42,7 @@ def deidentify(
     settings = Settings(source, target, level, profile, key_file, workers, report)
     try:
         quarantined = run(settings)
-    except ValueError as error:
+    except UsageError as error:
         typer.echo(f"wardlight deidentify: {error}", err=True)
         raise typer.Exit(USAGE) from None
     raise typer.Exit(QUARANTINED if quarantined else RELEASED)

@@ -36,6 +36,10 @@ _AHEAD: Final = 4
 _LARGEST_KEY_FILE: Final = 1 << 20
 
 
+class UsageError(ValueError):
+    """The settings cannot be used. The text is ours: it holds nothing of an input."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the user asked for."""
@@ -50,11 +54,14 @@ class Settings:
 
 
 def run(settings: Settings) -> int:
-    """De-identify all inputs; returns how many were quarantined. ValueError where the settings cannot be used."""
-    profile = load_profile(settings.profile or settings.level)
-    secret = _secret(settings.key_file)
-    _check_places(settings)
-    items = list(inputs(settings.source))
+    """De-identify all inputs; returns how many were quarantined. Raises UsageError."""
+    try:
+        profile = load_profile(settings.profile or settings.level)
+        secret = _secret(settings.key_file)
+        _check_places(settings)
+        items = list(inputs(settings.source))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     settings.target.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with _Report(settings.report, profile) as report:
@@ -164,7 +171,7 @@ class _Report:
             try:
                 self._file = self._temporary.open("w", encoding="utf-8")
             except OSError as error:
-                raise ValueError(f"the report cannot be written: {error.strerror}") from None
+                raise UsageError(f"the report cannot be written: {error.strerror}") from None
             head = {
                 "profile": self._profile.name,
                 "level": self._profile.level,

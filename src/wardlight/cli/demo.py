@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from wardlight import log, settings
+from wardlight.keys.process import harden
 from wardlight.supervisor import Supervisor, wardlight_command
 
 
@@ -42,6 +43,7 @@ def demo(
         receiver__dicom_host="127.0.0.1", receiver__dicom_port=dicom_port or _dicom_port(),
     )  # fmt: skip
     log.configure("demo", level=chosen.log_level)
+    harden()
     ready = chosen.data_dir / "demo.json"
     ready.unlink(missing_ok=True)
     platform = bootstrap.platform(chosen)

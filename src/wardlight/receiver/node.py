@@ -18,6 +18,7 @@ from typing import Final
 
 from wardlight import log, settings
 from wardlight.errors import WardlightError
+from wardlight.keys.process import harden
 from wardlight.receiver.admission import RouteTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.intake import Intake, ReceiverGateway
@@ -98,6 +99,7 @@ def lock(directory: Path) -> int:
 
 def main() -> None:
     """Run until SIGTERM."""
+    harden()
     die_with_parent()
     chosen = settings.load()
     log.configure("receiver", level=chosen.log_level)

@@ -18,6 +18,7 @@ from typing import Final
 
 from wardlight import log, settings
 from wardlight.errors import WardlightError
+from wardlight.keys.process import harden
 from wardlight.receiver.batches import LINGER_S, Batch, Batcher
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target, Work
@@ -168,6 +169,7 @@ class Pipeline:
 
 def main(slot: int, slots: int) -> int:
     """Run until SIGTERM; returns the exit code."""
+    harden()
     die_with_parent()
     chosen = settings.load()
     log.configure(f"pipeline-{slot}", level=chosen.log_level)

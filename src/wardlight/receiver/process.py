@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
+from wardlight.keys.process import harden
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.places import database_path
 from wardlight.receiver.quarantine import FOLDER, Quarantine
@@ -30,6 +31,7 @@ def supervisor(chosen: Settings) -> Supervisor:
 
 def run(chosen: Settings) -> None:
     """Run the receiver until SIGTERM or SIGINT. To be called in the main thread."""
+    harden()
     processes = supervisor(chosen)
     processes.handle_signals()
     processes.start()
