@@ -356,10 +356,11 @@ def http_errors(world: World) -> None:
 def command_errors(world: World) -> None:
     """Commands of this installation, good and bad; what they print is searched."""
     for arguments in (
-        ("receiver", "status", "--json"), ("receiver", "status"), ("receiver", "quarantine", "list", "--json"),
-        ("fsck", "--deep", "--json"), ("admin", "institution", "list"), ("admin", "user", "list", "demo"),
-        ("admin", "agreement", "list", "demo"), ("admin", "route", "list"),
-    ):  # fmt: skip
+        ("receiver", "status"),
+        ("receiver", "quarantine", "list", "--json"),
+        ("fsck", "--deep", "--json"),
+        ("admin", "user", "list", "demo"),
+    ):
         done = world.wardlight.wardlight(*arguments, check=False)
         world.said["wardlight " + " ".join(arguments)] = (done.stdout + done.stderr).encode()
 

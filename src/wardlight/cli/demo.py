@@ -38,8 +38,11 @@ def demo(
     from wardlight import bootstrap
     from wardlight.cli import demo_seed
 
+    given = settings.load()
+    # What is printed is for reading: only errors are logged, unless file or environment ask for more.
+    level = given.log_level if "log_level" in given.model_fields_set else "error"
     chosen = settings.load(
-        data_dir=data.absolute(), demo=True, completion_quiet_s=2.0, log_level="error", web__port=web_port,
+        data_dir=data.absolute(), demo=True, completion_quiet_s=2.0, log_level=level, web__port=web_port,
         receiver__dicom_host="127.0.0.1", receiver__dicom_port=dicom_port or _dicom_port(),
     )  # fmt: skip
     log.configure("demo", level=chosen.log_level)
