@@ -15,15 +15,16 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml
 	@touch $@
 
 demo: setup ## Run everything with a seeded institution, receiver and sample studies
+	@tools/system-packages.sh dcmtk curl  # what the printed lines use
 	@$(BIN)/wardlight demo --data $(DATA)
 
 test: setup ## Lint, types, import contracts, all fast tests
-	@tools/system-packages.sh dcmtk
+	@tools/system-packages.sh dcmtk curl
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
 test-long: setup ## The slow suites: kill tests, long fuzzing, large objects
-	@tools/system-packages.sh dcmtk
+	@tools/system-packages.sh dcmtk curl
 	@$(BIN)/python -m pytest -m long
 
 bench: setup ## Measure against peers (under 10 minutes)

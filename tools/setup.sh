@@ -15,7 +15,7 @@ if [ -z "$python" ]; then
 fi
 if ! command -v uv >/dev/null; then
   # Debian's Python refuses to install beside its own packages, so uv gets a small environment of its own.
-  if ! "$python" -m venv "$venv-uv" 2>/dev/null; then
+  if ! "$python" -m venv "$venv-uv" >/dev/null 2>&1; then
     "$(dirname "$0")/system-packages.sh" python3-venv
     "$python" -m venv "$venv-uv"
   fi
