@@ -175,7 +175,10 @@ class StoreRequest:
             raise error
         assert self._part is not None
         log.info("ingest.refused", code=error.code, reason=error.reason, request=self._origin.request)
-        self._outcomes[-1] = PartOutcome(self._part.uids, error)
+        # Not the error itself: its traceback holds the part and its bytes, which over 100,000 parts is memory.
+        self._outcomes[-1] = PartOutcome(
+            self._part.uids, WardlightError(error.code, error.detail, error.reason)
+        )
         self._part = None
 
     def _commit(self) -> None:

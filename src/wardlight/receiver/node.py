@@ -23,7 +23,7 @@ from wardlight.receiver.admission import RouteTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.intake import Intake, ReceiverGateway
 from wardlight.receiver.places import database_path, open_spool, spool_dir
-from wardlight.receiver.recovery import recover
+from wardlight.receiver.recovery import recover, recover_file
 from wardlight.receiver.registrar import Registrar
 from wardlight.receiver.scp import StorageScp
 from wardlight.receiver.secrets import load
@@ -46,7 +46,13 @@ class Node:
         self._store = ReceiverStore(database_path(chosen))
         self._spool = open_spool(chosen)
         recover(self._store, self._spool, secrets)
-        self._registrar = Registrar(self._store, self._spool, entries, on_failure)
+        self._registrar = Registrar(
+            self._store,
+            self._spool,
+            entries,
+            lambda file_id: recover_file(file_id, self._store, self._spool, secrets),
+            on_failure,
+        )
         self._gateway = ReceiverGateway(
             Intake(
                 chosen.receiver,
@@ -103,6 +109,7 @@ def main() -> None:
     die_with_parent()
     chosen = settings.load()
     log.configure("receiver", level=chosen.log_level)
+    chosen.refuse_unsafe()
     stopping = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler

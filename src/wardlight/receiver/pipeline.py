@@ -12,9 +12,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from wardlight import log, settings
 from wardlight.errors import WardlightError
@@ -26,6 +29,7 @@ from wardlight.receiver.places import database_path, open_spool, platform_url
 from wardlight.receiver.protect import NotReleased, Protector
 from wardlight.receiver.quarantine import FOLDER, Quarantine
 from wardlight.receiver.secrets import load
+from wardlight.receiver.setbacks import DATABASE_PAUSE_S, Setbacks, code_of
 from wardlight.receiver.store import BLOCK, ReceiverStore
 from wardlight.receiver.upload import Platform
 from wardlight.receiver.uploader import Holds, Uploader
@@ -36,7 +40,6 @@ _UPLOADERS: Final = 2
 _IDLE_S: Final = 0.05
 #: Everything pending is looked at anew so often, in seconds: for what another process put back.
 _RESCAN_S: Final = 30.0
-_DATABASE_PAUSE_S: Final = 1.0
 
 
 class Pipeline:
@@ -51,6 +54,7 @@ class Pipeline:
         self._quarantine = Quarantine(self._store, chosen.receiver_dir / FOLDER, secrets, entries)
         self._quarantine.share()
         self._protector = Protector(open_spool(chosen), secrets)
+        self._setbacks = Setbacks(self._store, self._quarantine)
         self._batcher = Batcher(chosen.receiver.batch_bytes, chosen.receiver.batch_instances)
         self._ready: queue.Queue[Batch] = queue.Queue(_UPLOADERS)
         self._holds = Holds()
@@ -65,7 +69,7 @@ class Pipeline:
             Uploader(
                 Platform(platform_url(chosen), chosen.receiver_secrets),
                 self._store,
-                self._quarantine,
+                self._setbacks,
                 entries,
                 self._holds,
                 self.stop,
@@ -86,10 +90,10 @@ class Pipeline:
             try:
                 if not self._round():
                     self.stop.wait(_IDLE_S)
-            except WardlightError as error:
-                # The database is locked or full: what is in hand stays there, so try the next round a little later.
-                log.error("receiver.pipeline_waits", error, code=error.code)
-                self.stop.wait(_DATABASE_PAUSE_S)
+            except (WardlightError, SQLAlchemyError, OSError) as error:
+                # The database is locked or full: nothing of this round is in hand, so try again a little later.
+                log.error("receiver.pipeline_waits", error, code=code_of(error))
+                self.stop.wait(DATABASE_PAUSE_S)
         for thread in threads:
             thread.join()
         self._store.close()
@@ -106,10 +110,16 @@ class Pipeline:
     def _round(self) -> bool:
         """Protect the next objects and pass on what is ready. False if there was nothing to do."""
         works = self._next()
-        for work in works:
-            self._pass_on(self._protect(work))
-            if self.stop.is_set():
-                return True
+        left = deque(works)
+        try:
+            while left and not self.stop.is_set():
+                ready = self._protect(left[0])
+                left.popleft()
+                self._pass_on(ready)
+        finally:
+            # Whatever ended the round early, its other objects must be found again.
+            if left:
+                self._released(left, DATABASE_PAUSE_S)
         self._pass_on(self._batcher.due(LINGER_S))
         return bool(works)
 
@@ -135,19 +145,15 @@ class Pipeline:
         return works
 
     def _protect(self, work: Work) -> list[Batch]:
+        """Bring one object as far as a batch. One that fails is settled or put off here, and the others go on."""
         try:
             return self._batcher.add(self._protector.protect(work))
         except NotReleased as refusal:
-            self._quarantine.put(work, self._protector.reader(work), refusal.original_uid, refusal.reasons)
-        except WardlightError as error:
-            if error.code not in ("object-damaged", "wrong-key", "key-destroyed", "not-found"):
-                self._released([work], _DATABASE_PAUSE_S)
-                raise
-            log.error(
-                "receiver.spool_damaged", error, file_id=work.file_id, offset=work.offset, code=error.code
-            )
-            self._store.damaged(work)
-        self._released([work], None)
+            read = self._protector.reader(work)
+            again = self._setbacks.keep_back(work, read, refusal.original_uid, refusal.reasons)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other objects go on
+            again = self._setbacks.failed(work, error)
+        self._released([work], again)
         return []
 
     def _pass_on(self, batches: Sequence[Batch]) -> None:
@@ -160,7 +166,7 @@ class Pipeline:
                 except queue.Full:
                     continue
 
-    def _released(self, works: Sequence[Work], again_in_s: float | None) -> None:
+    def _released(self, works: Iterable[Work], again_in_s: float | None) -> None:
         with self._lock:
             self._in_hand.difference_update(work.key for work in works)
             if again_in_s is not None:
@@ -173,6 +179,7 @@ def main(slot: int, slots: int) -> int:
     die_with_parent()
     chosen = settings.load()
     log.configure(f"pipeline-{slot}", level=chosen.log_level)
+    chosen.refuse_unsafe()
     pipeline = Pipeline(chosen, slot, slots)
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
