@@ -80,7 +80,7 @@ class Platform:
 
     def check_keystore(self) -> None:
         """Raise unless the keystore answers."""
-        next(iter(self.keystore.list_keys()), None)
+        self.keystore.ping()
 
     def close(self) -> None:
         """End sessions and close databases."""

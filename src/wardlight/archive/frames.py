@@ -21,9 +21,9 @@ Read = Callable[[int, int], bytes]
 
 
 def native(pixel: PixelIndex, frames: int, frame_bits: int) -> FrameTable:
-    """Frames of native pixel data. Raises `bad-data-set` where the value is shorter than its frames."""
+    """Frames of native pixel data. Raises `not-acceptable` where the value is shorter than its frames."""
     if frame_bits <= 0 or (frames * frame_bits + 7) // 8 > pixel.length:
-        raise WardlightError("bad-data-set", "pixel data and its description do not agree")
+        raise WardlightError("not-acceptable", "pixel data and its description do not agree")
     return FrameTable(_NativeFrames(pixel.offset, frames, frame_bits), frame_bits)
 
 

@@ -181,6 +181,11 @@ class Keystore:
             self._keys.pop((institution, key_id), None)
         self._truncate_log()
 
+    def ping(self) -> None:
+        """Raise unless the database answers and holds its tables; costs the same however many keys there are."""
+        with self._lock:
+            self._database.execute("SELECT 1 FROM key LIMIT 1").fetchone()
+
     def list_keys(self) -> Iterator[KeyRow]:
         """All keys, for fsck. Reads all rows at once: some 100 bytes each."""
         with self._lock:

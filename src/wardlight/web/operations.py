@@ -217,10 +217,15 @@ def _check_declared(
 
 
 def client_address(services: Services, request: Request) -> str:
-    """The client's address; behind our own proxy the one it saw, which is the last it added."""
+    """The client's address; behind our own proxy the one it saw.
+
+    A proxy appends what it saw, to the line it got or as a line of its own: only the last element of the last line is
+    its word, everything before it the client may have sent.
+    """
     address = request.client.host if request.client else ""
     if services.settings.web.behind_tls_proxy:
-        address = request.headers.get("x-forwarded-for", address).rpartition(",")[2].strip()
+        lines = request.headers.getlist("x-forwarded-for")
+        address = lines[-1].rpartition(",")[2].strip() if lines else address
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:

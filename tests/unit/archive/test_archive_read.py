@@ -114,7 +114,7 @@ def test_more_frames_than_bytes_is_an_error(kit):
     place = kit.archive.instances(kit.retrieve, "1.2.3.4")[0]
     with pytest.raises(WardlightError) as error:
         kit.archive.frames(kit.retrieve, place)
-    assert error.value.code == "bad-data-set"
+    assert error.value.code == "not-acceptable"
 
 
 def compressed(number, extended=False, bot=True, fragments=1):

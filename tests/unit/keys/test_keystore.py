@@ -53,6 +53,14 @@ def test_create_and_get(keystore: Keystore, place: Place) -> None:
     assert (row.key_id, row.institution, row.kind, row.epoch) == (key_id, INSTITUTION, KeyKind.STUDY, 1)
 
 
+def test_ping_tells_whether_it_answers(keystore: Keystore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keystore, "list_keys", None)  # it must not read all keys
+    keystore.ping()
+    keystore.close()
+    with pytest.raises(sqlite3.Error):
+        keystore.ping()
+
+
 def test_key_of_another_institution_is_not_given(keystore: Keystore) -> None:
     keystore.ensure_institution(OTHER)
     key_id, _ = keystore.create_key(INSTITUTION, KeyKind.STUDY)

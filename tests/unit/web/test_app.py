@@ -113,6 +113,26 @@ def test_health(fakes: Fakes) -> None:
     assert TestClient(create_app(services), client=("192.0.2.1", 1)).get("/metrics").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("proxied", "lines", "expected"),
+    [
+        (True, ["198.51.100.7"], "198.51.100.7"),
+        (True, ["203.0.113.9, 198.51.100.7"], "198.51.100.7"),
+        # What the client sends comes before what the proxy adds, on the same line or on one of its own.
+        (True, ["203.0.113.9", "203.0.113.8, 198.51.100.7"], "198.51.100.7"),
+        (True, ["203.0.113.9", "not an address"], ""),
+        (True, [], "192.0.2.44"),
+        (False, ["203.0.113.9"], "192.0.2.44"),
+    ],
+)
+def test_address_of_the_client(proxied: bool, lines: list[str], expected: str) -> None:
+    fakes = make(behind_tls_proxy=proxied)
+    client = TestClient(create_app(fakes.services), client=("192.0.2.44", 1))
+    headers = [("X-Forwarded-For", line) for line in lines]
+    assert client.get("/dicom-web/studies", headers=headers).status_code == 401
+    assert [event.address for event in fakes.denials.events] == [expected]
+
+
 def test_log_holds_templates_only(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = io.StringIO()
     monkeypatch.setattr(log, "_logger", log.Logger("web", lines, 10))
