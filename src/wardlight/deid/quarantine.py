@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from wardlight.deid import pixels_image
+from wardlight.deid.pixels_image import BITS, PHOTOMETRIC, SAMPLES, number
 from wardlight.deid.profile import Profile
 from wardlight.dicom.elements import Element, text
 from wardlight.dicom.stream import PixelElement
@@ -73,45 +75,20 @@ MODALITY: Final = 0x00080060
 CONVERSION: Final = 0x00080064
 SERIES_DESCRIPTION: Final = 0x0008103E
 BODY_PART: Final = 0x00180015
-SAMPLES: Final = 0x00280002
-PHOTOMETRIC: Final = 0x00280004
-FRAMES: Final = 0x00280008
-ROWS: Final = 0x00280010
-COLUMNS: Final = 0x00280011
-BITS: Final = 0x00280100
 BURNED_IN: Final = 0x00280301
 DOCUMENT: Final = 0x00420011
 CONTENT: Final = 0x0040A730
 #: Overlay Bit Position of the 128 repeating groups 6000 to 60FE.
 OVERLAY_BITS: Final = tuple((0x6000 + 2 * number) << 16 | 0x0102 for number in range(128))
-#: What `reasons` and `body_length` look at.
-LOOKED_AT: Final = frozenset(
-    (
-        *(
-            IMAGE_TYPE,
-            SOP_CLASS,
-            MODALITY,
-            CONVERSION,
-            SERIES_DESCRIPTION,
-            BODY_PART,
-            SAMPLES,
-            PHOTOMETRIC,
-            FRAMES,
-        ),
-        *(ROWS, COLUMNS, BITS, BURNED_IN, DOCUMENT, CONTENT, *OVERLAY_BITS),
-    )
-)
+#: What `reasons`, `body_length` and the checks of pixels look at.
+LOOKED_AT: Final = pixels_image.LOOKED_AT | {
+    *(IMAGE_TYPE, SOP_CLASS, MODALITY, CONVERSION, SERIES_DESCRIPTION, BODY_PART),
+    *(BURNED_IN, DOCUMENT, CONTENT, *OVERLAY_BITS),
+}
 
 
 def _one_of(uid: str, classes: tuple[str, ...]) -> bool:
     return any(uid.startswith(c) if c.endswith(".") else uid == c for c in classes)
-
-
-def number(data: bytes, element: Element | None, big: bool) -> int | None:
-    """A US value, None where there is none."""
-    if element is None or element.length < 2:
-        return None
-    return int.from_bytes(data[element.value : element.value + 2], "big" if big else "little")
 
 
 def reasons(
@@ -169,23 +146,11 @@ def body_length(
     """Bytes of the pixel value that belong to the image; None for fragments, which end at their delimiter.
 
     PS3.5 8.1.1: frames x rows x columns x samples x bits, padded to even. What goes beyond is not the image.
-    Raises ValueError where the geometry is not there.
+    Raises ValueError where the geometry is not there, or the value is not of the kind that the syntax asks for.
     """
-    if pixel.length < 0:
-        return None
+    if encapsulated is not (pixel.length < 0):
+        raise ValueError("fragments")
     if encapsulated:
-        return pixel.length
-    bits = {0x7FE00008: 32, 0x7FE00009: 64}.get(pixel.tag) or number(data, elements.get(BITS), big)
-    rows, columns = number(data, elements.get(ROWS), big), number(data, elements.get(COLUMNS), big)
-    if bits is None or rows is None or columns is None:
-        raise ValueError("no geometry")
-    samples = number(data, elements.get(SAMPLES), big) or 1
-    frames = text(data, elements.get(FRAMES)) or "1"
-    if not frames.isdigit() or len(frames) > 9:
-        raise ValueError("no geometry")
-    values = int(frames) * rows * columns
-    photometric = text(data, elements.get(PHOTOMETRIC)).upper()
-    # YBR_FULL_422 and YBR_PARTIAL_422 share the two colours between two pixels (PS3.3 C.7.6.3.1.2).
-    total = values * 2 if photometric.endswith("_422") and samples == 3 else values * samples
-    length = (total * bits + 7) // 8
+        return None
+    length = pixels_image.native_length(data, elements, pixel, big)
     return min(pixel.length, length + (length & 1))

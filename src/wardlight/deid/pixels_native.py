@@ -1,0 +1,170 @@
+"""Native pixel data on its way out: nothing may hide in the bits that no image uses.
+
+The rule is the same for every object and every sample, so that the unused bits say nothing that the used ones do not:
+those above the high bit are zero, or for signed samples copies of the sign bit; those below the image's lowest bit are
+zero. The same holds for the bits that fill the last byte of one-bit images and the byte that pads a value to an even
+length. Values that are not a number keep none of their payload. Samples that follow the rule pass through untouched.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from wardlight.deid.pixels_image import Image, PixelError
+
+Buffer = bytes | memoryview
+
+_ALL: Final = bytes(range(256))
+_SIGNS: Final = tuple(bytes(0xFF if byte >> bit & 1 else 0 for byte in _ALL) for bit in range(8))
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A byte of each sample that has unused bits. table: to what each byte is set; good: bytes that stay."""
+
+    place: int
+    table: bytes
+    good: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A byte of each signed sample that only repeats the sign, which stands in the byte at `sign`."""
+
+    place: int
+    sign: int
+    table: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    size: int
+    own: tuple[_Own, ...]
+    copies: tuple[_Copy, ...]
+    floating: bool
+    big: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """How one object's native pixel data is cleaned. length: of its samples; last: mask of the last byte's bits."""
+
+    layout: _Layout
+    length: int
+    last: int
+
+    def clean(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+        """The value's bytes, as many as come in. Raises PixelError "pixel-data-short" where that is too few."""
+        size = self.layout.size
+        left = self.length
+        carried: Buffer = b""
+        for piece in chunks:
+            chunk: Buffer = b"".join((carried, piece)) if carried else piece
+            carried = b""
+            if len(chunk) < left:
+                whole = len(chunk) - len(chunk) % size
+                chunk, carried = chunk[:whole], bytes(chunk[whole:])
+                left -= whole
+                if whole:
+                    yield _samples(self.layout, chunk)
+            else:
+                yield self._end(chunk, left)
+                left = 0
+        if left:
+            raise PixelError("pixel-data-short")
+
+    def _end(self, chunk: Buffer, left: int) -> Buffer:
+        """The chunk that holds the last sample, or padding alone (left: 0)."""
+        body = _samples(self.layout, chunk[:left])
+        clear = not left or self.last == 0xFF or not body[-1] & ~self.last
+        if clear and not any(chunk[left:]):
+            return chunk if body is chunk else b"".join((body, chunk[left:]))
+        cleaned = bytearray(body)
+        if left:
+            cleaned[-1] &= self.last
+        return bytes(cleaned) + bytes(len(chunk) - left)
+
+
+def native(image: Image, vr: bytes, big: bool) -> Native:
+    """The cleaning of an image. Raises PixelError "pixel-bits" for layouts whose bits cannot be told for certain."""
+    whole = image.stored == image.allocated
+    if big and not image.floating:
+        # In words of two bytes the order of what is smaller or larger than a word is read in different ways.
+        if image.allocated == 16 and vr != b"OW" and not whole:
+            raise PixelError("pixel-bits")
+        if (image.allocated > 16 and not whole) or (
+            image.allocated < 16 and image.values * image.allocated % 16
+        ):
+            raise PixelError("pixel-bits")
+    bits = image.values * image.allocated % 8
+    layout = _layout(image.allocated, image.stored, image.high, image.signed, image.floating, big)
+    return Native(layout, image.length, (1 << bits) - 1 if bits else 0xFF)
+
+
+@lru_cache(maxsize=64)
+def _layout(allocated: int, stored: int, high: int, signed: bool, floating: bool, big: bool) -> _Layout:
+    size = max(allocated // 8, 1)
+    if allocated == 1 or stored == allocated:
+        return _Layout(size if floating else 1, (), (), floating, big)
+    used = ((1 << stored) - 1) << (high + 1 - stored)
+    top = high // 8
+    place = [size - 1 - n if big else n for n in range(size)]
+    own: list[_Own] = []
+    copies: list[_Copy] = []
+    for n in range(size):
+        if signed and n > top:
+            copies.append(_Copy(place[n], place[top], _SIGNS[high % 8]))
+            continue
+        mask = used >> 8 * n & 0xFF
+        above = 0xFF & ~((2 << high % 8) - 1) if signed and n == top else 0
+        table = bytes(byte & mask | (above if byte >> high % 8 & 1 else 0) for byte in _ALL)
+        good = bytes(byte for byte in _ALL if table[byte] == byte)
+        if len(good) < 256:
+            own.append(_Own(place[n], table, good))
+    return _Layout(size, tuple(own), tuple(copies), False, big)
+
+
+def _samples(layout: _Layout, chunk: Buffer) -> Buffer:
+    """Whole samples, as they are where they follow the rule."""
+    if layout.floating:
+        return _numbers(layout, chunk)
+    if not layout.own and not layout.copies:
+        return chunk
+    size = layout.size
+    # A slice with a step is five times as fast from bytes as from a memoryview.
+    data = bytes(chunk)
+    clean = not any(data[one.place :: size].translate(None, one.good) for one in layout.own)
+    if clean and all(
+        data[one.place :: size] == data[one.sign :: size].translate(one.table) for one in layout.copies
+    ):
+        return chunk
+    changed = bytearray(data)
+    for one in layout.own:
+        changed[one.place :: size] = data[one.place :: size].translate(one.table)
+    for copy in layout.copies:
+        changed[copy.place :: size] = data[copy.sign :: size].translate(copy.table)
+    return bytes(changed)
+
+
+#: By size: struct format, exponent, fraction, and the one value that says "not a number".
+_FORMATS: Final = {
+    4: ("I", 0x7F800000, 0x007FFFFF, 0x7FC00000),
+    8: ("Q", 0x7FF << 52, (1 << 52) - 1, 0x7FF8 << 48),
+}
+_NOT_TOP: Final = bytes(byte for byte in _ALL if byte not in (0x7F, 0xFF))
+
+
+def _numbers(layout: _Layout, chunk: Buffer) -> Buffer:
+    size = layout.size
+    data = bytes(chunk)
+    if not data[0 if layout.big else size - 1 :: size].translate(None, _NOT_TOP):
+        return chunk
+    code, exponent, fraction, nan = _FORMATS[size]
+    form = f"{'>' if layout.big else '<'}{len(data) // size}{code}"
+    values = struct.unpack(form, data)
+    cleaned = [nan if v & exponent == exponent and v & fraction else v for v in values]
+    return struct.pack(form, *cleaned)
