@@ -580,7 +580,7 @@ def test_a_child_process_of_the_command_line_that_fails_says_its_type_only(tmp_p
     done = subprocess.run(
         [sys.executable, "-m", "wardlight", "deidentify", "in", "out", "--workers", "2", "--report", "report.json"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "faults")},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'faults'}:{os.environ.get('PYTHONPATH', '')}"},
     )  # fmt: skip
     assert done.returncode == 1
     assert not CANARIES.find((done.stdout + done.stderr).encode())
