@@ -37,7 +37,6 @@ from wardlight.dicom.json import to_json
 from wardlight.errors import WardlightError
 from wardlight.events.outbox import EventKind, emit
 from wardlight.identity.model import PrincipalKind
-from wardlight.keys.attributes import RowLevel
 from wardlight.keys.keystore import Keystore
 from wardlight.objects.format import ObjectKind
 from wardlight.objects.store import ObjectReader, ObjectStore, StoredObject
@@ -100,7 +99,7 @@ class Completion:
                 return False
             rows = store.find_instances(tx, release_id)
         key = release_key(self._keystore, release)
-        study_uid = first_text(key.unseal(RowLevel.STUDY, release.id, release.sealed), STUDY_UID)
+        study_uid = first_text(key.unseal_study(release), STUDY_UID)
         places = locations(release, key, rows, study_uid, None)
         written = self._write(release, key, places, [row.series for row in rows])
         decided = False

@@ -16,7 +16,6 @@ from wardlight.agreements.model import IMAGES
 from wardlight.archive import store
 from wardlight.archive.attributes import (
     ALL_TAGS,
-    INSTANCE_NUMBER,
     INSTANCE_TAGS,
     ISSUER_OF_PATIENT_ID,
     MODALITY,
@@ -26,13 +25,12 @@ from wardlight.archive.attributes import (
     SERIES_TAGS,
     STUDY_TAGS,
     Attributes,
-    first_number,
     first_text,
-    frame_bits,
     only,
     order_number,
     study_date,
 )
+from wardlight.archive.incoming import attributes_of, instance_columns
 from wardlight.archive.keyring import ReleaseKey, Tokens
 from wardlight.archive.model import (
     IncomingInstance,
@@ -48,9 +46,6 @@ from wardlight.audit.actions import Action
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
-from wardlight.dicom.errors import DicomError
-from wardlight.dicom.json import attributes as read_attributes
-from wardlight.dicom.transfer_syntax import transfer_syntax
 from wardlight.errors import WardlightError
 from wardlight.events.outbox import EventKind, emit
 from wardlight.identity.service import actor_of
@@ -61,9 +56,6 @@ from wardlight.objects.format import ObjectKind
 from wardlight.objects.store import ObjectStore, ObjectWriter, StoredObject
 
 _LEVELS: Final = list(Level)
-_MAX_FRAMES: Final = 2**31 - 1
-# PS3.5 section 9.1.
-_UID_LENGTH: Final = 64
 
 
 class SegmentWriter:
@@ -239,7 +231,7 @@ class Intake:
                 continue
             new_series = series_token not in known_series and series_token not in batch.series
             wanted = ALL_TAGS if index == 0 else INSTANCE_TAGS | SERIES_TAGS if new_series else INSTANCE_TAGS
-            found = _attributes(incoming, wanted)
+            found = attributes_of(incoming, wanted)
             if index == 0:
                 batch.study = only(found, STUDY_TAGS)
                 batch.patient = (first_text(found, PATIENT_ID), first_text(found, ISSUER_OF_PATIENT_ID))
@@ -287,7 +279,7 @@ class Intake:
         values["modalities"] = f" {' '.join(merged)} " if merged else ""
         if release.sealed is None:
             key = ReleaseKey(target.key, target.institution, target.release)
-            values["sealed"] = key.seal(RowLevel.STUDY, target.release, batch.study)
+            values["sealed"] = key.seal_study(release, batch.study)
             values["study_date"] = study_date(batch.study)
             values["arrived_ms"] = now
         store.update_release(tx, target.release, values)
@@ -357,15 +349,6 @@ def image_classes(level: Level) -> tuple[str, ...]:
     return ("health", "image:identified" if level is Level.IDENTIFIED else "image:pseudonymised")
 
 
-def _attributes(incoming: IncomingInstance, wanted: frozenset[int]) -> Attributes:
-    if max(map(len, (incoming.sop_class, incoming.transfer_syntax))) > _UID_LENGTH:
-        raise WardlightError("bad-data-set", reason="uid")
-    try:
-        return read_attributes(incoming.header, incoming.header_syntax, wanted)
-    except DicomError as error:
-        raise WardlightError("bad-data-set", reason=error.code) from None
-
-
 def _series_row(target: ReleaseTarget, token: bytes, found: Attributes, key: ReleaseKey) -> dict[str, Any]:
     id_ = uuid7()
     return {
@@ -391,26 +374,14 @@ def _instance_row(
     key: ReleaseKey,
 ) -> dict[str, Any]:
     id_ = uuid7()
-    pixel = incoming.pixel
     return {
         "id": id_,
         "release": target.release,
         "token": token,
         "sealed": key.seal(RowLevel.INSTANCE, id_, only(found, INSTANCE_TAGS)),
         "digest": digest,
-        "sop_class": incoming.sop_class,
-        "transfer_syntax": incoming.transfer_syntax,
-        "number": order_number(found, INSTANCE_NUMBER),
-        "frames": min(max(first_number(found, 0x00280008, 1), 1), _MAX_FRAMES),
-        "frame_bits": frame_bits(found) if pixel and pixel.length >= 0 else 0,
+        **instance_columns(incoming, found),
         "offset": incoming.offset,
-        "length": incoming.length,
-        "dataset_offset": incoming.dataset_offset,
-        "header_length": 0 if transfer_syntax(incoming.transfer_syntax).deflated else len(incoming.header),
-        "pixel_tag": pixel.tag if pixel else 0,
-        "pixel_offset": pixel.offset if pixel else 0,
-        "pixel_length": pixel.length if pixel else 0,
-        "fragments": store.pack_fragments(pixel.fragments) if pixel else None,
         "metadata_offset": 0,
         "metadata_length": 0,
     }

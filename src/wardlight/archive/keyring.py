@@ -15,6 +15,9 @@ from wardlight.keys.wrap import KeyKind
 #: Generation of the blind-index key; re-keying comes with sealed postings.
 GENERATION: Final = 1
 
+# Where the sealed study holds for whom the release was made. No data set has an element of this tag (PS3.5 7.1).
+_BOUND: Final = "00000000"
+
 # Level byte of content digests under the uid key: no level of the information model, so that no UID has such a token.
 _DIGEST_LEVEL: Final = 0xD1
 
@@ -63,6 +66,27 @@ class ReleaseKey:
     def unseal(self, level: RowLevel, row: UUID, blob: bytes) -> Attributes:
         """Open a row's attributes. Raises `object-damaged`."""
         return self._attributes.unseal(self._institution, self._release, level, row, SCHEMA, blob)
+
+    def seal_study(self, release: ReleaseRow, attributes: Attributes) -> bytes:
+        """Seal the study's attributes, and with them for whom and at which level the release was made."""
+        return self.seal(RowLevel.STUDY, release.id, {**attributes, _BOUND: _bound(release)})
+
+    def unseal_study(self, release: ReleaseRow) -> Attributes:
+        """Open the study's attributes; none while the release is only reserved.
+
+        Raises `object-damaged`, also where the row now names another application, level or group: whoever can write to
+        the index cannot move a release under another agreement.
+        """
+        if release.sealed is None:
+            return {}
+        found = self.unseal(RowLevel.STUDY, release.id, release.sealed)
+        if found.pop(_BOUND, None) != _bound(release):
+            raise WardlightError("object-damaged", "a release is not what it was made as")
+        return found
+
+
+def _bound(release: ReleaseRow) -> list[str]:
+    return [release.application, release.level.value, release.study_group.hex()]
 
 
 def release_key(keystore: Keystore, row: ReleaseRow) -> ReleaseKey:

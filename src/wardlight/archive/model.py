@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from wardlight.agreements.model import IMAGES, Level
 from wardlight.audit.sessions import Reading
+from wardlight.dicom.elements import Element
 from wardlight.dicom.transfer_syntax import TransferSyntax
 
 __all__ = [
@@ -97,7 +98,8 @@ class IncomingInstance:
 
     header: encoded data set before the pixel data element (inflated where the syntax is deflated), encoded as
     header_syntax says. offset, length: of the Part 10 file in the segment's plaintext. dataset_offset: of the data
-    set from the start of that file. sha256: of the data set as stored.
+    set from the start of that file. sha256: of the data set as stored. elements: of the header, where an earlier scan
+    kept those that the index wants.
     """
 
     study_uid: str
@@ -112,6 +114,7 @@ class IncomingInstance:
     dataset_offset: int
     pixel: PixelIndex | None
     sha256: bytes
+    elements: Mapping[int, Element] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from wardlight.keys.attributes import RowLevel
 
 def patient_of(release: ReleaseRow, key: ReleaseKey) -> tuple[str, str]:
     """Patient ID and its issuer as the release holds them."""
-    study = key.unseal(RowLevel.STUDY, release.id, release.sealed) if release.sealed else {}
+    study = key.unseal_study(release)
     return first_text(study, PATIENT_ID), first_text(study, ISSUER_OF_PATIENT_ID)
 
 

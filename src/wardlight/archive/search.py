@@ -228,7 +228,7 @@ class _Rows:
         opened = self._studies.get(release.id)
         if opened is None:
             key = release_key(self._keystore, release)
-            study = key.unseal(RowLevel.STUDY, release.id, release.sealed) if release.sealed else {}
+            study = key.unseal_study(release)
             study |= computed(
                 {
                     INSTANCE_AVAILABILITY: ["ONLINE"],

@@ -40,6 +40,8 @@ class DataSetStream:
     value_offset: the pixel data element and the offset of its value in the data set (-1: none). fragments: of
     encapsulated pixel data, (offset of the value in the data set, length), the basic offset table first; empty for a
     deflated syntax. total: bytes fed. tail_offset: of the first byte after the pixel data, once one was fed.
+    first_value: what was fed of the pixel value and beyond when the header became whole; whoever needs it takes it
+    before the next feed.
 
     Every offset counts from the start of the (inflated) data set. For other than deflated syntaxes the caller keeps
     the bytes it fed; this holds none but the header.
@@ -56,6 +58,7 @@ class DataSetStream:
         self.fragments: list[tuple[int, int]] = []
         self.total = 0
         self.tail_offset: int | None = None
+        self.first_value: Buffer = b""
         self._limits: Final = limits
         self._wanted: Final = wanted
         self._inflater: Final = _Inflater(limits) if syntax.deflated else None
@@ -70,9 +73,15 @@ class DataSetStream:
         self._next_item = -1
         self._items = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes of the (inflated) data set that this holds in memory."""
+        return len(self._buffer) if self.header is None else len(self.header)
+
     def feed(self, chunk: Buffer) -> None:
         """Takes the next bytes. Raises `DicomError` where they cannot be part of a well-formed data set."""
         self.total += len(chunk)
+        self.first_value = b""
         if self._inflater is None:
             self._feed(chunk)
             return
@@ -84,7 +93,8 @@ class DataSetStream:
         if self._inflater is not None and not self._inflater.ended:
             raise Truncated(self._seen)
         if self.header is None and self._scan(self._buffer, last=True) and self.pixel is not None:
-            self._follow(memoryview(self._buffer)[self.value_offset :], self.value_offset)
+            self.first_value = bytes(memoryview(self._buffer)[self.value_offset :])
+            self._follow(self.first_value, self.value_offset)
         self._buffer = bytearray()
         if self._value_end >= 0:
             if self._seen < self._value_end:
@@ -106,9 +116,13 @@ class DataSetStream:
                 if data is chunk:
                     self._buffer += chunk
                 return
-            self._buffer = bytearray()
             offset = self.value_offset
             chunk = memoryview(data)[offset:]
+            if data is self._buffer:
+                # A view would keep the whole buffer beside the header.
+                chunk = bytes(chunk)
+                self._buffer = bytearray()
+            self.first_value = chunk
         self._follow(chunk, offset)
 
     def _scan(self, data: Buffer, *, last: bool) -> bool:

@@ -5,30 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
-from wardlight.archive.model import IncomingInstance, PixelIndex, ReleaseTarget
+from wardlight.agreements.model import Level
+from wardlight.archive.incoming import WANTED, Uids, described, header_syntax, identify
+from wardlight.archive.model import IncomingInstance, ReleaseTarget
 from wardlight.archive.service import SegmentWriter
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream
-from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax
 from wardlight.errors import WardlightError
+from wardlight.ingest.protection import IDENTITY_REMOVED, METHOD_CODES, require_protection
 
-_SOP_CLASS: Final = 0x0008_0016
-_SOP_INSTANCE: Final = 0x0008_0018
-_STUDY: Final = 0x0020_000D
-_SERIES: Final = 0x0020_000E
-_IDENTIFIERS: Final = dict.fromkeys((_STUDY, _SERIES, _SOP_INSTANCE, _SOP_CLASS))  # in the order of `Uids`
-_UID_CHARACTERS: Final = frozenset(b"0123456789.")
-
-
-class Uids(NamedTuple):
-    """What names an instance; "" for what is missing, empty or no UID at all."""
-
-    study: str = ""
-    series: str = ""
-    instance: str = ""
-    sop_class: str = ""
+_WANTED: Final = WANTED | {IDENTITY_REMOVED, METHOD_CODES}
+#: Deflated bytes fed at a time: what they inflate to is counted after each.
+_DEFLATED_STEP: Final = 4 << 10
+_FRAGMENT_BYTES: Final = 150  # what Python needs for one fragment's place
 
 
 @dataclass(slots=True)
@@ -42,36 +33,63 @@ class Segment:
     places: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a file must be. level: whose protection it must show. study_uid: the study it must belong to, if any."""
+
+    level: Level
+    study_uid: str | None = field(default=None, repr=False)
+
+
 class IncomingPart:
     """Takes the bytes of one Part 10 file (PS3.10 section 7).
 
-    write() and finish() raise `bad-data-set`, `missing-identifier` or `instance-mismatch`, or whatever opening the
-    segment raises. Bytes are held until the header is whole and names the study, then they go straight through.
+    write() and finish() raise `bad-data-set`, `missing-identifier`, `instance-mismatch` or `not-deidentified`, or
+    whatever `open_segment` and `hold` raise. Bytes are held, once, until the header is whole, names the study and was
+    checked; then they go straight through. hold: told how many bytes are held, each time that grows.
     """
 
-    def __init__(self, open_segment: Callable[[str], Segment], study_uid: str | None) -> None:
+    def __init__(
+        self, open_segment: Callable[[str], Segment], hold: Callable[[int], None], demands: Demands
+    ) -> None:
         self.segment: Segment | None = None
         #: As far as they are known: for the answer.
         self.uids = Uids()
         self._open_segment: Final = open_segment
-        self._study_uid: Final = study_uid
-        self._file: Final = Part10Stream(wanted=_IDENTIFIERS)
-        self._waiting: list[memoryview] = []
+        self._hold: Final = hold
+        self._demands: Final = demands
+        self._file: Final = Part10Stream(wanted=_WANTED)
+        # What the stream does not hold for us: all up to the data set, and the whole of a deflated one.
+        self._waiting = bytearray()
         self._digest: Final = hashlib.sha256()
         self._offset = 0
 
+    @property
+    def held(self) -> int:
+        """Bytes that this takes in memory."""
+        stream = self._file.stream
+        described = stream.held + _FRAGMENT_BYTES * len(stream.fragments) if stream is not None else 0
+        return len(self._waiting) + described
+
     def write(self, data: memoryview) -> None:
         """Take the next bytes."""
-        try:
-            self._file.feed(data)
-        except DicomError as error:
-            raise _bad(error) from None
         if self.segment is not None:
+            self._feed(data)
+            if self._file.stream is not None and self._file.stream.fragments:
+                self._hold(self.held)
             self._digest.update(data)
             self.segment.writer.write(data)
             return
-        self._waiting.append(data)
-        if self._file.stream is not None and self._file.stream.header is not None:
+        stream = self._file.stream
+        if stream is not None and stream.syntax.deflated and len(data) > _DEFLATED_STEP:
+            for start in range(0, len(data), _DEFLATED_STEP):
+                self.write(data[start : start + _DEFLATED_STEP])
+            return
+        self._feed(data)
+        self._keep(data, begun=stream is not None)
+        stream = self._file.stream
+        self._hold(self.held)
+        if stream is not None and stream.header is not None:
             self._place()
 
     def finish(self) -> IncomingInstance:
@@ -81,67 +99,51 @@ class IncomingPart:
         except DicomError as error:
             raise _bad(error) from None
         if self.segment is None:
+            self._keep(memoryview(b""), begun=False)
             self._place()
-        stream, meta = self._file.stream, self._file.meta
-        assert (
-            self.segment is not None and stream is not None and stream.header is not None and meta is not None
-        )
-        return IncomingInstance(
-            study_uid=self.uids.study,
-            series_uid=self.uids.series,
-            sop_uid=self.uids.instance,
-            sop_class=self.uids.sop_class,
-            transfer_syntax=meta.transfer_syntax,
-            header=stream.header,
-            header_syntax=_header_syntax(stream.syntax),
-            offset=self._offset,
-            length=self.segment.writer.tell() - self._offset,
-            dataset_offset=self._file.dataset_offset,
-            pixel=self._pixel(),
-            sha256=self._digest.digest(),
-        )
+        assert self.segment is not None
+        length = self.segment.writer.tell() - self._offset
+        return described(self._file, self.uids, self._offset, length, self._digest.digest())
 
-    def _pixel(self) -> PixelIndex | None:
+    def _feed(self, data: memoryview) -> None:
+        try:
+            self._file.feed(data)
+        except DicomError as error:
+            raise _bad(error) from None
+
+    def _keep(self, data: memoryview, *, begun: bool) -> None:
+        """Keep what will have to be written and is held nowhere else. begun: the stream had begun before `data`."""
         stream = self._file.stream
-        assert stream is not None
-        if stream.pixel is None or stream.syntax.deflated:
-            return None
-        base = self._file.dataset_offset
-        fragments = tuple((base + offset, length) for offset, length in stream.fragments)
-        return PixelIndex(stream.pixel.tag, base + stream.value_offset, stream.pixel.length, fragments)
+        if not begun or (stream is not None and stream.syntax.deflated):
+            self._waiting += data
+        if stream is not None and not begun and not stream.syntax.deflated:
+            del self._waiting[self._file.dataset_offset :]
 
     def _place(self) -> None:
-        """The header is whole: find the segment of its study and write what was held."""
-        self.uids = self._identify()
-        if "" in self.uids:
-            raise WardlightError("missing-identifier")
-        if self._study_uid is not None and self.uids.study != self._study_uid:
-            raise WardlightError("instance-mismatch", reason="study")
-        self.segment = self._open_segment(self.uids.study)
-        self._offset = self.segment.writer.tell()
-        skip = self._file.dataset_offset
-        for data in self._waiting:
-            self._digest.update(data[skip:])
-            skip = max(0, skip - len(data))
-            self.segment.writer.write(data)
-        self._waiting.clear()
-
-    def _identify(self) -> Uids:
+        """The header is whole: check it, find the segment of its study and write what was held."""
         stream = self._file.stream
         assert stream is not None and stream.header is not None
-        header, elements = stream.header, stream.elements
-        uids = []
-        for tag in _IDENTIFIERS:
-            element = elements.get(tag)
-            value = header[element.value : element.end].strip(b"\0 ") if element is not None else b""
-            good = len(value) <= 64 and _UID_CHARACTERS.issuperset(value)
-            uids.append(value.decode("ascii") if good else "")
-        return Uids(*uids)
-
-
-def _header_syntax(syntax: TransferSyntax) -> TransferSyntax:
-    """How the header that a stream gives is encoded: a deflated one comes inflated (PS3.5 A.5)."""
-    return EXPLICIT_LITTLE if syntax.deflated else syntax
+        self.uids = identify(stream)
+        if "" in self.uids:
+            raise WardlightError("missing-identifier")
+        if self._demands.study_uid is not None and self.uids.study != self._demands.study_uid:
+            raise WardlightError("instance-mismatch", reason="study")
+        require_protection(
+            self._demands.level, self.uids[:3], stream.header, header_syntax(stream), stream.elements
+        )
+        self.segment = self._open_segment(self.uids.study)
+        writer = self.segment.writer
+        self._offset = writer.tell()
+        head = self._file.dataset_offset
+        pieces = [memoryview(self._waiting)[head:]]
+        if not stream.syntax.deflated:
+            pieces = [memoryview(stream.header), memoryview(stream.pixel.head if stream.pixel else b"")]
+            pieces.append(memoryview(stream.first_value))
+        writer.write(memoryview(self._waiting)[:head])
+        for piece in pieces:
+            self._digest.update(piece)
+            writer.write(piece)
+        self._waiting = bytearray()
 
 
 def _bad(error: DicomError) -> WardlightError:

@@ -11,17 +11,20 @@ from wardlight.access.model import Principal, PrincipalKind
 from wardlight.access.service import Access
 from wardlight.agreements.model import IMAGES, Level
 from wardlight.agreements.service import Agreements
+from wardlight.archive.incoming import Uids
 from wardlight.archive.model import Outcome
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
-from wardlight.ingest.part import IncomingPart, Segment, Uids
+from wardlight.ingest.admission import Admission, Lease
+from wardlight.ingest.part import Demands, IncomingPart, Segment
 
 #: Headers are held until the commit, since they are indexed there. Beyond so many bytes, or studies, what is whole is
 #: committed before the request goes on: memory is bounded by this, whatever is sent.
-_HELD_BYTES: Final = 32 << 20
+_HELD_BYTES: Final = 8 << 20
 _OPEN_SEGMENTS: Final = 16
-_FRAGMENT_BYTES: Final = 150  # what Python needs for one fragment's place
+#: Studies of one request. Each that is new costs a key and a row that stay a day even if its files turn out broken.
+_STUDIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,24 @@ class PartOutcome:
 class Ingest:
     """Opens store requests. One for the process."""
 
-    def __init__(self, archive: Archive, access: Access, agreements: Agreements) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        access: Access,
+        agreements: Agreements,
+        admission: Admission | None = None,
+    ) -> None:
         self._archive = archive
         self._access = access
         self._agreements = agreements
+        self._admission = admission or Admission()
 
     def open(self, origin: Origin) -> StoreRequest:
         """Decide on the request before a byte of it is read.
 
         People store what is identified into Images; what leaves a hospital for another release is protected by its
-        receiver. Raises `forbidden`, `no-agreement`, `level-not-agreed`, each audited where it is raised.
+        receiver. Raises `forbidden`, `no-agreement`, `level-not-agreed`, each audited where it is raised, and
+        `rate-limited` or `unavailable` where too many requests are open. Whoever opens must finish or abort.
         """
         principal = origin.principal
         institution = self._access.require_store(principal, request=origin.request, address=origin.address)
@@ -74,7 +85,7 @@ class Ingest:
         except WardlightError as error:
             self._deny(origin, error.code)
             raise
-        return StoreRequest(self._archive, institution, origin)
+        return StoreRequest(self._archive, institution, origin, self._admission.enter(principal))
 
     def _deny(self, origin: Origin, reason: str) -> None:
         self._access.deny(
@@ -89,16 +100,19 @@ class Ingest:
 class StoreRequest:
     """One store request. Files come one after the other: begin, write…, end; then finish, or abort.
 
-    Nothing is stored before `finish`, except by a request that holds more than 32 MiB of headers or 16 studies: its
+    Nothing is stored before `finish`, except by a request that holds more than 8 MiB of headers or 16 studies: its
     files are committed in slices, each of them durable although the request may break later. Sending all of it again
     is always right. Not thread-safe.
     """
 
-    def __init__(self, archive: Archive, institution: UUID, origin: Origin) -> None:
+    def __init__(self, archive: Archive, institution: UUID, origin: Origin, lease: Lease) -> None:
+        self._lease: Final = lease
         self._archive: Final = archive
         self._origin: Final = origin
         self._institution: Final = institution
+        self._demands: Final = Demands(origin.level, origin.study_uid)
         self._segments: dict[str, Segment] = {}
+        self._studies: set[str] = set()
         self._outcomes: list[PartOutcome] = []
         self._part: IncomingPart | None = None
         self._held = 0
@@ -106,7 +120,7 @@ class StoreRequest:
 
     def begin(self) -> None:
         """A file begins."""
-        self._part = IncomingPart(self._open_segment, self._origin.study_uid)
+        self._part = IncomingPart(self._open_segment, self._hold, self._demands)
         self._outcomes.append(PartOutcome())
 
     def refuse(self, error: WardlightError) -> None:
@@ -136,9 +150,8 @@ class StoreRequest:
         segment.instances.append(instance)
         segment.places.append(len(self._outcomes) - 1)
         self._outcomes[-1] = PartOutcome(self._part.uids)
+        self._held += self._part.held
         self._part = None
-        fragments = len(instance.pixel.fragments) if instance.pixel else 0
-        self._held += len(instance.header) + _FRAGMENT_BYTES * fragments
         if self._held > _HELD_BYTES or len(self._segments) > _OPEN_SEGMENTS:
             self._commit()
 
@@ -148,6 +161,7 @@ class StoreRequest:
         Raises the error that kept the archive from storing, no fault of the files, if not one of them was stored.
         """
         self._commit()
+        self._lease.close()
         if self._failure is not None and all(outcome.error for outcome in self._outcomes):
             raise self._failure
         return self._outcomes
@@ -158,10 +172,23 @@ class StoreRequest:
         for segment in self._segments.values():
             segment.writer.abort()
         self._segments.clear()
+        self._lease.close()
+
+    def _hold(self, size: int) -> None:
+        """The present file takes so many bytes. Raises `unavailable` where no memory is left for it."""
+        if self._lease.hold(self._held + size):
+            return
+        if self._part is not None and self._part.segment is None:
+            self._commit()
+        if not self._lease.hold(self._held + size):
+            raise WardlightError("unavailable", "too many large headers at once", "memory")
 
     def _open_segment(self, study_uid: str) -> Segment:
         segment = self._segments.get(study_uid)
         if segment is None:
+            if len(self._studies) >= _STUDIES and study_uid not in self._studies:
+                raise WardlightError("too-large", f"more than {_STUDIES} studies in one request", "studies")
+            self._studies.add(study_uid)
             origin = self._origin
             target = self._archive.target(
                 self._institution, origin.application, origin.level, study_uid, origin.study_group
@@ -180,6 +207,7 @@ class StoreRequest:
             self._part.uids, WardlightError(error.code, error.detail, error.reason)
         )
         self._part = None
+        self._lease.hold(self._held)
 
     def _commit(self) -> None:
         while self._segments:
@@ -196,6 +224,7 @@ class StoreRequest:
                 for place in segment.places:
                     self._set_error(place, error)
         self._held = 0
+        self._lease.hold(0)
 
     def _commit_segment(self, segment: Segment) -> None:
         outcomes = self._archive.commit(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import tracemalloc
+import zlib
 
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from unit.web.fakes import TOKENS, Fakes, make, part10
+from unit.web.fakes import TOKENS, Fakes, make, part10, protected
 from wardlight.agreements.model import Level
 from wardlight.dicom.transfer_syntax import DEFLATED, EXPLICIT_LITTLE
 from wardlight.errors import WardlightError
 from wardlight.ingest import service
+from wardlight.ingest.admission import Admission
 from wardlight.ingest.service import Origin, StoreRequest
 
 REQUEST = "0" * 32
@@ -153,3 +157,187 @@ def test_people_store_into_images_only(fakes: Fakes) -> None:
             begin(fakes, **origin)
         assert caught.value.code == "forbidden"
     assert len(fakes.denials.events) == 2
+
+
+# --- only what is protected as its level demands ---
+
+
+def as_receiver(fakes: Fakes, level: Level = Level.HIGH) -> StoreRequest:
+    fakes.agreements.levels["acme"] = set(Level)
+    origin = Origin(TOKENS["receiver"], REQUEST, "192.0.2.1", application="acme", level=level)
+    return fakes.services.ingest.open(origin)
+
+
+@pytest.mark.parametrize("step", [1, 50, 1 << 20])
+@pytest.mark.parametrize("level", [Level.HIGH, Level.MEDIUM, Level.LOW])
+def test_what_a_level_leaves_is_taken(fakes: Fakes, level: Level, step: int) -> None:
+    request = as_receiver(fakes, level)
+    send(request, protected(1, level), step)
+    assert [outcome.error for outcome in request.finish()] == [None]
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        (part10(), "identity-removed"),
+        (protected(removed=b"NO"), "identity-removed"),
+        (protected(removed=b""), "identity-removed"),
+        (protected(codes=[]), "method"),
+        (protected(codes=["113100"]), "method"),
+        (protected(codes=["113105", "113107", "113108"]), "method"),
+        # Marked as what a weaker level leaves: real dates are kept.
+        (protected(level=Level.LOW), "method"),
+        (protected(codes=["113100", "113105", "113107", "113108", "113106"]), "method"),
+        (protected(study="1.2.3"), "uid"),
+        (protected(series="1.2.3"), "uid"),
+    ],
+)
+def test_what_is_not_protected_is_refused(fakes: Fakes, file: bytes, reason: str) -> None:
+    request = as_receiver(fakes)
+    send(request, protected(7))
+    send(request, file)
+    kept, refused = request.finish()
+    assert kept.error is None
+    assert refused.error is not None
+    assert (refused.error.code, refused.error.reason) == ("not-deidentified", reason)
+    # A receiver puts an instance with this status into quarantine, and does not send it again.
+    assert refused.error.kind.dicom not in (0xA700, 0x0110, 0x0124)
+    assert len(fakes.archive.targets) == 1
+    assert len(fakes.archive.instances_of) == 1
+
+
+def test_at_identified_nothing_is_demanded(fakes: Fakes) -> None:
+    request = as_receiver(fakes, Level.IDENTIFIED)
+    send(request, part10())
+    assert [outcome.error for outcome in request.finish()] == [None]
+
+
+# --- memory and number of requests ---
+
+
+def admit(fakes: Fakes, **limits: int) -> Admission:
+    admission = Admission(**limits)
+    fakes.services.ingest._admission = admission
+    return admission
+
+
+def large(number: int, size: int) -> bytes:
+    """A file whose header takes `size` bytes more."""
+    return part10(number, more=[(0x00091001, b"OB", bytes(size))])
+
+
+def test_a_header_is_held_once(fakes: Fakes) -> None:
+    file = large(1, 20 << 20)[:-4096]
+    request = begin(fakes)
+    tracemalloc.start()
+    try:
+        request.begin()
+        for start in range(0, len(file) - 8192, 64 << 10):
+            request.write(memoryview(bytes(file[start : start + (64 << 10)])))
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A buffer that grows has an eighth to spare.
+    assert used < 24 << 20
+    request.abort()
+
+
+def test_large_headers_share_a_budget(fakes: Fakes) -> None:
+    admission = admit(fakes, held_bytes=3_000_000, principal_bytes=2_000_000)
+    first, second = begin(fakes), begin(fakes)
+    half = large(1, 1_500_000)[:1_400_000]
+    first.begin()
+    first.write(memoryview(half))
+    second.begin()
+    with pytest.raises(WardlightError) as caught:
+        second.write(memoryview(half))
+    assert (caught.value.code, caught.value.reason) == ("unavailable", "memory")
+    second.abort()
+    other = as_receiver(fakes, Level.IDENTIFIED)
+    other.begin()
+    other.write(memoryview(half))
+    assert 2_800_000 <= admission.held <= 2_900_000
+    first.abort()
+    first.abort()
+    other.abort()
+    assert admission.held == 0
+    # What was freed can be had again.
+    third = begin(fakes)
+    send(third, large(1, 1_500_000), 100_000)
+    assert [outcome.error for outcome in third.finish()] == [None]
+    assert admission.held == 0
+
+
+def test_a_full_budget_commits_what_is_whole(fakes: Fakes) -> None:
+    admit(fakes, held_bytes=2_000_000)
+    request = begin(fakes)
+    for number in range(1, 6):
+        send(request, large(number, 900_000), 100_000)
+    assert fakes.archive.commits >= 2
+    assert [outcome.error for outcome in request.finish()] == [None] * 5
+
+
+def test_what_deflated_data_inflates_to_is_counted(fakes: Fakes) -> None:
+    admission = admit(fakes, held_bytes=1_000_000)
+    dull = random.Random(1).randbytes(2_000_000).translate(bytes(n & 1 for n in range(256)))
+    whole = part10(1, more=[(0x00091001, b"OB", dull)])
+    start = len(part10(1, syntax=DEFLATED.uid)) - len(part10(1)) + whole.index(b"\x08\0\x16\0UI")
+    head = part10(1, syntax=DEFLATED.uid)[:start]
+    squeezed = zlib.compressobj(wbits=-15)
+    body = squeezed.compress(whole[whole.index(b"\x08\0\x16\0UI") :]) + squeezed.flush()
+    request = begin(fakes)
+    request.begin()
+    with pytest.raises(WardlightError) as caught:
+        request.write(memoryview(head + body[:10]))
+        request.write(memoryview(body[10:]))
+    assert caught.value.reason == "memory"
+    assert len(body) < 500_000
+    request.abort()
+    assert admission.held == 0
+
+
+def test_requests_at_once_are_bounded(fakes: Fakes) -> None:
+    admit(fakes, requests=3, principal_requests=2)
+    mine = [begin(fakes), begin(fakes)]
+    with pytest.raises(WardlightError) as caught:
+        begin(fakes)
+    assert (caught.value.code, caught.value.kind.http) == ("rate-limited", 429)
+    other = as_receiver(fakes)
+    with pytest.raises(WardlightError) as caught:
+        as_receiver(fakes)
+    assert (caught.value.code, caught.value.kind.http) == ("unavailable", 503)
+    mine[0].abort()
+    mine[0].abort()
+    send(other, protected())
+    other.finish()
+    other.abort()
+    begin(fakes).abort()
+    as_receiver(fakes).abort()
+
+
+# --- studies of one request ---
+
+
+def test_nothing_is_reserved_before_the_header_is_whole_and_checked(fakes: Fakes) -> None:
+    request = begin(fakes)
+    file = part10(1, study="1.9")
+    for bad in (
+        file[: file.index(b"\xe0\x7f\x10\0")],  # may go on
+        file.replace(b"1.2.3.4.1\0", b"          "),  # no SOP Instance UID
+        b"x" * 200,
+    ):
+        request.begin()
+        request.write(memoryview(bad))
+    assert fakes.archive.targets == []
+    request.abort()
+
+
+def test_studies_of_a_request_are_bounded(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_STUDIES", 3)
+    request = begin(fakes)
+    for number in range(5):
+        send(request, part10(1, study=f"2.{number}", series=f"2.{number}.1"))
+    send(request, part10(2, study="2.0", series="2.0.1"))
+    codes = [outcome.error.code if outcome.error else "" for outcome in request.finish()]
+    assert codes == ["", "", "", "too-large", "too-large", ""]
+    assert len(fakes.archive.targets) == 3

@@ -21,6 +21,8 @@ from wardlight.archive.model import (
     ReleaseTarget,
     StoreOutcome,
 )
+from wardlight.deid.engine import METHODS
+from wardlight.deid.profile import load_profile
 from wardlight.errors import WardlightError
 from wardlight.ingest.service import Ingest
 from wardlight.settings import Settings, WebSettings
@@ -290,13 +292,14 @@ def part10(
     pixels: bytes = b"\x01\x02\x03\x04",
     fragments: Sequence[bytes] | None = None,
     name: str = "Doe^Jane",
+    more: Sequence[tuple[int, bytes, bytes]] = (),
 ) -> bytes:
-    """A small DICOM file, little endian explicit."""
+    """A small DICOM file, little endian explicit. more: further elements (tag, VR, value)."""
 
     def element(tag: int, vr: bytes, value: bytes) -> bytes:
         value += (b" " if vr not in (b"UI", b"OW", b"OB") else b"\0") * (len(value) % 2)
         head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr
-        if vr in (b"OW", b"OB"):
+        if vr in (b"OW", b"OB", b"SQ"):
             return head + b"\0\0" + len(value).to_bytes(4, "little") + value
         return head + len(value).to_bytes(2, "little") + value
 
@@ -313,6 +316,7 @@ def part10(
                 (0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.2"),
                 (0x00080018, b"UI", sop),
                 (0x00100010, b"PN", name.encode()),
+                *more,
                 (0x0020000D, b"UI", study.encode()),
                 (0x0020000E, b"UI", series.encode()),
             ],
@@ -327,3 +331,33 @@ def part10(
         data += b"\xfe\xff\xdd\xe0\0\0\0\0"
     group = element(0x00020000, b"UL", len(meta).to_bytes(4, "little"))
     return bytes(128) + b"DICM" + group + meta + data
+
+
+STUDY, SERIES = "2.25.1", "2.25.1.1"
+
+
+def methods(*codes: str) -> bytes:
+    """The items of a De-identification Method Code Sequence of these DCM codes."""
+    items = b""
+    for code in codes:
+        item = b"\x08\0\0\x01SH\x06\0" + code.encode() + b"\x08\0\x02\x01SH\x04\0DCM "
+        items += b"\xfe\xff\0\xe0" + len(item).to_bytes(4, "little") + item
+    return items
+
+
+def protected(
+    number: int = 1,
+    level: Level = Level.HIGH,
+    *,
+    removed: bytes = b"YES",
+    codes: Sequence[str] | None = None,
+    study: str = STUDY,
+    series: str = SERIES,
+    **more: Any,
+) -> bytes:
+    """A file with the marks that de-identification at this level leaves; arguments say what is wrong with them."""
+    if codes is None:
+        codes = [METHODS[option][0] for option in ("basic", *load_profile(level.value).options)]
+    marks = [(0x00120062, b"CS", removed), (0x00120064, b"SQ", methods(*codes))]
+    marks = [(tag, vr, value) for tag, vr, value in marks if value]
+    return part10(number, study=study, series=series, name="P1", more=marks, **more)

@@ -8,7 +8,7 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
-from unit.web.fakes import Fakes, make, part10
+from unit.web.fakes import Fakes, make, part10, protected
 from wardlight import log
 from wardlight.archive.model import FrameTable, Page
 from wardlight.dicom.related import RelatedParser, RelatedWriter
@@ -179,7 +179,7 @@ def test_refused_before_the_body_is_read(fakes: Fakes, client: TestClient) -> No
 
 def test_agreement_is_needed(fakes: Fakes, client: TestClient) -> None:
     receiver = {"Wardlight_Application": "acme", "Wardlight_Level": "high"}
-    assert store(client, part10(), token="receiver", **receiver).status_code == 200
+    assert store(client, protected(), token="receiver", **receiver).status_code == 200
     assert fakes.archive.targets[0].application == "acme"
     answer = store(client, part10(), token="receiver", **{**receiver, "Wardlight_Level": "low"})
     assert (answer.status_code, answer.json()["code"]) == (403, "level-not-agreed")
@@ -196,7 +196,7 @@ def test_headers_of_the_release(fakes: Fakes, client: TestClient) -> None:
         "Wardlight_Level": "high",
         "Wardlight_Study_Group": "0f" * 16,
     }
-    assert store(client, part10(), token="receiver", **headers).status_code == 200
+    assert store(client, protected(), token="receiver", **headers).status_code == 200
     assert fakes.archive.groups == [b"\x0f" * 16]
     for name, value in (
         ("Wardlight_Level", "none"),
