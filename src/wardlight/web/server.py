@@ -21,14 +21,23 @@ _HEAD_S: Final = 30.0
 _KEEP_ALIVE_S: Final = 75
 _GRACE_S: Final = 10
 _BACKLOG: Final = 512
+#: What a request may take on the wire beyond the largest body: its head, the framing of its chunks, and what is read
+#: before the application has counted the body and answered.
+_OVERHEAD: Final = 1 << 20
 _CONNECTIONS: Final = 4096
 #: What may be on its way to a slow client when its access ends (security.md section 6).
 _SEND_BUFFER: Final = 256 << 10
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 with a bound on size and time of a request's head, which the server itself does not have."""
+    """HTTP/1.1 with bounds that the server itself does not have: size and time of a request's head, bytes of it all.
 
+    The application counts bodies only; extensions of chunks (RFC 9112 section 7.1.1) are no body and have no end.
+    """
+
+    #: Most bytes of one request, from its first to its last.
+    request_bytes = 64 << 30
+    _wire_bytes = 0
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -42,10 +51,19 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_done()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes of one request or, at a border, of two."""
+        self._wire_bytes += len(data)
+        if self._wire_bytes > self.request_bytes + _OVERHEAD:
+            log.warning("web.request_bytes")
+            self.transport.abort()
+            return
+        super().data_received(data)
+
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._head_bytes = 0
+        self._head_bytes = self._wire_bytes = 0
         if self._head_timer is None:
             self._await_head()
 
@@ -117,7 +135,7 @@ class WebServer:
             uvicorn.Config(
                 create_app(services),
                 loop="uvloop",
-                http=LimitedProtocol,
+                http=type("Protocol", (LimitedProtocol,), {"request_bytes": web.request_bytes}),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -11,10 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from unit.web.fakes import Fakes, make, part10
+from wardlight.ingest.admission import Admission
+from wardlight.web import operations
 from wardlight.web.server import WebServer
 
 AUTH = {"Authorization": "Bearer admin"}
@@ -26,16 +29,24 @@ def fakes() -> Fakes:
     return make(port=0)
 
 
-@pytest.fixture
-def port(fakes: Fakes) -> Iterator[int]:
+@contextmanager
+def serving(fakes: Fakes) -> Iterator[int]:
     server = WebServer(fakes.services)
     number = server.bind()
     thread = threading.Thread(target=server.run)
     thread.start()
-    yield number
-    server.stop()
-    thread.join(15)
+    try:
+        yield number
+    finally:
+        server.stop()
+        thread.join(15)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def port(fakes: Fakes) -> Iterator[int]:
+    with serving(fakes) as number:
+        yield number
 
 
 def connect(port: int) -> http.client.HTTPConnection:
@@ -162,3 +173,78 @@ def test_a_signal_ends_the_server_and_lets_the_caller_close() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == b"closed\n"
     assert process.returncode == 0
+
+
+def chunked(client: socket.socket) -> None:
+    client.sendall(
+        b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n"
+        b"Content-Type: application/dicom\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+
+
+def test_chunk_extensions_are_counted() -> None:
+    fakes = make(port=0, request_bytes=1 << 20)
+    with serving(fakes) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        chunked(client)
+        sent = 0
+        with pytest.raises(ConnectionError):
+            while sent < 64 << 20:
+                client.sendall(b"1;" + b"x" * 60_000 + b"\r\n\0\r\n")
+                sent += 60_000
+        # What lies in buffers between the two was sent, too.
+        assert sent < 32 << 20
+    assert fakes.archive.commits == 0
+
+
+def test_requests_on_one_connection_are_counted_singly() -> None:
+    fakes = make(port=0, request_bytes=1 << 20)
+    with serving(fakes) as port:
+        connection = connect(port)
+        for number in range(1, 6):
+            answer = post(connection, part10(number, pixels=bytes(900_000)))
+            assert answer.status == 200
+            answer.read()
+        assert post(connection, iter([bytes(1 << 20), b"x"])).status == 413
+
+
+def test_slow_bodies_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "_SLOW_S", 0.4)
+    monkeypatch.setattr(operations, "_SLOW_BYTES", 2000)
+    fakes = make(port=0)
+    with serving(fakes) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            chunked(client)
+            client.settimeout(0.05)
+            answer = b""
+            for _ in range(100):
+                client.sendall(b"1\r\n\0\r\n")
+                try:
+                    answer = client.recv(2000)
+                    break
+                except TimeoutError:
+                    continue
+            assert answer.startswith(b"HTTP/1.1 400 ")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            chunked(client)
+            assert client.recv(2000).startswith(b"HTTP/1.1 400 ")
+        # Fast enough, although it takes longer than the window.
+        file = part10(pixels=bytes(10_000))
+
+        def slowly() -> Iterator[bytes]:
+            for start in range(0, len(file), 1000):
+                yield file[start : start + 1000]
+                time.sleep(0.1)
+
+        assert post(connect(port), slowly()).status == 200
+
+
+def test_too_many_requests_of_one_principal_are_told_when_to_come_again(fakes: Fakes, port: int) -> None:
+    fakes.services.ingest._admission = Admission(principal_requests=1)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as first:
+        chunked(first)
+        first.sendall(b"1\r\n\0\r\n")
+        wait_for(lambda: fakes.services.ingest._admission._open)
+        answer = post(connect(port), part10())
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "5")
+    wait_for(lambda: not fakes.services.ingest._admission._open)
+    assert post(connect(port), part10()).status == 200
