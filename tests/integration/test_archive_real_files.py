@@ -56,7 +56,7 @@ def test_every_real_file():
             assert b"".join(kit.archive.read(kit.retrieve, place)) == data, path.name
             scope = kit.scope(Action.DICOMWEB_METADATA_READ)
             uids = (item.study_uid, item.series_uid, item.sop_uid)
-            (row,) = json.loads(b"[%s]" % b",".join(kit.archive.metadata(scope, *uids, base_url="")))
+            (row,) = json.loads(b"[%s]" % b"".join(kit.archive.metadata(scope, *uids, base_url="")))
             assert row["00080018"]["Value"] == [item.sop_uid]
             query = Query(study_uid=item.study_uid, series_uid=item.series_uid, include_all=True)
             found = kit.archive.search_instances(kit.query, query).rows

@@ -182,11 +182,6 @@ def describe(objects: ObjectStore, key: ReleaseKey, places: Sequence[InstanceLoc
     return (text for _, text in _described(objects, key, places))
 
 
-def joined(lines: bytes) -> bytes:
-    """Lines of a metadata object as members of a JSON array. JSON text has no line feed inside."""
-    return lines.rstrip(b"\n").replace(b"\n", b",")
-
-
 def _described(
     objects: ObjectStore, key: ReleaseKey, places: Sequence[InstanceLocation]
 ) -> Iterator[tuple[InstanceLocation, bytes]]:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from wardlight.access.model import Operation, Scope
 from wardlight.archive import frames, store
-from wardlight.archive.completion import describe, joined
-from wardlight.archive.content import header, stored_range
+from wardlight.archive.completion import describe
+from wardlight.archive.content import PIECE, header, stored_range
 from wardlight.archive.intake import image_classes
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import (
@@ -133,9 +133,9 @@ class Reader:
         if precomputed:
             pieces = self._precomputed(release, key, series, rows)
         else:
-            pieces = describe(self._objects, key, locations(release, key, rows, study_uid, None))
+            pieces = _members(describe(self._objects, key, locations(release, key, rows, study_uid, None)))
         bulk = f"{_BULK_MEMBER}{base_url.rstrip('/')}/studies".encode()
-        return (piece.replace(_STORED_BULK, bulk) for piece in self._sum(reading, pieces))
+        return self._sum(reading, replaced(pieces, _STORED_BULK, bulk))
 
     def _precomputed(
         self, release: ReleaseRow, key: ReleaseKey, series: SeriesRow | None, rows: list[InstanceRow]
@@ -146,7 +146,9 @@ class Reader:
             place = rows[0] if rows else series
             if place:
                 start, end = place.metadata_offset, place.metadata_offset + place.metadata_length
-            yield joined(reader.read(start, end))
+            # Every line ends in a line feed, the last one too: it is no separator.
+            for piece in reader.iter(start, end - 1, PIECE):
+                yield piece.replace(b"\n", b",")
 
     def _sum(self, reading: Reading, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -207,3 +209,23 @@ class Reader:
                 if reading:
                     reading.count(bytes_=len(piece))
                 yield piece
+
+
+def _members(objects: Iterator[bytes]) -> Iterator[bytes]:
+    """Members of a JSON array with the commas between them."""
+    for number, text in enumerate(objects):
+        if number:
+            yield b","
+        yield text
+
+
+def replaced(pieces: Iterator[bytes], old: bytes, new: bytes) -> Iterator[bytes]:
+    """The pieces with each `old` replaced, also where it is cut between two; `old` must not overlap with itself."""
+    held = b""
+    for piece in pieces:
+        data = held + piece if held else piece
+        cut = next((n for n in range(min(len(old) - 1, len(data)), 0, -1) if data.endswith(old[:n])), 0)
+        held = data[len(data) - cut :]
+        yield data[: len(data) - cut].replace(old, new)
+    if held:
+        yield held

@@ -149,8 +149,9 @@ class Archive:
         *,
         base_url: str,
     ) -> Iterator[bytes]:
-        """DICOM JSON of instances as UTF-8, each piece one or more objects joined by commas, without brackets.
+        """DICOM JSON of instances as UTF-8: the members of a JSON array with the commas between, without brackets.
 
+        Pieces are cut anywhere; together they are never held whole.
         base_url: address of the DICOMweb service, put into BulkDataURI. Raises `not-found`.
         """
         return self._reader.metadata(scope, study_uid, series_uid, sop_uid, base_url)

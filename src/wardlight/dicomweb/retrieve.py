@@ -86,11 +86,8 @@ def metadata(call: Call) -> Answer:
     )
 
     def body() -> Iterator[bytes]:
-        start = b"["
-        for row in rows:
-            yield start
-            yield row
-            start = b","
-        yield b"]" if start == b"," else b"[]"
+        yield b"["
+        yield from rows
+        yield b"]"
 
     return Answer(body(), content_type)

@@ -11,6 +11,7 @@ from archive_kit import dataset, incoming, part10
 from wardlight.access.model import Role
 from wardlight.archive import frames
 from wardlight.archive.model import PixelIndex
+from wardlight.archive.reading import replaced
 from wardlight.audit.actions import Action
 from wardlight.bootstrap import WORKER
 from wardlight.errors import WardlightError
@@ -19,7 +20,7 @@ from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
 def metadata(kit, *uids):
     scope = kit.scope(Action.DICOMWEB_METADATA_READ)
-    return json.loads(b"[" + b",".join(kit.archive.metadata(scope, *uids, base_url="http://h/dw")) + b"]")
+    return json.loads(b"[" + b"".join(kit.archive.metadata(scope, *uids, base_url="http://h/dw")) + b"]")
 
 
 def test_metadata_is_the_same_before_and_after_completion(kit):
@@ -47,6 +48,24 @@ def test_metadata_is_the_same_before_and_after_completion(kit):
         "BulkDataURI": f"http://h/dw/studies/1.2.3.4/series/1.2.3.4.1/instances/{sop}/bulkdata/7FE00010",
     }
     assert before[3][0]["00100010"]["Value"] == [{"Alphabetic": "Müller-Lüdenscheidt^Anna"}]
+
+
+def test_completed_metadata_streams_in_bounded_pieces(kit):
+    comment = "a comment " * 1000
+    kit.store(*(dataset(InstanceNumber=str(n), ImageComments=comment) for n in range(60)))
+    before = metadata(kit, "1.2.3.4")
+    kit.archive.complete(WORKER)
+    scope = kit.scope(Action.DICOMWEB_METADATA_READ)
+    pieces = list(kit.archive.metadata(scope, "1.2.3.4", base_url="http://h/dw"))
+    assert len(pieces) > 2 and max(map(len, pieces)) < 300 << 10
+    assert json.loads(b"[%s]" % b"".join(pieces)) == before
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_marks_cut_between_pieces_are_replaced(size):
+    text = b'"U":"ab"U":"aa "U" "U":"a"U":"ab"U":"'
+    pieces = iter([text[start : start + size] for start in range(0, len(text), size)])
+    assert b"".join(replaced(pieces, b'"U":"a', b"[X]")) == text.replace(b'"U":"a', b"[X]")
 
 
 def test_values_that_look_like_our_mark_stay(kit):

@@ -522,15 +522,15 @@ def test_big_endian_and_deflated_pixels(fakes: Fakes, client: TestClient) -> Non
 def test_metadata(fakes: Fakes, client: TestClient) -> None:
     path = "/dicom-web/studies/1.2/metadata"
     assert client.get(path, headers=bearer("officer")).json() == []
-    fakes.archive.rows = [b'{"a":1},{"a":2}', b'{"a":3}']
+    fakes.archive.rows = [b'{"a":1},{"a":2}', b',{"a"', b":3}"]
     answer = client.get(path, headers=bearer("officer"))
     assert [row["a"] for row in answer.json()] == [1, 2, 3]
     assert answer.headers["content-type"] == "application/dicom+json"
     assert "content-length" in answer.headers
     assert fakes.archive.base_url == "http://testserver/dicom-web"
     assert client.get(path, headers=bearer("officer", Accept="application/dicom+xml")).status_code == 406
-    fakes.archive.rows = [json.dumps({"a": "x" * 100_000}).encode()] * 50
-    assert len(client.get(path, headers=bearer("officer")).json()) == 50
+    fakes.archive.rows = [json.dumps({"a": "x" * 100_000}).encode(), b","] * 50 + [b"{}"]
+    assert len(client.get(path, headers=bearer("officer")).json()) == 51
 
 
 def test_pixels_are_not_for_the_privacy_officer(client: TestClient) -> None:
