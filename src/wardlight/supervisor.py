@@ -7,6 +7,7 @@ no half of an installation goes on alone.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -51,12 +52,19 @@ class Child:
         self.due = 0.0
 
     def start(self) -> None:
-        """Start the process in its own session, so that Ctrl-C reaches the supervisor alone."""
-        self.process = subprocess.Popen(self.command, env=self.environment, start_new_session=True)  # noqa: S603
+        """Start the process in its own session, so that Ctrl-C reaches the supervisor alone.
+
+        A machine that has no process or memory to give now is asked again by `tend`.
+        """
+        try:
+            self.process = subprocess.Popen(self.command, env=self.environment, start_new_session=True)  # noqa: S603
+        except OSError as error:
+            log.error("process.not_started", error, reason=errno.errorcode.get(error.errno or 0, ""))
+            self._wait(time.monotonic())
         self.started = time.monotonic()
 
     def tend(self) -> None:
-        """Restart the process when it has ended and its back-off is over."""
+        """Restart the process when it has ended and its back-off is over. Does not raise."""
         moment = time.monotonic()
         if self.process is not None:
             code = self.process.poll()
@@ -66,10 +74,13 @@ class Child:
                 self.wait = _FIRST_WAIT_S
             log.warning("process.ended", process=self.name, exit_code=code, wait_s=self.wait)
             self.process = None
-            self.due = moment + self.wait
-            self.wait = min(self.wait * 2, _LONGEST_WAIT_S)
+            self._wait(moment)
         if moment >= self.due:
             self.start()
+
+    def _wait(self, moment: float) -> None:
+        self.due = moment + self.wait
+        self.wait = min(self.wait * 2, _LONGEST_WAIT_S)
 
 
 class Supervisor:

@@ -21,6 +21,7 @@ from wardlight.cli import demo_studies
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Institution, Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.keys.files import private_folder
 from wardlight.receiver import routes, secrets
 from wardlight.receiver.model import Route, Target
 from wardlight.receiver.status import status
@@ -92,7 +93,7 @@ def _credential(platform: Platform, institution: Institution) -> None:
 
 def seed_routes(settings: Settings) -> None:
     """One AE title for each privacy level, Images only, any calling AE title, from loopback."""
-    settings.receiver_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(settings.receiver_dir)
     store = ReceiverStore(settings.receiver_dir / "receiver.db")
     try:
         known = {route.called_ae for route in routes.read_routes(store.database)}
@@ -169,7 +170,7 @@ def _send(settings: Settings, title: str, instances: Iterable[Dataset]) -> int:
 def write_sample_files(settings: Settings) -> Path:
     """A few files to send by hand, in DIR/samples."""
     folder = settings.data_dir / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     for number, instance in enumerate(demo_studies.draw(demo_studies.KNEE)):
         # A study of its own, so that sending it shows something new.
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):

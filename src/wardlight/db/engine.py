@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from wardlight.errors import WardlightError
+from wardlight.keys.files import private_folder
 
 __all__ = ["Connection", "Database", "open_database"]
 
@@ -70,7 +71,7 @@ def open_database(url: str) -> Database:
         engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
         return Database(engine, engine)
     path = Path(parsed.database or "")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     # SQLite gives its WAL the mode of the database file, so the file must be private before it is first written.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")

@@ -10,8 +10,16 @@ from wardlight.errors import WardlightError
 
 
 def private_folder(folder: Path) -> None:
-    """Make the folder, readable by its owner only, where it does not exist."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder where it does not exist; it and every folder made above it are for their owner only.
+
+    `mkdir(parents=True)` would make those above it with the default mode. A folder that is there stays as it is.
+    """
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
 
 
 def create_private(file: Path, content: bytes, *, mode: int = 0o600) -> bool:

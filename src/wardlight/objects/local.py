@@ -14,7 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from wardlight.errors import WardlightError
-from wardlight.keys.files import sync_folder
+from wardlight.keys.files import private_folder, sync_folder
 from wardlight.objects.disk import disk_error, start_writeback, write_all
 from wardlight.objects.format import ObjectKind
 from wardlight.objects.store import ObjectReader, ObjectWriter, new_object_id
@@ -31,7 +31,7 @@ class LocalObjectStore:
         """Make the folders where they do not exist yet."""
         self._folder = folder
         self._incoming = folder / "incoming"
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self._incoming)
         shards = [folder / f"{first:02x}" for first in range(256)]
         if not shards[-1].exists():
             for shard in shards:

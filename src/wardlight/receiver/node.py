@@ -18,6 +18,7 @@ from typing import Final
 
 from wardlight import log, settings
 from wardlight.errors import WardlightError
+from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
 from wardlight.receiver.admission import RouteTable
 from wardlight.receiver.entries import Entries
@@ -89,7 +90,7 @@ class Node:
 def lock(directory: Path) -> int:
     """Hold the receiver's folder for this process alone: two nodes on one spool would each take the other's files for
     torn. Raises WardlightError("conflict") if another node does not let go of it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(directory)
     descriptor = os.open(directory / "node.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _LOCK_WAIT_S
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
+from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.places import database_path
@@ -40,7 +41,7 @@ def run(chosen: Settings) -> None:
 
 def prepare(chosen: Settings) -> None:
     """Make keys and database where they are missing, and clear what a crash left in quarantine."""
-    chosen.receiver_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(chosen.receiver_dir)
     store = ReceiverStore(database_path(chosen))
     try:
         quarantine = Quarantine(

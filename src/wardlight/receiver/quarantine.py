@@ -5,15 +5,19 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from wardlight import clock, log
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Outcome
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import write_meta
+from wardlight.errors import WardlightError
 from wardlight.objects.format import ObjectKind
 from wardlight.objects.local import LocalObjectStore
 from wardlight.receiver.body import Reader
@@ -78,12 +82,24 @@ class Quarantine:
             outcome=Outcome.DENIED,
             reason=reasons[0] if reasons else "",
         )
-        if self._store.add_quarantine(row, work, [entry]):
+        try:
+            added = self._store.add_quarantine(row, work, [entry])
+        except BaseException:
+            self._drop_unless_known(stored.object_id)
+            raise
+        if added:
             log.warning(
                 "receiver.quarantined", sop_class=work.sop_class, reason=reasons[0] if reasons else ""
             )
         else:
             self._objects.delete(stored.object_id)
+
+    def _drop_unless_known(self, identifier: UUID) -> None:
+        """The row could not be written: the next try makes another object. A commit may be done although it failed,
+        so the database is asked; if it does not answer, the object stays until `sweep`."""
+        with suppress(WardlightError, SQLAlchemyError):
+            if all(entry.id != identifier for entry in self._store.quarantined()):
+                self._objects.delete(identifier)
 
     def discard(self, entry: Quarantined) -> bool:
         """Remove an object for good. False if it is not there any more."""

@@ -21,17 +21,19 @@ def recover(store: ReceiverStore, spool: Spool, secrets: ReceiverSecrets) -> int
     To be called by the only process that receives, before it does. Torn tails are dropped: they were never
     acknowledged. A damaged file is kept, with an alarm; what can be read of it is uploaded.
     """
+    spool.sweep()
     settled = store.settled_files()
     found = 0
     for file_id in spool.files():
         if file_id not in settled and spool.finished(file_id):
-            found += _recover_file(file_id, store, spool, secrets)
+            found += recover_file(file_id, store, spool, secrets)
     if found:
         log.warning("receiver.recovered", count=found)
     return found
 
 
-def _recover_file(file_id: str, store: ReceiverStore, spool: Spool, secrets: ReceiverSecrets) -> int:
+def recover_file(file_id: str, store: ReceiverStore, spool: Spool, secrets: ReceiverSecrets) -> int:
+    """Enter the objects of one finished file that no row knows, and settle it. Returns how many were entered."""
     watermark = store.watermark(file_id)
     try:
         scan = spool.scan(file_id, watermark)

@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from wardlight import clock, log
@@ -39,65 +40,38 @@ class SpoolFiles(Protocol):
     def finished(self, file_id: str) -> bool:
         """Whether nobody can add to the file any more."""
 
+    def made(self, file_id: str) -> bool:
+        """Whether this process wrote the file, and so submitted every object in it before it was finished."""
+
     def remove(self, file_id: str) -> None:
         """Delete the file, and its key with the last file under it."""
 
 
-class Tickets:
-    """Counts objects under way, so that a closed file is tidied only after all that could lie in it are entered."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._next = 0
-        self._active: set[int] = set()
-
-    def take(self) -> int:
-        """An object begins."""
-        with self._lock:
-            self._next += 1
-            self._active.add(self._next)
-            return self._next
-
-    def give_back(self, ticket: int) -> None:
-        """The object has ended and, if committed, was submitted to the registrar. Repeating it does nothing."""
-        with self._lock:
-            self._active.discard(ticket)
-
-    def mark(self) -> int:
-        """A number that every later object is above."""
-        with self._lock:
-            return self._next
-
-    def passed(self, mark: int) -> bool:
-        """Whether every object begun before the mark has ended."""
-        with self._lock:
-            return not self._active or min(self._active) > mark
-
-
 class Registrar:
-    """One thread of the process that receives. on_failure: called if it ends in a way nobody thought of; the process
-    must then end and be started anew, since nothing would be entered any more."""
+    """One thread of the process that receives. recover: enters what a finished file of another process holds, and
+    settles it. on_failure: called if the thread ends in a way nobody thought of; the process must then end and be
+    started anew, since nothing would be entered any more."""
 
     def __init__(
         self,
         store: ReceiverStore,
         spool: SpoolFiles,
         entries: Entries,
+        recover: Callable[[str], object],
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
+        self._recover = recover
         self._on_failure = on_failure
         self._store = store
         self._spool = spool
         self._entries = entries
         self._queue: queue.SimpleQueue[Received | bytes | None] = queue.SimpleQueue()
-        # Closed files that are not settled yet: the mark that must pass, then the number of items to be entered first.
-        self._closing: dict[str, int] = {}
+        # Finished files that are not settled yet: the number of items to be entered first.
         self._draining: dict[str, int] = {}
         self._entered = 0
         self._settled = store.settled_files()
         self._tidied = 0.0
         self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
-        self.tickets = Tickets()
         #: The last write failed: the caller refuses new associations until one succeeds.
         self.failing = False
 
@@ -171,11 +145,12 @@ class Registrar:
         self._entered += len(items)
 
     def _guard(self, step: Callable[[], object]) -> bool:
-        """Run a step that the database may refuse for now (locked, full)."""
+        """Run a step that the database or the disk may refuse for now (locked, full)."""
         try:
             step()
-        except WardlightError as error:
-            log.error("receiver.registrar_failed", error, code=error.code)
+        except (WardlightError, OSError) as error:
+            code = error.code if isinstance(error, WardlightError) else "unavailable"
+            log.error("receiver.registrar_failed", error, code=code)
             return False
         return True
 
@@ -183,29 +158,33 @@ class Registrar:
         """Report studies, settle files that were closed, remove files that are done with."""
         self._report()
         for file_id in self._spool.files():
-            if file_id in self._settled or not self._spool.finished(file_id):
-                continue
-            if self._is_entered(file_id):
-                self._store.settle(file_id)
-                self._settled.add(file_id)
+            if file_id not in self._settled:
+                self._guard(partial(self._settle, file_id))
         for file_id in self._store.finished_files():
-            self._spool.remove(file_id)
-            self._store.forget_file(file_id)
-            self._settled.discard(file_id)
+            self._guard(partial(self._remove, file_id))
 
-    def _is_entered(self, file_id: str) -> bool:
-        """Whether every committed object of a closed file is in the database.
+    def _remove(self, file_id: str) -> None:
+        self._spool.remove(file_id)
+        self._store.forget_file(file_id)
+        self._settled.discard(file_id)
 
-        Objects under way when the file was first seen closed may lie in it: they must end. Whatever ended was
-        submitted before, so it is entered once as many items are as were submitted then.
+    def _settle(self, file_id: str) -> None:
+        """Settle the file if it is finished and every committed object of it is in the database.
+
+        What this process wrote was submitted before the file was finished, so it is entered once as many items are as
+        were submitted by then. Any other file was still in use when the process began: it has to be read.
         """
-        mark = self._closing.setdefault(file_id, self.tickets.mark())
-        if file_id not in self._draining and self.tickets.passed(mark):
-            self._draining[file_id] = self._entered + self._queue.qsize()
-        if self._draining.get(file_id, self._entered + 1) > self._entered:
-            return False
-        del self._closing[file_id], self._draining[file_id]
-        return True
+        if not self._spool.finished(file_id):
+            self._draining.pop(file_id, None)
+            return
+        if not self._spool.made(file_id):
+            self._recover(file_id)
+        else:
+            if self._draining.setdefault(file_id, self._entered + self._queue.qsize()) > self._entered:
+                return
+            self._store.settle(file_id)
+        self._draining.pop(file_id, None)
+        self._settled.add(file_id)
 
     def _report(self) -> None:
         """Write `receiver:study:receive` entries for studies that are quiet or long under way."""

@@ -110,7 +110,6 @@ class ObjectSink:
         "_stream",
         "_study",
         "_syntax",
-        "_ticket",
         "_writer",
     )
 
@@ -141,12 +140,7 @@ class ObjectSink:
         self._checked = False
         self._size = 0
         self._next_space_check = SPACE_STEP
-        self._ticket = registrar.tickets.take()
-        try:
-            self._writer = spool.begin(arrival.to_meta())
-        except BaseException:
-            registrar.tickets.give_back(self._ticket)
-            raise
+        self._writer = spool.begin(arrival.to_meta())
 
     def write(self, data: memoryview, /) -> None:
         """Check and spool the next bytes. Raises WardlightError for a refused object, which is audited."""
@@ -167,7 +161,6 @@ class ObjectSink:
     def abort(self) -> None:
         """Forget the object."""
         self._writer.abort()
-        self._registrar.tickets.give_back(self._ticket)
 
     def _take(self, data: memoryview) -> None:
         self._size += len(data)
@@ -191,10 +184,10 @@ class ObjectSink:
             raise _bad(error) from None
         if not self._checked:
             self._check()
-        ref = self._writer.commit()
         study = self._secrets.study_token(self._study)
-        self._registrar.submit(self._arrival.received(ref, study, body_end(self._stream)))
-        self._registrar.tickets.give_back(self._ticket)
+        end = body_end(self._stream)
+        # Submitted before the file can be finished: the registrar settles finished files by what it was given.
+        self._writer.commit(lambda ref: self._registrar.submit(self._arrival.received(ref, study, end)))
 
     def _check(self) -> None:
         """The data set must be the instance that the C-STORE request named (PS3.4 B.2.3: A900)."""

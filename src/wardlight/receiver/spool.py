@@ -14,7 +14,7 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,7 +27,7 @@ from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder, sync_folder
 from wardlight.objects.disk import disk_error
 from wardlight.objects.format import HEADER_BYTES, ObjectKind, open_header, parse_header
-from wardlight.receiver.spool_file import BrokenFile, Part, SpoolFile
+from wardlight.receiver.spool_file import UNBORN, BrokenFile, Part, SpoolFile
 from wardlight.receiver.spool_format import (
     COMMIT,
     DATA_BYTES,
@@ -93,8 +93,11 @@ class SpoolWriter:
         elif len(view):
             self._hold(view)
 
-    def commit(self) -> SpoolRef:
-        """End the object; it is durable on return. Raises as `write` does, and the object does not exist then."""
+    def commit(self, durable: Callable[[SpoolRef], None] | None = None) -> SpoolRef:
+        """End the object; it is durable on return. Raises as `write` does, and the object does not exist then.
+
+        `durable` is told before the file can be taken for finished: whoever sees it finished may rely on that.
+        """
         if self._ended:
             raise ValueError("this object has ended")
         parts: list[Part] = []
@@ -106,11 +109,14 @@ class SpoolWriter:
         file, end = self._emit(parts)
         try:
             file.sync(end)
+            ref = SpoolRef(file.file_id, self._stream, self._offset, self._record, end, self.length, sha256)
+            if durable is not None:
+                durable(ref)
         except BrokenFile as broken:
             raise _told(broken) from None
         finally:
             self._leave()
-        return SpoolRef(file.file_id, self._stream, self._offset, self._record, end, self.length, sha256)
+        return ref
 
     def abort(self) -> None:
         """Drop the object. Never raises for the disk's sake; does nothing after the object has ended."""
@@ -178,6 +184,7 @@ class Spool:
         self._keys = keys
         self._lock = threading.Lock()
         self._current: list[SpoolFile] = []  # files that take new streams
+        self._made: set[str] = set()  # files of this process that are not removed yet
         self._ready: SimpleQueue[SpoolFile | None] = SimpleQueue()
         self._helper: threading.Thread | None = None
 
@@ -218,6 +225,16 @@ class Spool:
         """Ids of all files in the folder, also of those that are being written."""
         return sorted(file.stem for file in self._folder.glob("*.spool"))
 
+    def made(self, file_id: str) -> bool:
+        """Whether this process wrote the file: of every object in it, `commit` told."""
+        return file_id in self._made
+
+    def sweep(self) -> None:
+        """Remove files that a crash left before they were in use. For the only process that writes, at its start."""
+        with self._keys.locked():
+            for file in self._folder.glob(f"*{UNBORN}"):
+                file.unlink(missing_ok=True)
+
     def finished(self, file_id: str) -> bool:
         """Whether nobody can add to the file any more: it was rolled, abandoned, or its process has ended."""
         try:
@@ -245,6 +262,7 @@ class Spool:
             try:
                 (self._folder / f"{file_id}.spool").unlink(missing_ok=True)
                 sync_folder(self._folder)
+                self._made.discard(file_id)
                 self._keys.forget(self._used_keys())
             except OSError as error:
                 raise disk_error(error) from None
@@ -296,6 +314,7 @@ class Spool:
                 file = SpoolFile(self._folder, self._keys, self._ready.put)
         except OSError as error:
             raise disk_error(error) from None
+        self._made.add(file.file_id)
         self._current.append(file)
         if self._helper is None or not self._helper.is_alive():
             self._helper = threading.Thread(target=self._help, name="spool", daemon=True)

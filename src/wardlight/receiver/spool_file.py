@@ -35,6 +35,9 @@ from wardlight.receiver.spool_keys import SpoolKeys
 FILE_BYTES: Final = 256 << 20
 FILE_SECONDS: Final = 60.0
 
+UNBORN: Final = ".new"
+"""Suffix of a file that is not locked yet. One that a crash left behind holds nothing."""
+
 _BUFFER_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 4096
 # So much is written before a commit asks for it. One association alone gains by an early start, as it computes its
@@ -207,17 +210,21 @@ class SpoolFile:
 def _create(path: Path, block: memoryview) -> int:
     """Make the file with its first block, locked and durable in its folder. Returns the descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    unborn = path.with_suffix(UNBORN)
     for direct in (_O_DIRECT, 0):
         descriptor = -1
         try:
-            descriptor = os.open(path, flags | direct, 0o600)
-            # The lock tells other processes that the file is still written to; it ends with this process.
+            descriptor = os.open(unborn, flags | direct, 0o600)
+            # The lock tells others that the file is still written to; it ends with this process. They MUST NOT see
+            # the file without it: they would take it for finished.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             _write_at(descriptor, block, 0)
+            unborn.rename(path)
             sync_folder(path.parent)
         except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
+            unborn.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             # EINVAL: the file system has no direct writes, or wants larger blocks.
             if not direct or error.errno != errno.EINVAL:

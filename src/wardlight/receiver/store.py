@@ -261,13 +261,13 @@ class ReceiverStore:
                 sizes = [work.length for work, result in results if result == kind]
                 count(tx, kind, len(sizes), sum(sizes))
 
-    def postpone(self, works: Sequence[Work], until_ms: int) -> None:
-        """Try these uploads again, not before then."""
+    def postpone(self, works: Sequence[Work], until_ms: int, *, counted: bool = True) -> None:
+        """Try these uploads again, not before then. counted: it is an attempt that failed for the objects' sake."""
         with self.database.begin() as tx:
             tx.execute(
                 update(upload)
                 .where(_OF_WORK)
-                .values(attempts=upload.c.attempts + 1, not_before_ms=bindparam("b_until")),
+                .values(attempts=upload.c.attempts + int(counted), not_before_ms=bindparam("b_until")),
                 [{**_key(work), "b_until": until_ms} for work in works],
             )
 

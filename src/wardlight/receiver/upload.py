@@ -60,11 +60,12 @@ class UploadError(Exception):
 
 
 class UnreadableObject(Exception):
-    """The object at `index` of the batch cannot be read from the spool."""
+    """The object at `index` of the batch cannot be read from the spool. cause: what reading it raised."""
 
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
+    def __init__(self, index: int, cause: WardlightError) -> None:
+        super().__init__(index, cause.code)
         self.index = index
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +190,8 @@ class Platform:
                         pending = b""
                     else:
                         send(chunk)
-            except WardlightError:
-                raise UnreadableObject(index) from None
+            except WardlightError as error:
+                raise UnreadableObject(index, error) from None
         send(tail)
         return True
 

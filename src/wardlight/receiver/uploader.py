@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import queue
-import random
 import secrets as stdlib_secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from wardlight import clock, log
 from wardlight.agreements.model import Level
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Outcome
+from wardlight.errors import WardlightError
 from wardlight.receiver.batches import Batch, Protected
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target, UploadState, Work
-from wardlight.receiver.quarantine import Quarantine
+from wardlight.receiver.setbacks import DATABASE_PAUSE_S, Backoff, Setbacks, code_of
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.upload import Platform, Trouble, UnreadableObject, UploadError
 
-_FIRST_WAIT_S: Final = 1.0
-_LONGEST_WAIT_S: Final = 60.0
 #: Failure reasons of PS3.18 Table I.2-2 that may pass: no resources, processing failure, not authorised.
 _NO_RESOURCES: Final = 0xA700
 _PROCESSING_FAILURE: Final = 0x0110
@@ -30,23 +30,6 @@ _NOT_AUTHORISED: Final = 0x0124
 _DUPLICATE: Final = 0x0111
 #: A processing failure, or no word at all, for the same instance this often is taken as final.
 _TRIES: Final = 10
-
-
-class Backoff:
-    """1 s, doubling to 60 s, with jitter so that receivers do not come back all at once."""
-
-    def __init__(self) -> None:
-        self.attempts = 0
-
-    def next(self, at_least: float = 0.0) -> float:
-        """How long to wait now, in seconds."""
-        wait = min(_FIRST_WAIT_S * 2.0 ** min(self.attempts, 10), _LONGEST_WAIT_S)
-        self.attempts += 1
-        return max(at_least, wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-
-    def reset(self) -> None:
-        """It worked."""
-        self.attempts = 0
 
 
 class Holds:
@@ -85,7 +68,7 @@ class Uploader:
         self,
         platform: Platform,
         store: ReceiverStore,
-        quarantine: Quarantine,
+        setbacks: Setbacks,
         entries: Entries,
         holds: Holds,
         stop: threading.Event,
@@ -93,13 +76,14 @@ class Uploader:
     ) -> None:
         self._platform = platform
         self._store = store
-        self._quarantine = quarantine
+        self._setbacks = setbacks
         self._entries = entries
         self._holds = holds
         self._stop = stop
         self._released = released
         self._backoff = Backoff()
         self._noted = ""
+        self._unsettled: dict[tuple[int, Target], Work] = {}
 
     def run(self, batches: queue.Queue[Batch]) -> None:
         """Work until told to stop."""
@@ -112,7 +96,20 @@ class Uploader:
         self._platform.close()
 
     def deliver(self, batch: Batch) -> None:
-        """Send the batch until it is settled, put back, or the process stops."""
+        """Send the batch until it is settled, put back, or the process stops. No failure keeps a work in hand."""
+        self._unsettled = {work.key: work for work in batch.works}
+        try:
+            self._deliver(batch)
+        except (WardlightError, SQLAlchemyError) as error:
+            # The database did not take how it went: the same again, the platform knows what it has.
+            log.error("receiver.pipeline_waits", error, code=code_of(error))
+            self._release(list(self._unsettled.values()), DATABASE_PAUSE_S)
+        except Exception as error:  # noqa: BLE001 - whatever it is, other batches go on
+            # From the second time on they go alone, so that one object cannot spoil its batch for ever.
+            for work in list(self._unsettled.values()):
+                self._release([work], self._setbacks.failed(work, error, alone=True))
+
+    def _deliver(self, batch: Batch) -> None:
         while not self._stop.is_set():
             request = stdlib_secrets.token_hex(16)
             try:
@@ -120,7 +117,9 @@ class Uploader:
                     batch.target, batch.group, [item.outgoing for item in batch.items], request
                 )
             except UnreadableObject as error:
-                self._damaged(batch, batch.items[error.index])
+                item = batch.items[error.index]
+                self._release([item.work], self._setbacks.failed(item.work, error.cause))
+                self._release([work for work in batch.works if work is not item.work], 0.0)
                 return
             except UploadError as error:
                 if not self._again(batch, error):
@@ -138,7 +137,8 @@ class Uploader:
         if error.trouble is Trouble.FORBIDDEN:
             wait = self._holds.hold(batch.target)
             self._store.note(f"target:{batch.target}", error.code)
-            self._put_back(batch.works, wait)
+            # Nothing about the objects: after days without an agreement they must not count as tried often.
+            self._put_back(batch.works, wait, counted=False)
         elif error.trouble is Trouble.REFUSED:
             wait = _wait_for(max(work.attempts for work in batch.works))
             self._put_back(batch.works, wait)
@@ -158,6 +158,7 @@ class Uploader:
     def _settle(self, batch: Batch, answer: dict[str, int], request: str) -> None:
         results: list[tuple[Work, UploadState]] = []
         again: list[Work] = []
+        refused: list[tuple[Protected, str]] = []
         for item in batch.items:
             reason = answer.get(item.outgoing.sop_uid)
             if reason == 0:
@@ -170,12 +171,16 @@ class Uploader:
             ):
                 again.append(item.work)
             else:
-                self._refused(item, "platform-no-answer" if reason is None else f"platform-{reason:04x}")
+                refused.append((item, "platform-no-answer" if reason is None else f"platform-{reason:04x}"))
         if results:
             self._store.finish(results, self._audit(batch, results, request))
-            self._released([work for work, _ in results], None)
+            self._release([work for work, _ in results], None)
         if again:
             self._put_back(again, _wait_for(max(work.attempts for work in again)))
+        for item, code in refused:
+            outgoing = item.outgoing
+            wait = self._setbacks.keep_back(item.work, outgoing.read, outgoing.original_uid, (code,))
+            self._release([item.work], wait)
 
     def _audit(self, batch: Batch, results: Sequence[tuple[Work, UploadState]], request: str) -> list[bytes]:
         stored = sum(state is UploadState.STORED for _, state in results)
@@ -201,20 +206,16 @@ class Uploader:
         )
         return entries
 
-    def _refused(self, item: Protected, reason: str) -> None:
-        self._quarantine.put(item.work, item.outgoing.read, item.outgoing.original_uid, (reason,))
-        self._released([item.work], None)
+    def _put_back(self, works: Sequence[Work], wait_s: float, *, counted: bool = True) -> None:
+        self._store.postpone(works, clock.unix_ms() + int(wait_s * 1000), counted=counted)
+        self._release(works, wait_s)
 
-    def _damaged(self, batch: Batch, item: Protected) -> None:
-        log.error("receiver.spool_damaged", file_id=item.work.file_id, offset=item.work.offset)
-        self._store.damaged(item.work)
-        self._released([item.work], None)
-        rest = [work for work in batch.works if work is not item.work]
-        self._released(rest, 0.0)
-
-    def _put_back(self, works: Sequence[Work], wait_s: float) -> None:
-        self._store.postpone(works, clock.unix_ms() + int(wait_s * 1000))
-        self._released(works, wait_s)
+    def _release(self, works: Sequence[Work], again_in_s: float | None) -> None:
+        for work in works:
+            self._unsettled.pop(work.key, None)
+            if again_in_s is None:
+                self._setbacks.forget(work)
+        self._released(works, again_in_s)
 
     def _note(self, value: str) -> None:
         if value != self._noted:
@@ -227,6 +228,4 @@ def _may_pass(reason: int | None) -> bool:
 
 
 def _wait_for(attempts: int) -> float:
-    backoff = Backoff()
-    backoff.attempts = attempts
-    return backoff.next()
+    return Backoff(attempts).next()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
 import os
@@ -18,7 +20,7 @@ import receiver_data
 from receiver_data import DEFLATED, ENCAPSULATED, Encoded, ct, encode
 from wardlight import log
 from wardlight.errors import WardlightError
-from wardlight.receiver import admission, recovery, registrar, routes, secrets, sink, tables
+from wardlight.receiver import admission, recovery, registrar, routes, secrets, sink, spool_file, tables
 from wardlight.receiver.admission import DenialCounter, RouteTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.gateway import Rejection
@@ -26,8 +28,9 @@ from wardlight.receiver.intake import Intake, ReceiverGateway
 from wardlight.receiver.model import Level, Route, Target, Work
 from wardlight.receiver.places import database_path, open_spool, spool_dir
 from wardlight.receiver.reading import reference
-from wardlight.receiver.registrar import Registrar, Tickets
+from wardlight.receiver.registrar import Registrar
 from wardlight.receiver.spool import Spool
+from wardlight.receiver.spool_file import SpoolFile
 from wardlight.receiver.store import ReceiverStore
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -84,7 +87,9 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     spool = open_spool(chosen)
     keys = secrets.load(chosen.receiver_secrets)
     entries = Entries("node-1")
-    registering = Registrar(store, spool, entries)
+    registering = Registrar(
+        store, spool, entries, lambda file_id: recovery.recover_file(file_id, store, spool, keys)
+    )
     gateway = ReceiverGateway(
         Intake(
             chosen.receiver, spool, spool_dir(chosen), RouteTable(store.database), registering, keys, entries
@@ -306,7 +311,7 @@ def test_a_finished_file_is_removed_with_its_rows(bench: Bench, monkeypatch: pyt
 
 
 def test_a_file_with_an_object_under_way_is_not_settled(bench: Bench) -> None:
-    one = encode(ct())
+    one = encode(ct(rows=256))  # more than a record, so that both lie in one file
     bench.send(one)
     taker = bench.gateway.begin(
         "TEAMPLAYISHARE", "CT", "192.0.2.1", one.sop_class, one.sop_instance, one.transfer_syntax
@@ -320,14 +325,86 @@ def test_a_file_with_an_object_under_way_is_not_settled(bench: Bench) -> None:
     wait(lambda: len(bench.store.settled_files()) == 1)
 
 
-def test_tickets_pass_a_mark_only_when_all_before_it_ended() -> None:
-    tickets = Tickets()
-    first = tickets.take()
-    mark = tickets.mark()
-    second = tickets.take()
-    assert not tickets.passed(mark)
-    tickets.give_back(first)
-    assert tickets.passed(mark)
-    tickets.give_back(second)
-    tickets.give_back(second)
-    assert tickets.passed(tickets.mark())
+def test_an_object_that_ends_its_file_while_files_are_tidied_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are tidied where it hurts most: before the new file is locked, and right after its last object."""
+    bench.registrar.stop()  # from here on this thread does its work
+    monkeypatch.setattr(registrar, "_QUIET_MS", 0)
+
+    def enter() -> None:
+        while bench.registrar._queue.qsize():
+            bench.registrar._persist([bench.registrar._queue.get()])  # type: ignore[list-item]
+
+    def lock(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(spool_file.fcntl, "flock", real_lock)
+        bench.registrar._tidy()
+        real_lock(descriptor, operation)
+
+    def leave(file: SpoolFile) -> None:
+        real_leave(file)
+        bench.registrar._tidy()
+        bench.registrar._tidy()
+
+    real_lock, real_leave = fcntl.flock, bench.spool.leave
+    with bench.spool._keys.locked():
+        pass  # makes the folder's lock file
+    first, second = encode(ct(rows=256)), encode(ct(rows=256))
+    monkeypatch.setattr(bench.spool._keys, "locked", contextlib.nullcontext)
+    monkeypatch.setattr(spool_file.fcntl, "flock", lock)
+    bench.send(first)
+    enter()
+    taker = bench.gateway.begin(
+        "TEAMPLAYISHARE", "CT", "192.0.2.1", second.sop_class, second.sop_instance, second.transfer_syntax
+    )
+    taker.write(memoryview(second.data))
+    bench.store.finish([(work, "stored") for work in bench.works(1)], [])  # type: ignore[misc]
+    bench.spool.roll()
+    monkeypatch.setattr(bench.spool, "leave", leave)
+    taker.commit()
+    enter()
+    bench.registrar._tidy()
+    (work,) = bench.works(1)
+    assert bench.data(work) == second.data
+
+
+def test_a_file_that_another_process_finished_is_read_before_it_is_settled(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """The start passed it over because it was still in use then."""
+    other = open_spool(receiver_data.settings(tmp_path))
+    one = encode(ct())
+    meta = sink.Arrival(
+        "TEAMPLAYISHARE", (Target("images", Level.HIGH),), "CT", "", one.sop_class, one.transfer_syntax, 1
+    ).to_meta()
+    writer = other.begin(meta)
+    writer.write(memoryview(one.data))
+    writer.commit()
+    time.sleep(0.2)
+    assert bench.store.settled_files() == set()
+    other.close()
+    (work,) = bench.works(1)
+    assert bench.data(work) == one.data
+    wait(lambda: bench.store.settled_files() == {work.file_id})
+    assert len(bench.works(1)) == 1
+
+
+def test_one_file_that_cannot_be_tidied_does_not_stop_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = bench.spool.finished
+    bench.send(encode(ct()))
+    (first,) = bench.works(1)
+    bench.spool.roll()
+    wait(lambda: bench.store.settled_files() == {first.file_id})
+    (bench.spool._folder / "0.spool").touch()
+
+    def finished(file_id: str) -> bool:
+        if file_id == "0":
+            raise WardlightError("unavailable")
+        return real(file_id)
+
+    monkeypatch.setattr(bench.spool, "finished", finished)
+    bench.send(encode(ct()))
+    bench.spool.roll()
+    wait(lambda: len(bench.store.settled_files()) == 2)

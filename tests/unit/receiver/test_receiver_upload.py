@@ -15,15 +15,16 @@ from stow_stub import StowStub
 from wardlight import clock
 from wardlight.dicom.part10 import write_meta
 from wardlight.errors import WardlightError
-from wardlight.receiver import secrets, tables, uploader
+from wardlight.receiver import secrets, setbacks, tables, uploader
 from wardlight.receiver.batches import Batch, Protected
 from wardlight.receiver.body import plain_part
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Level, Received, Target, Work
 from wardlight.receiver.quarantine import Quarantine
+from wardlight.receiver.setbacks import Backoff, Setbacks
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.upload import Outgoing, Platform, Trouble, UnreadableObject, UploadError
-from wardlight.receiver.uploader import Backoff, Holds, Uploader
+from wardlight.receiver.uploader import Holds, Uploader
 
 HIGH = Target("images", Level.HIGH)
 GROUP = "0" * 31 + "a"
@@ -195,8 +196,8 @@ class Desk:
 def desk(
     stub: StowStub, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Desk]:
-    monkeypatch.setattr(uploader, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(uploader, "_LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(setbacks, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(setbacks, "LONGEST_WAIT_S", 0.05)
     opened = ReceiverStore(tmp_path / "receiver.db")
     entries = Entries("node-1")
     now = clock.unix_ms()
@@ -214,7 +215,7 @@ def desk(
     def note(works: Sequence[Work], again: float | None) -> None:
         released.append(([work.stream for work in works], again))
 
-    made = Uploader(platform, opened, quarantine, entries, holds, stop, note)
+    made = Uploader(platform, opened, Setbacks(opened, quarantine), entries, holds, stop, note)
     yield Desk(stub, opened, quarantine, made, holds, stop, released)
     opened.close()
 
@@ -274,14 +275,21 @@ def test_a_missing_credential_is_said_and_waited_for(desk: Desk, tmp_path: Path)
     assert desk.states()[1] == "stored"
 
 
-def test_a_refused_target_is_held_and_others_go_on(desk: Desk) -> None:
+def test_a_refused_target_is_held_and_others_go_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Longer than any machine needs to look; then time is moved.
+    monkeypatch.setattr(setbacks, "FIRST_WAIT_S", 600.0)
+    monkeypatch.setattr(setbacks, "LONGEST_WAIT_S", 600.0)
     desk.stub.orders.answers = [(403, {}, {"code": "level-not-agreed"})]
     desk.uploader.deliver(desk.batch(1))
     assert desk.holds.held() == [HIGH]
     assert desk.notes() == {"target:images:high": "level-not-agreed"}
     assert desk.states()[1] == "pending"
-    time.sleep(0.1)
+    assert desk.batch(1).items == []
+    moment, wall = time.monotonic(), clock.unix_ms()
+    monkeypatch.setattr(uploader.time, "monotonic", lambda: moment + 600)
+    monkeypatch.setattr(clock, "unix_ms", lambda: wall + 600_000)
     assert desk.holds.held() == []
+    assert [work.attempts for work in desk.batch(1).works] == [0]
     desk.uploader.deliver(desk.batch(1))
     assert desk.notes() == {"platform": "ok"}
 
