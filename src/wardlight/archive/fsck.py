@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
@@ -10,17 +9,16 @@ from typing import Final
 from uuid import UUID
 
 from wardlight import clock
-from wardlight.archive import store
-from wardlight.archive.attributes import SERIES_UID, SOP_UID, STUDY_UID, first_text
-from wardlight.archive.content import PIECE
+from wardlight.archive import fsck_rows, store
+from wardlight.archive.fsck_rows import Unsealed
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
-from wardlight.archive.store import InstanceRow, ReleaseRow
+from wardlight.archive.model import ReleaseState
+from wardlight.archive.store import ReleaseChecks, ReleaseRow
 from wardlight.archive.sweeping import AGE_MS, Sweeper
 from wardlight.audit.model import Actor
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
-from wardlight.keys.attributes import RowLevel
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
 from wardlight.objects.format import ObjectKind
@@ -33,7 +31,10 @@ ERRORS: Final = {
     "missing-key": "the key of a release is not in the keystore",
     "wrong-key": "an object does not open with the key of its release",
     "damaged-object": "an object is damaged",
-    "damaged-row": "sealed attributes of a row do not open or belong to another row",
+    "damaged-row": "sealed attributes of a row do not open, or belong to another row, application or level",
+    "altered-row": "a clear column of a row does not follow from what is sealed or stored",
+    "empty-segment": "a segment that the index names holds no instance",
+    "wrong-metadata": "precomputed metadata is not that of the stored instances, or not where the index says",
     "wrong-place": "an instance lies outside its segment",
     "wrong-digest": "an instance is not what was taken in",
     "wrong-counts": "a release does not hold as many series, instances or bytes as it says",
@@ -121,77 +122,77 @@ class Fsck:
             report.findings.append(("reserved", release.id))
             return
         with self._database.read() as tx:
-            # The counts and the rows they are about, of one moment.
-            now = store.release_by_id(tx, release.id)
-            if now is None:
-                return
-            series, instances, size, wrong = store.counts_of(tx, release.id)
-            rows = list(store.instance_checks(tx, release.id))
-        if (series, instances, size) != (now.series_count, now.instance_count, now.bytes) or wrong:
+            held = store.checks_of(tx, release.id)
+        if held is None:
+            return
+        now = held.release
+        *counts, wrong = held.counts
+        if counts != [now.series_count, now.instance_count, now.bytes] or wrong:
             report.findings.append(("wrong-counts", release.id))
-        report.instances += len(rows)
-        self._rows(report, now, key, rows)
-        self._content(report, now, key, rows, deep)
-        if now.metadata_object:
-            self._object(report, now, key, now.metadata_object, now.metadata_size, ObjectKind.METADATA, deep)
-
-    def _rows(
-        self,
-        report: Report,
-        release: ReleaseRow,
-        key: ReleaseKey,
-        rows: list[tuple[InstanceRow, bytes, bytes]],
-    ) -> None:
-        """Every sealed blob opens in its row and holds the UID that the row's token stands for."""
+        report.instances += len(held.instances)
+        unsealed = fsck_rows.unseal(key, held)
         tokens = Tokens(self._keystore, release.institution)
-        with self._database.read() as tx:
-            study = store.find_target(
-                tx,
-                release.institution,
-                release.application,
-                release.level,
-                tokens.study(_uid(key, RowLevel.STUDY, release.id, release.sealed or b"", STUDY_UID)),
-            )
-            series_ids = {
-                row.series: store.find_series(
-                    tx,
-                    release.id,
-                    tokens.series(_uid(key, RowLevel.SERIES, row.series, row.series_sealed, SERIES_UID)),
-                )
-                for row, _, _ in rows
-            }
-        if study is None or study[0] != release.id:
-            report.findings.append(("damaged-row", release.id))
-        for id_, found in series_ids.items():
-            if found is None or found.id != id_:
-                report.findings.append(("damaged-row", release.id))
-        for row, token, _ in rows:
-            if tokens.instance(_uid(key, RowLevel.INSTANCE, row.id, row.sealed, SOP_UID)) != token:
-                report.findings.append(("damaged-row", release.id))
+        misplaced = fsck_rows.misplaced(tokens, held, unsealed)
+        report.findings += [("damaged-row", release.id)] * misplaced
+        report.findings += [("altered-row", release.id)] * fsck_rows.altered(held, unsealed)
+        for segment in held.segments.keys() | {one.row.segment for one in held.instances}:
+            self._segment(report, held, key, segment, unsealed if deep else None)
+        self._metadata(report, held, key, unsealed if deep else None)
 
-    def _content(
-        self,
-        report: Report,
-        release: ReleaseRow,
-        key: ReleaseKey,
-        rows: list[tuple[InstanceRow, bytes, bytes]],
-        deep: bool,
+    def _segment(
+        self, report: Report, held: ReleaseChecks, key: ReleaseKey, segment: UUID, deep: Unsealed | None
     ) -> None:
-        tokens = Tokens(self._keystore, release.institution)
-        by_segment: dict[UUID, list[tuple[InstanceRow, bytes]]] = {}
-        for row, _, digest in rows:
-            by_segment.setdefault(row.segment, []).append((row, digest))
-        for segment, held in by_segment.items():
-            size = held[0][0].segment_size
-            reader = self._object(report, release, key, segment, size, ObjectKind.SEGMENT, deep)
-            if reader is None:
-                continue
-            with reader:
-                for row, digest in held:
-                    if row.offset + row.length > reader.plaintext or row.dataset_offset > row.length:
-                        report.findings.append(("wrong-place", segment))
-                    elif deep and tokens.digest(release.id, _sha256(reader, row)) != digest:
+        """The instances of one segment. deep: what was unsealed, where every byte is to be read."""
+        instances = [one for one in held.instances if one.row.segment == segment]
+        if not instances:
+            report.findings.append(("empty-segment", segment))
+        size = held.segments.get(segment, instances[0].row.segment_size if instances else 0)
+        reader = self._object(report, held.release, key, segment, size, ObjectKind.SEGMENT, deep is not None)
+        if reader is None:
+            return
+        tokens = Tokens(self._keystore, held.release.institution)
+        with reader:
+            for one in instances:
+                row = one.row
+                if (
+                    row.offset < 0
+                    or row.offset + row.length > reader.plaintext
+                    or row.dataset_offset > row.length
+                ):
+                    report.findings.append(("wrong-place", segment))
+                elif deep is not None:
+                    sha256, follows = fsck_rows.reread(reader, one, deep.instances[row.id])
+                    if tokens.digest(held.release.id, sha256) != one.digest:
                         report.findings.append(("wrong-digest", segment))
+                    elif not follows:
+                        report.findings.append(("altered-row", held.release.id))
+
+    def _metadata(self, report: Report, held: ReleaseChecks, key: ReleaseKey, deep: Unsealed | None) -> None:
+        release = held.release
+        if release.metadata_object is None:
+            if release.state is ReleaseState.COMPLETE:
+                report.findings.append(("wrong-metadata", release.id))
+            return
+        reader = self._object(
+            report,
+            release,
+            key,
+            release.metadata_object,
+            release.metadata_size,
+            ObjectKind.METADATA,
+            deep is not None,
+        )
+        if reader is None:
+            return
+        with reader:
+            # Before it completes again, a release with late instances has the object of its former state.
+            if release.state is not ReleaseState.COMPLETE:
+                return
+            wrong = fsck_rows.misdescribed(held, reader.plaintext)
+            if deep is not None and deep.study is not None and not wrong:
+                wrong = fsck_rows.wrong_metadata(self._objects, key, held, deep.study, reader)
+            if wrong:
+                report.findings.append(("wrong-metadata", release.id))
 
     def _object(
         self,
@@ -225,8 +226,6 @@ class Fsck:
             report.findings.append(("damaged-object", object_id))
             reader.close()
             return None
-        if kind is ObjectKind.METADATA:
-            reader.close()
         return reader
 
     def _presence(self, report: Report, present: dict[UUID, int], named: Container[UUID]) -> None:
@@ -241,18 +240,3 @@ class Fsck:
         for key in self._keystore.list_keys():
             if key.kind is KeyKind.STUDY and key.key_id not in used:
                 report.findings.append(("unused-key", key.key_id))
-
-
-def _uid(key: ReleaseKey, level: RowLevel, row: UUID, sealed: bytes, tag: int) -> str:
-    """The UID in a sealed blob; one that no token stands for where it does not open."""
-    try:
-        return first_text(key.unseal(level, row, sealed), tag)
-    except WardlightError:
-        return "damaged"
-
-
-def _sha256(reader: ObjectReader, row: InstanceRow) -> bytes:
-    digest = hashlib.sha256()
-    for piece in reader.iter(row.offset + row.dataset_offset, row.offset + row.length, PIECE):
-        digest.update(piece)
-    return digest.digest()

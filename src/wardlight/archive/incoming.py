@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from wardlight.agreements.model import IMAGES
 from wardlight.archive.attributes import (
     ALL_TAGS,
     INSTANCE_NUMBER,
+    MODALITY,
+    SERIES_NUMBER,
     SERIES_UID,
     SOP_CLASS,
     SOP_UID,
     STUDY_UID,
     Attributes,
     first_number,
+    first_text,
     frame_bits,
     order_number,
 )
-from wardlight.archive.model import IncomingInstance, PixelIndex
+from wardlight.archive.model import IncomingInstance, Level, PixelIndex
 from wardlight.archive.store import pack_fragments
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.json import JSON_TAGS
@@ -36,6 +40,7 @@ _IDENTIFIERS: Final = (STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS)  # in the orde
 _UID_CHARACTERS: Final = frozenset(b"0123456789.")
 # PS3.5 section 9.1.
 _UID_LENGTH: Final = 64
+_LEVELS: Final = list(Level)
 _MAX_FRAMES: Final = 2**31 - 1
 
 
@@ -103,6 +108,25 @@ def attributes_of(incoming: IncomingInstance, wanted: frozenset[int]) -> Attribu
         raise WardlightError("bad-data-set", reason=error.code) from None
 
 
+def preference(application: str, level: Level) -> int:
+    """Which release answers where several have one UID: the lowest; 0 is Images' at the strictest level."""
+    return (application != IMAGES) * len(_LEVELS) + _LEVELS.index(level)
+
+
+def series_columns(found: Attributes) -> dict[str, Any]:
+    """The clear columns of a series' row that follow from its attributes."""
+    return {
+        # Between spaces in the release's row, so there is none inside.
+        "modality": first_text(found, MODALITY).replace(" ", "_")[:16],
+        "number": order_number(found, SERIES_NUMBER),
+    }
+
+
+def number_of_frames(found: Attributes) -> int:
+    """Number of Frames; 1 where it is absent or none."""
+    return min(max(first_number(found, 0x00280008, 1), 1), _MAX_FRAMES)
+
+
 def instance_columns(incoming: IncomingInstance, found: Attributes) -> dict[str, Any]:
     """The clear columns of an instance's row that follow from its file. found: its attributes."""
     pixel = incoming.pixel
@@ -110,7 +134,7 @@ def instance_columns(incoming: IncomingInstance, found: Attributes) -> dict[str,
         "sop_class": incoming.sop_class,
         "transfer_syntax": incoming.transfer_syntax,
         "number": order_number(found, INSTANCE_NUMBER),
-        "frames": min(max(first_number(found, 0x00280008, 1), 1), _MAX_FRAMES),
+        "frames": number_of_frames(found),
         "frame_bits": frame_bits(found) if pixel and pixel.length >= 0 else 0,
         "length": incoming.length,
         "dataset_offset": incoming.dataset_offset,

@@ -12,25 +12,21 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access.model import Principal
-from wardlight.agreements.model import IMAGES
 from wardlight.archive import store
 from wardlight.archive.attributes import (
     ALL_TAGS,
     INSTANCE_TAGS,
     ISSUER_OF_PATIENT_ID,
-    MODALITY,
     PATIENT_ID,
     SCHEMA,
-    SERIES_NUMBER,
     SERIES_TAGS,
     STUDY_TAGS,
     Attributes,
     first_text,
     only,
-    order_number,
     study_date,
 )
-from wardlight.archive.incoming import attributes_of, instance_columns
+from wardlight.archive.incoming import attributes_of, instance_columns, preference, series_columns
 from wardlight.archive.keyring import ReleaseKey, Tokens
 from wardlight.archive.model import (
     IncomingInstance,
@@ -146,7 +142,7 @@ class Intake:
             "key_id": key_id,
             "token": token,
             "study_group": study_group or os.urandom(16),
-            "preference": (application != IMAGES) * len(_LEVELS) + _LEVELS.index(level),
+            "preference": preference(application, level),
             "sealed_schema": SCHEMA,
             "study_date": 0,
             "modalities": "",
@@ -356,9 +352,7 @@ def _series_row(target: ReleaseTarget, token: bytes, found: Attributes, key: Rel
         "release": target.release,
         "token": token,
         "sealed": key.seal(RowLevel.SERIES, id_, only(found, SERIES_TAGS)),
-        # Between spaces in the release's row, so there is none inside.
-        "modality": first_text(found, MODALITY).replace(" ", "_")[:16],
-        "number": order_number(found, SERIES_NUMBER),
+        **series_columns(found),
         "instance_count": 0,
         "metadata_offset": 0,
         "metadata_length": 0,

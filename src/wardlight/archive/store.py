@@ -355,7 +355,7 @@ def all_releases(tx: Connection) -> list[ReleaseRow]:
     return [release_row(row) for row in tx.execute(select(*RELEASE_COLUMNS).order_by(release.c.id))]
 
 
-def counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
+def _counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
     """What a release holds by counting: series, instances, bytes, and series whose own count is wrong."""
     instances, size = tx.execute(
         select(func.count(), func.coalesce(func.sum(instance.c.length), 0)).where(
@@ -373,12 +373,74 @@ def counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
     return len(rows), instances, size, wrong
 
 
-def instance_checks(tx: Connection, release_id: UUID) -> Iterator[tuple[InstanceRow, bytes, bytes]]:
-    """Each instance of a release with its token and digest."""
-    query = select(instance.c.id, instance.c.token, instance.c.digest).where(instance.c.release == release_id)
-    extra = {row.id: (bytes(row.token), bytes(row.digest)) for row in tx.execute(query)}
-    for row in find_instances(tx, release_id):
-        yield row, *extra[row.id]
+@dataclass(frozen=True, slots=True)
+class ReleaseChecks:
+    """All rows of a release at one moment, with the columns that only checks look at."""
+
+    release: ReleaseRow
+    token: bytes
+    preference: int
+    #: series, instances, bytes, and series whose own count is wrong: by counting.
+    counts: tuple[int, int, int, int]
+    #: Segment → stored size.
+    segments: dict[UUID, int]
+    series: list[SeriesCheck]
+    instances: list[InstanceCheck]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesCheck:
+    """A series as checks see it."""
+
+    row: SeriesRow
+    token: bytes
+    modality: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceCheck:
+    """An instance as checks see it."""
+
+    row: InstanceRow
+    token: bytes
+    digest: bytes
+    number: int
+
+
+_SERIES_CHECKS: Final = select(
+    series.c.id,
+    series.c.sealed,
+    series.c.metadata_offset,
+    series.c.metadata_length,
+    series.c.token,
+    series.c.modality,
+    series.c.number,
+).where(series.c.release == bindparam("release"))
+
+
+def checks_of(tx: Connection, release_id: UUID) -> ReleaseChecks | None:
+    """Everything about a release; None where it is gone."""
+    found = release_by_id(tx, release_id)
+    if found is None:
+        return None
+    columns = (release.c.token, release.c.preference)
+    token, preferred = tx.execute(select(*columns).where(release.c.id == release_id)).one()
+    sizes = tx.execute(select(segment.c.id, segment.c.size).where(segment.c.release == release_id)).all()
+    all_series = tx.execute(_SERIES_CHECKS, {"release": release_id}).all()
+    query = select(instance.c.id, instance.c.token, instance.c.digest, instance.c.number).where(
+        instance.c.release == release_id
+    )
+    extra = {row.id: (bytes(row.token), bytes(row.digest), row.number) for row in tx.execute(query)}
+    return ReleaseChecks(
+        found,
+        bytes(token),
+        preferred,
+        _counts_of(tx, release_id),
+        {row.id: row.size for row in sizes},
+        [SeriesCheck(SeriesRow(*row[:4]), bytes(row[4]), row[5], row[6]) for row in all_series],
+        [InstanceCheck(row, *extra[row.id]) for row in find_instances(tx, release_id)],
+    )
 
 
 def note_orphans(tx: Connection, seen: Iterable[UUID], now_ms: int) -> list[UUID]:

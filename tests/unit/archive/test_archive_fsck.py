@@ -1,6 +1,7 @@
 """fsck finds each kind of damage, names what a crash leaves, and repairs it."""
 
 import os
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from wardlight.agreements.model import Level
 from wardlight.archive import sweeping
 from wardlight.archive.fsck import ERRORS, NOTES, Fsck
 from wardlight.bootstrap import WORKER
+from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.keys.wrap import KeyKind
 from wardlight.objects.format import ObjectKind
@@ -98,7 +100,8 @@ def test_wrong_counts(kit, checker, column):
 
 def test_lost_instance_row(kit, checker):
     change(kit, "DELETE FROM archive_instance WHERE id = (SELECT id FROM archive_instance LIMIT 1)")
-    assert codes(checker.check()) == {"wrong-counts"}
+    # What is computed ahead still tells of it.
+    assert codes(checker.check()) == {"wrong-counts", "wrong-metadata"}
 
 
 @pytest.mark.parametrize("table", ["archive_release", "archive_series", "archive_instance"])
@@ -179,3 +182,91 @@ def test_the_sweep_removes_after_a_day(kit, checker, monkeypatch):
 
 def test_every_code_is_explained(checker):
     assert not set(ERRORS) & set(NOTES)
+
+
+# --- an index that somebody else has written to ---
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("release SET study_date = 20200101", "altered-row"),
+        ("release SET modalities = ' CT MR '", "altered-row"),
+        ("release SET preference = 9", "altered-row"),
+        ("release SET level = 'high'", "damaged-row"),
+        ("release SET application = 'acme'", "damaged-row"),
+        ("release SET study_group = zeroblob(16)", "damaged-row"),
+        ("release SET metadata_object = NULL", "wrong-metadata"),
+        ("series SET modality = 'MR'", "altered-row"),
+        ("series SET number = number + 1", "altered-row"),
+        ("series SET metadata_offset = metadata_offset + 1", "wrong-metadata"),
+        ("series SET metadata_length = metadata_length - 1", "wrong-metadata"),
+        ("instance SET number = number + 1", "altered-row"),
+        ("instance SET frames = 2", "altered-row"),
+        ("instance SET sop_class = '1.2.840.10008.5.1.4.1.1.4'", "altered-row"),
+        ("instance SET metadata_offset = metadata_offset + 1", "wrong-metadata"),
+        ("instance SET metadata_length = metadata_length - 1", "wrong-metadata"),
+        ('instance SET "offset" = -1', "wrong-place"),
+    ],
+)
+def test_altered_columns(kit, checker, statement, code):
+    change(kit, f"UPDATE archive_{statement}")
+    for deep in (False, True):
+        report = checker.check(deep=deep)
+        assert code in codes(report) and not report.clean
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "transfer_syntax = '1.2.840.10008.1.2'",
+        "frame_bits = frame_bits * 2",
+        "pixel_offset = pixel_offset - 2",
+        "pixel_length = pixel_length - 2",
+        "pixel_tag = 0",
+        "fragments = zeroblob(12)",
+        "header_length = header_length - 8",
+        "dataset_offset = dataset_offset + 1",
+        "length = length - 2",
+    ],
+)
+def test_altered_columns_that_the_files_show(kit, checker, column):
+    change(kit, f"UPDATE archive_instance SET {column} WHERE id = (SELECT id FROM archive_instance LIMIT 1)")
+    report = checker.check(deep=True)
+    assert codes(report) & {"altered-row", "wrong-digest"} and not report.clean
+
+
+def test_metadata_of_another_content(kit, checker):
+    newest = "FROM archive_release ORDER BY instance_count DESC"
+    release = kit.sql(f"SELECT metadata_object, id, key_id, metadata_size {newest}")[0]
+    objects, keystore = kit.platform.objects, kit.platform.keystore
+    key = keystore.get_key(kit.institution.id, UUID(bytes=release[2]))
+    with objects.open(UUID(bytes=release[0]), key, release[3]) as reader:
+        content = reader.read(0, reader.plaintext)
+    writer = objects.create(key, UUID(bytes=release[2]), ObjectKind.METADATA)
+    writer.write(content.replace(b"Thorax", b"Kidney", 1))
+    stored = writer.commit()
+    change(
+        kit,
+        "UPDATE archive_release SET metadata_object = :new, metadata_size = :size WHERE id = :id",
+        new=stored.object_id.bytes,
+        size=stored.size,
+        id=release[1],
+    )
+    assert checker.check().clean
+    assert codes(checker.check(deep=True)) - set(NOTES) == {"wrong-metadata"}
+
+
+def test_segment_without_object_or_instance(kit, checker):
+    release = kit.sql("SELECT id FROM archive_release LIMIT 1")[0][0]
+    change(kit, "INSERT INTO archive_segment VALUES (:id, :release, 1, 1)", id=b"s" * 16, release=release)
+    assert codes(checker.check()) == {"missing-object", "empty-segment"}
+
+
+@pytest.mark.parametrize("column", ["level = 'high'", "application = 'acme'"])
+def test_a_release_moved_under_another_agreement_does_not_open(kit, column):
+    kit.store(dataset())
+    change(kit, f"UPDATE archive_release SET {column}")
+    with pytest.raises(WardlightError) as error:
+        kit.archive.instances(kit.retrieve, "1.2.3.4")
+    assert error.value.code == "object-damaged"
