@@ -1,21 +1,24 @@
 """De-identify one input to one file: read once from its start, in flat memory, written beside and then named.
 
-The header is held, the pixel data passes through. Nothing is written before the verifier has passed the header.
+The header is held, the pixel data passes through. Nothing is written before the verifier has passed the header, and
+nothing gets its name before it has passed the pixels. Encapsulated pixel data is read once more than it is written.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
+from wardlight.deid import pixels
 from wardlight.deid.engine import WANTED, Deidentified, Deidentifier, Refused
 from wardlight.deid.profile import Profile
 from wardlight.deid.verify import verify
+from wardlight.deid.verify_pixels import PixelVerifier, Unverified
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream, write_meta
@@ -27,6 +30,10 @@ _INFLATE_STEP: Final = 64 << 10
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _PIXEL_DATA: Final = 0x7FE00010
 _REPORTED: Final = 20
+
+Buffer = bytes | memoryview
+Pass = Callable[[Iterable[Buffer]], Iterator[Buffer]]
+"""What the pixel value goes through on its way out: as many bytes as came in. Raises PixelError, Unverified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Worker:
             return Outcome(item.number, "quarantined", (error.code,))
         except Refused as refusal:
             return Outcome(item.number, "quarantined", tuple(refusal.reasons)[:_REPORTED])
+        except (pixels.PixelError, Unverified) as error:
+            return Outcome(item.number, "quarantined", (error.code,))
         except DicomError as error:
             if error.code == "not-dicom" and not item.required:
                 return Outcome(item.number, "skipped", ("not-dicom",))
@@ -79,10 +88,14 @@ class Worker:
         if source.sop_class == _MEDIA_DIRECTORY:
             return Outcome(item.number, "skipped", ("media-directory",))
         header = stream.header or b""
-        result = self._deidentifier.deidentify(
-            header, stream.syntax, stream.pixel, report=self._report, elements=stream.elements
-        )
         pixel = stream.pixel
+        refused = pixels.refusals(header, stream.elements, pixel, stream.syntax)
+        try:
+            result = self._deidentifier.deidentify(
+                header, stream.syntax, pixel, report=self._report, elements=stream.elements
+            )
+        except Refused as refusal:
+            raise Refused(*dict.fromkeys((*refused, *refusal.reasons))) from None
         native = pixel is not None and pixel.tag == _PIXEL_DATA and not stream.syntax.encapsulated
         findings = verify(
             header,
@@ -92,9 +105,9 @@ class Worker:
             exempt=self._exempt,
             pixel_length=result.body_length if native else None,
         )
-        if findings:
-            return Outcome(item.number, "quarantined", tuple(str(f) for f in findings[:_REPORTED]))
-        kind = self._write(source, stream, result)
+        if findings or refused:
+            raise Refused(*refused, *map(str, findings))
+        kind = self._write(source, stream, result, _through(item, stream, result))
         changes = tuple((change.path, change.action, change.why) for change in result.changes)
         return Outcome(
             item.number,
@@ -107,7 +120,7 @@ class Worker:
             changes,
         )
 
-    def _write(self, source: _Source, stream: DataSetStream, result: Deidentified) -> str:
+    def _write(self, source: _Source, stream: DataSetStream, result: Deidentified, through: Pass) -> str:
         folder = self._target / result.study_uid / result.series_uid
         folder.mkdir(parents=True, exist_ok=True)
         final = folder / f"{result.sop_uid}.dcm"
@@ -122,9 +135,9 @@ class Worker:
         try:
             with temporary.open("xb", buffering=0) as file:
                 if stream.syntax.deflated:
-                    _write_deflated(file, meta, source, stream, result)
+                    _write_deflated(file, meta, source, stream, result, through)
                 else:
-                    _write_plain(file, meta, source, stream, result)
+                    _write_plain(file, meta, source, stream, result, through)
             return _publish(temporary, final)
         finally:
             temporary.unlink(missing_ok=True)
@@ -204,40 +217,66 @@ class _Source:
             yield memoryview(chunk)
 
 
-def _write_plain(
-    file: IO[bytes], meta: bytes, source: _Source, stream: DataSetStream, result: Deidentified
-) -> None:
-    """Header, then the pixel value to its true end; raises DicomError where the input ends before that."""
-    buffers: list[bytes | memoryview] = [meta, result.header, result.pixel_head]
-    start = stream.value_offset
+def _through(item: Input, stream: DataSetStream, result: Deidentified) -> Pass:
+    """How the pixel value goes out: cleaned, and verified piece by piece. Raises PixelError, Unverified, DicomError.
+
+    What has to be blanked in fragments shows only at their end, so the input is opened once more to read them first.
+    """
     if stream.pixel is None:
-        _write_all(file, buffers)
-        return
-    end = start + result.body_length if result.body_length is not None else None
+        return iter
+    header = stream.header or b""
+    verifier = PixelVerifier(result.header, stream.syntax.uid, result.pixel_head, result.body_length)
+    cleaning: pixels.Cleaning
+    if result.body_length is not None:
+        cleaning = pixels.native_of(header, stream.elements, stream.pixel, stream.syntax)
+    else:
+        with opened(item) as file:
+            source = _Source(file)
+            again = source.header()
+            if again.header != header or again.pixel != stream.pixel:
+                raise Refused("input-changed")
+            value = _value(source, again, None)
+            cleaning = pixels.check(value, header, stream.elements, stream.pixel, stream.syntax)
+    return lambda chunks: verifier.verified(cleaning.clean(chunks))
+
+
+def _value(source: _Source, stream: DataSetStream, length: int | None) -> Iterator[memoryview]:
+    """The pixel value, `length` bytes of it or through its delimiter; DicomError where the input ends before that."""
+    start = stream.value_offset
+    end = None if length is None else start + length
     position = 0
-    written = 0
     for chunk in source.data_set():
-        low, high = position, position + len(chunk)
-        position = high
-        if end is not None and low >= end:
-            break
-        if high > start:
-            body = chunk[max(start - low, 0) : len(chunk) if end is None else min(end - low, len(chunk))]
-            written += len(body)
-            buffers.append(body)
-            _write_all(file, buffers)
+        low = position
+        position += len(chunk)
+        # Where fragments end is known as soon as something follows them.
+        stop = end if end is not None else stream.tail_offset
+        if position > start:
+            yield chunk[max(start - low, 0) : len(chunk) if stop is None else max(stop - low, 0)]
+        if stop is not None and position >= stop:
+            return
+    if end is not None and position < end:
+        raise DicomError("truncated", position)
+
+
+def _write_plain(
+    file: IO[bytes],
+    meta: bytes,
+    source: _Source,
+    stream: DataSetStream,
+    result: Deidentified,
+    through: Pass,
+) -> None:
+    """Header, then the pixel value to its true end."""
+    buffers: list[Buffer] = [meta, result.header, result.pixel_head]
+    if stream.pixel is not None:
+        for piece in through(_value(source, stream, result.body_length)):
+            # The first piece is written with the header: one call for most images.
+            _write_all(file, [*buffers, piece])
             buffers = []
-        if end is not None and high >= end:
-            break
     _write_all(file, buffers)
-    if end is not None:
-        if written < end - start:
-            raise DicomError("truncated", position)
-    elif stream.tail_offset is not None:
-        file.truncate(len(meta) + len(result.header) + len(result.pixel_head) + stream.tail_offset - start)
 
 
-def _write_all(file: IO[bytes], buffers: list[bytes | memoryview]) -> None:
+def _write_all(file: IO[bytes], buffers: list[Buffer]) -> None:
     """All of the buffers, in as few calls as the system allows."""
     left = sum(len(buffer) for buffer in buffers)
     if not left:
@@ -250,29 +289,39 @@ def _write_all(file: IO[bytes], buffers: list[bytes | memoryview]) -> None:
 
 
 def _write_deflated(
-    file: IO[bytes], meta: bytes, source: _Source, stream: DataSetStream, result: Deidentified
+    file: IO[bytes],
+    meta: bytes,
+    source: _Source,
+    stream: DataSetStream,
+    result: Deidentified,
+    through: Pass,
 ) -> None:
     """As `_write_plain` for a deflated data set: inflated in small steps, and deflated again."""
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     file.write(meta)
     file.write(packer.compress(result.header + result.pixel_head))
-    left = result.body_length
-    if stream.pixel is not None and left is None:
-        raise Refused("deflated-fragments")
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    skip = stream.value_offset
-    for chunk in source.data_set():
-        rest: bytes | memoryview = chunk
-        while rest and not inflater.eof and left:
-            inflated = inflater.decompress(rest, _INFLATE_STEP)
-            rest = inflater.unconsumed_tail
-            body = inflated[skip:][:left]
-            skip = max(0, skip - len(inflated))
-            left -= len(body)
-            file.write(packer.compress(body))
-    if left:
-        raise DicomError("truncated", stream.value_offset)
+    if stream.pixel is not None:
+        for piece in through(_inflated(source, stream.value_offset, result.body_length or 0)):
+            file.write(packer.compress(piece))
     tail = packer.flush()
     # PS3.5 A.5: an odd deflated stream is padded with one zero byte.
     total = file.tell() + len(tail) - len(meta)
     file.write(tail + b"\0" * (total & 1))
+
+
+def _inflated(source: _Source, start: int, length: int) -> Iterator[bytes]:
+    """So many bytes of an inflated data set from an offset on; DicomError where it ends before that."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    skip, left = start, length
+    for chunk in source.data_set():
+        rest: Buffer = chunk
+        while rest and not inflater.eof and left:
+            inflated = inflater.decompress(rest, _INFLATE_STEP)
+            rest = inflater.unconsumed_tail
+            piece = inflated[skip:][:left]
+            skip = max(0, skip - len(inflated))
+            left -= len(piece)
+            if piece:
+                yield piece
+    if left:
+        raise DicomError("truncated", start)

@@ -18,6 +18,7 @@ from wardlight.deid.pixels_image import Image, PixelError
 
 Buffer = bytes | memoryview
 
+_BLOCK: Final = 16 << 10
 _ALL: Final = bytes(range(256))
 _SIGNS: Final = tuple(bytes(0xFF if byte >> bit & 1 else 0 for byte in _ALL) for bit in range(8))
 
@@ -134,20 +135,28 @@ def _samples(layout: _Layout, chunk: Buffer) -> Buffer:
         return _numbers(layout, chunk)
     if not layout.own and not layout.copies:
         return chunk
-    size = layout.size
-    # A slice with a step is five times as fast from bytes as from a memoryview.
-    data = bytes(chunk)
-    clean = not any(data[one.place :: size].translate(None, one.good) for one in layout.own)
-    if clean and all(
-        data[one.place :: size] == data[one.sign :: size].translate(one.table) for one in layout.copies
-    ):
+    # A slice with a step is five times as fast from bytes as from a memoryview, and small pieces stay in the cache.
+    step = _BLOCK - _BLOCK % layout.size
+    if all(_clean(layout, bytes(chunk[at : at + step])) for at in range(0, len(chunk), step)):
         return chunk
+    size = layout.size
+    data = bytes(chunk)
     changed = bytearray(data)
     for one in layout.own:
         changed[one.place :: size] = data[one.place :: size].translate(one.table)
     for copy in layout.copies:
         changed[copy.place :: size] = data[copy.sign :: size].translate(copy.table)
     return bytes(changed)
+
+
+def _clean(layout: _Layout, data: bytes) -> bool:
+    size = layout.size
+    for one in layout.own:
+        if data[one.place :: size].translate(None, one.good):
+            return False
+    return all(
+        data[copy.place :: size] == data[copy.sign :: size].translate(copy.table) for copy in layout.copies
+    )
 
 
 #: By size: struct format, exponent, fraction, and the one value that says "not a number".

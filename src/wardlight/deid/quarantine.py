@@ -146,11 +146,11 @@ def body_length(
     """Bytes of the pixel value that belong to the image; None for fragments, which end at their delimiter.
 
     PS3.5 8.1.1: frames x rows x columns x samples x bits, padded to even. What goes beyond is not the image.
-    Raises ValueError where the geometry is not there, or the value is not of the kind that the syntax asks for.
+    Raises ValueError where the geometry is not there, or fragments are asked for and there are none.
     """
-    if encapsulated is not (pixel.length < 0):
-        raise ValueError("fragments")
-    if encapsulated:
+    if pixel.length < 0:
         return None
+    if encapsulated:
+        raise ValueError("no fragments")
     length = pixels_image.native_length(data, elements, pixel, big)
     return min(pixel.length, length + (length & 1))

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from wardlight.deid.pixels import PixelError
+from wardlight.deid.verify_pixels import Unverified
 from wardlight.dicom.limits import LIMITS
 from wardlight.errors import WardlightError
 
 Reader = Callable[[int], Iterator[bytes]]
 """Begins to read the data set of one object from the spool, at an offset."""
+
+Buffer = bytes | memoryview
+Pass = Callable[[Iterable[Buffer]], Iterator[Buffer]]
+"""What a pixel value goes through on its way out: as many bytes as came in. Raises PixelError, Unverified."""
 
 _INFLATE_STEP: Final = 64 << 10
 _DEFLATED_STEP: Final = 16 << 10
@@ -23,7 +29,7 @@ class Part:
 
     head: preamble, file meta and, if it was changed, the data set up to the pixel value. deflated: the spooled data
     set is deflated and the range counts in its inflated bytes; then all after `meta_length` is deflated again.
-    length: of the whole file, in bytes.
+    length: of the whole file, in bytes. through: cleans and verifies the pixel value, which is what the range holds.
     """
 
     head: bytes
@@ -32,45 +38,62 @@ class Part:
     end: int
     deflated: bool
     length: int
+    through: Pass | None = None
 
-    def chunks(self, read: Reader) -> Iterator[bytes | memoryview]:
-        """The file, piece by piece. Raises WardlightError("object-damaged") if it does not have its length."""
+    def chunks(self, read: Reader) -> Iterator[Buffer]:
+        """The file, piece by piece. Raises WardlightError("object-damaged") if it is not what it was.
+
+        That is another length, or pixels that the verifier does not pass.
+        """
         left = self.length
-        for chunk in _pieces(self.head, self.meta_length, self.start, self.end, self.deflated, read):
-            left -= len(chunk)
-            if left < 0:
-                break
-            yield chunk
+        try:
+            for chunk in self._pieces(read):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                yield chunk
+        except (PixelError, Unverified) as error:
+            raise WardlightError("object-damaged", "pixel data was not verified", reason=error.code) from None
         if left:
             raise WardlightError("object-damaged", "an object of the spool has another length than before")
 
+    def _pieces(self, read: Reader) -> Iterator[Buffer]:
+        if not self.deflated:
+            return _plain(self.head, self.start, self.end, read, self.through)
+        return _deflated(self.head, self.meta_length, self.start, self.end, read, self.through)
 
-def plain_part(head: bytes, meta_length: int, start: int, end: int) -> Part:
+
+def plain_part(head: bytes, meta_length: int, start: int, end: int, through: Pass | None = None) -> Part:
     """A file whose data set is not deflated, or goes out as it came."""
-    return Part(head, meta_length, start, end, False, len(head) + end - start)
+    return Part(head, meta_length, start, end, False, len(head) + end - start, through)
 
 
-def deflated_part(head: bytes, meta_length: int, start: int, end: int, read: Reader) -> Part:
+def deflated_part(
+    head: bytes, meta_length: int, start: int, end: int, read: Reader, through: Pass | None = None
+) -> Part:
     """A file whose changed data set is deflated again.
 
-    It is deflated twice, once to know its length: nothing is held, and few objects have this transfer syntax.
+    It is deflated twice, once to know its length: nothing is held, and few objects have this transfer syntax. Raises
+    what `through` raises.
     """
-    length = sum(len(chunk) for chunk in _pieces(head, meta_length, start, end, True, read))
-    return Part(head, meta_length, start, end, True, length)
+    length = sum(len(chunk) for chunk in _deflated(head, meta_length, start, end, read, through))
+    return Part(head, meta_length, start, end, True, length, through)
 
 
-def _pieces(
-    head: bytes, meta_length: int, start: int, end: int, deflated: bool, read: Reader
-) -> Iterator[bytes | memoryview]:
-    if not deflated:
-        yield head
-        if end > start:
-            yield from cut(read(start), 0, end - start)
-        return
+def _plain(head: bytes, start: int, end: int, read: Reader, through: Pass | None) -> Iterator[Buffer]:
+    yield head
+    if end > start:
+        value = cut(read(start), 0, end - start)
+        yield from value if through is None else through(value)
+
+
+def _deflated(
+    head: bytes, meta_length: int, start: int, end: int, read: Reader, through: Pass | None
+) -> Iterator[Buffer]:
     yield head[:meta_length]
     compressor = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     size = 0
-    for chunk in _changed(head[meta_length:], cut(inflate(read(0)), start, end)):
+    for chunk in _changed(head[meta_length:], start, end, read, through):
         packed = compressor.compress(chunk)
         size += len(packed)
         if packed:
@@ -81,9 +104,12 @@ def _pieces(
     yield packed + b"\0" if size % 2 else packed
 
 
-def _changed(head: bytes, body: Iterator[memoryview]) -> Iterator[bytes | memoryview]:
+def _changed(head: bytes, start: int, end: int, read: Reader, through: Pass | None) -> Iterator[Buffer]:
     yield head
-    yield from body
+    if end > start or through is None:
+        # Without pixel data the rest is read all the same: a damaged object is found before it is announced.
+        value = cut(inflate(read(0)), start, end)
+        yield from value if through is None else through(value)
 
 
 def cut(chunks: Iterator[bytes], start: int, end: int) -> Iterator[memoryview]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from wardlight import log
 from wardlight.agreements.model import Level
-from wardlight.deid.engine import Deidentifier, Refused
+from wardlight.deid import pixels
+from wardlight.deid.engine import Deidentified, Deidentifier, Refused
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
 from wardlight.deid.uids import study_group
 from wardlight.deid.verify import verify
+from wardlight.deid.verify_pixels import PixelVerifier, Unverified
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import write_meta
@@ -18,7 +21,7 @@ from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
 from wardlight.errors import WardlightError
 from wardlight.receiver.batches import Protected
-from wardlight.receiver.body import Part, Reader, deflated_part, plain_part
+from wardlight.receiver.body import Buffer, Part, Pass, Reader, cut, deflated_part, plain_part
 from wardlight.receiver.model import Target, Work
 from wardlight.receiver.reading import read_header, reference
 from wardlight.receiver.secrets import ReceiverSecrets
@@ -87,8 +90,12 @@ class Protector:
         header, pixel = stream.header or b"", stream.pixel
         syntax = EXPLICIT_LITTLE if stream.syntax.deflated else stream.syntax
         level = str(work.target.level)
+        refused: list[str] = []
         try:
-            result = self._deidentifier(work.target).deidentify(header, syntax, pixel)
+            refused = pixels.refusals(header, stream.elements, pixel, stream.syntax)
+            result = self._deidentifier(work.target).deidentify(
+                header, syntax, pixel, elements=stream.elements
+            )
             native = pixel is not None and not syntax.encapsulated
             findings = verify(
                 header,
@@ -97,28 +104,38 @@ class Protector:
                 level=level,
                 pixel_length=result.body_length if native else None,
             )
+            if findings or refused:
+                raise Refused(*refused, *map(str, findings))
+            return self._part(work, stream, result, read), result.sop_uid
+        except (pixels.PixelError, Unverified) as error:
+            raise NotReleased((error.code,), original_uid) from None
         except Refused as refusal:
-            raise NotReleased(tuple(refusal.reasons), original_uid) from None
+            raise NotReleased(tuple(dict.fromkeys((*refused, *refusal.reasons))), original_uid) from None
         except (WardlightError, OSError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - logged, and the object goes to quarantine
             # A fault of ours in one object must not stop all others, and must not let this one out.
             log.error("receiver.protect_failed", error, sop_class=work.sop_class)
             raise NotReleased((f"internal:{type(error).__name__}",), original_uid) from None
-        if findings:
-            raise NotReleased(tuple(str(finding) for finding in findings), original_uid)
+
+    def _part(self, work: Work, stream: DataSetStream, result: Deidentified, read: Reader) -> Part:
+        """What is sent. Raises PixelError, Unverified where its pixels must not be."""
         meta = _meta(result.sop_class, result.sop_uid, work.transfer_syntax)
+        head = b"".join((meta, result.header, result.pixel_head))
         start, end = 0, 0
-        if pixel is not None:
+        through: Pass | None = None
+        if stream.pixel is not None:
             start = stream.value_offset
+            verifier = PixelVerifier(result.header, stream.syntax.uid, result.pixel_head, result.body_length)
             if result.body_length is not None:
                 end = start + result.body_length
+                through = _native(stream, verifier)
             else:
                 end = work.body_end or self._body_end(work)
-        head = b"".join((meta, result.header, result.pixel_head))
+                through = _fragments(stream, verifier, lambda: cut(read(start), 0, end - start))
         if stream.syntax.deflated:
-            return deflated_part(head, len(meta), start, end, read), result.sop_uid
-        return plain_part(head, len(meta), start, end), result.sop_uid
+            return deflated_part(head, len(meta), start, end, read, through)
+        return plain_part(head, len(meta), start, end, through)
 
     def _body_end(self, work: Work) -> int:
         """The end of encapsulated pixel data in an object that was recovered after a crash: all of it is read."""
@@ -131,6 +148,28 @@ class Protector:
             keys = DeidKeys.derive(self._secrets.hospital, target.application, str(target.level))
             found = self._deidentifiers[target] = Deidentifier(load_profile(str(target.level)), keys)
         return found
+
+
+def _native(stream: DataSetStream, verifier: PixelVerifier) -> Pass:
+    """Native pixel data is large and its rule simple, so it is cleaned and verified while it is sent."""
+    assert stream.pixel is not None
+    cleaning = pixels.native_of(stream.header or b"", stream.elements, stream.pixel, stream.syntax)
+
+    def through(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+        return verifier.verified(cleaning.clean(chunks))
+
+    return through
+
+
+def _fragments(
+    stream: DataSetStream, verifier: PixelVerifier, value: Callable[[], Iterator[Buffer]]
+) -> Pass | None:
+    """Encapsulated pixel data is read and verified to its end before any of it is sent. value: reads it."""
+    assert stream.pixel is not None
+    blanks = pixels.check(value(), stream.header or b"", stream.elements, stream.pixel, stream.syntax)
+    for _ in verifier.verified(blanks.clean(value())):
+        pass
+    return blanks.clean if blanks.ranges else None
 
 
 def _meta(sop_class: str, sop_uid: str, syntax_uid: str) -> bytes:

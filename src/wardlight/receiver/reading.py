@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from wardlight.deid.engine import WANTED
 from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import transfer_syntax
 from wardlight.errors import WardlightError
@@ -14,6 +15,8 @@ from wardlight.receiver.spool import Spool, SpoolRef
 
 #: Stored bytes that hold the BEGIN record and the first 64 KiB of an object, with room for a few other records.
 _FIRST_BYTES: Final = 96 << 10
+#: What the receiver and the de-identifier look at, found on one way through the header.
+_LOOKED_AT: Final = IDENTIFIERS | WANTED
 
 
 def reference(work: Work) -> SpoolRef:
@@ -32,7 +35,7 @@ def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = F
         stream = _follow(spool, replace(ref, end=ref.offset + _FIRST_BYTES), syntax_uid)
         if stream is not None:
             return stream
-    stream = DataSetStream(transfer_syntax(syntax_uid), wanted=IDENTIFIERS)
+    stream = DataSetStream(transfer_syntax(syntax_uid), wanted=_LOOKED_AT)
     for chunk in spool.read(ref):
         stream.feed(chunk)
         if stream.header is not None and not whole:
@@ -43,7 +46,7 @@ def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = F
 
 def _follow(spool: Spool, start: SpoolRef, syntax_uid: str) -> DataSetStream | None:
     """The stream, if the header ends before the end of `start`, which is no object's end."""
-    stream = DataSetStream(transfer_syntax(syntax_uid), wanted=IDENTIFIERS)
+    stream = DataSetStream(transfer_syntax(syntax_uid), wanted=_LOOKED_AT)
     try:
         for chunk in spool.read(start):
             stream.feed(chunk)

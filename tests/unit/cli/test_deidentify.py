@@ -22,7 +22,8 @@ from wardlight.dicom.transfer_syntax import DEFLATED, EXPLICIT_LITTLE
 
 app = Typer(add_completion=False)
 app.command()(deidentify)
-PIXELS = bytes(range(128))
+# Twelve bits stored: the upper half of each odd byte is not used.
+PIXELS = bytes(n & 0xF if n % 2 else n for n in range(128))
 NAME = "Quxley^Wilhelmina"
 
 
