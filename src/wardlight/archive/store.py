@@ -72,7 +72,8 @@ def release_row(row: Sequence[Any]) -> ReleaseRow:
     values = list(row)
     values[3] = Level(values[3])
     values[4] = ReleaseState(values[4])
-    values[10] = tuple(values[10].split())
+    # By the space alone: a peer may have sent other white space within a value.
+    values[10] = tuple(filter(None, values[10].split(" ")))
     return ReleaseRow(*values)
 
 
