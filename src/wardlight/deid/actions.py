@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from wardlight.deid import handlers
+from wardlight.deid import dates, handlers
 from wardlight.deid.descriptors import clean_terms, clean_text
-from wardlight.deid.profile import Profile, allowlist, harvest_lists
+from wardlight.deid.profile import Profile, allowlist, class_uids, harvest_lists
 from wardlight.deid.standard import attributes, element_types, safe_private
 from wardlight.dicom import _dictionary_data
-from wardlight.dicom.dictionary import choices_of, vr_of
-from wardlight.dicom.rewrite import COLLECT, EMPTY, REMOVE, Items, Rule
+from wardlight.dicom.dictionary import vr_of
+from wardlight.dicom.rewrite import COLLECT, EMPTY, REMOVE, Handler, Items, Rule
 from wardlight.dicom.vr import NUMBER_SIZES
 
 PATIENT_NAME: Final = 0x00100010
@@ -26,12 +26,20 @@ PATIENT_ID: Final = 0x00100020
 #: Elements the engine writes itself, at the top level.
 MARKERS: Final = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280302, 0x00280303))
 _REPLACED: Final = frozenset((PATIENT_NAME, PATIENT_ID))
-#: Groups that are no part of a stored data set (PS3.7, PS3.10): never written.
-_FOREIGN_GROUPS: Final = frozenset((0x0000, 0x0002, 0x0004))
+#: Groups that are no part of a stored data set (PS3.7, PS3.10, PS3.22): never written.
+_FOREIGN_GROUPS: Final = frozenset((0x0000, 0x0002, 0x0004, 0x0006))
+_CHARSET: Final = 0x00080005
+_ZONE: Final = 0x00080201
+_CODE_VALUES: Final = frozenset((0x00080100, 0x00080119))
+_SCHEME: Final = 0x00080102
+#: Longest text whose cleaned form is remembered, in bytes, and how many are: 8 MiB of values for each way to clean.
+_REMEMBERED_LENGTH: Final = 4096
+_REMEMBERED: Final = 2048
 _FREE_TEXT: Final = frozenset((b"LO", b"SH", b"LT", b"ST", b"UT", b"UC"))
 _BINARY: Final = frozenset((b"OB", b"OW", b"UN"))
 _WIDE: Final = frozenset((b"OD", b"OF", b"OL", b"OV"))
 _DATES: Final = frozenset((b"DA", b"DT", b"TM"))
+_VALID: Final = {b"DA": dates.is_date, b"DT": dates.is_datetime, b"TM": dates.is_time}
 
 #: Replaces a code that would say who somebody is.
 DUMMY_CODE: Final = Items(
@@ -164,14 +172,17 @@ def _rule(tag: int, vr: bytes, kind: str, element_type: int, profile: Profile) -
             return handlers.keyed(empty)
         return handlers.patient_id if tag == PATIENT_ID else handlers.constant(empty)
     if kind in ("U", "class"):
-        return handlers.uid if kind == "U" else handlers.class_uid(other)
+        return handlers.uid if kind == "U" else handlers.class_uid(class_uids())
     if kind == "date" or (kind == "C" and vr in _DATES):
         return _date_rule(vr, other, profile)
     if kind == "code":
-        return handlers.code(other)
+        if tag == _SCHEME:
+            return handlers.scheme(other)
+        return handlers.code_value(other) if tag in _CODE_VALUES else handlers.code(other)
     if kind == "link":
         return handlers.link(clean_text)
-    return _text_rule(tag, vr, kind, other, profile)
+    rule = _text_rule(tag, vr, kind, other, profile)
+    return handlers.charset(rule) if tag == _CHARSET else rule
 
 
 def _date_rule(vr: bytes, other: bytes | None, profile: Profile) -> Rule:
@@ -182,19 +193,25 @@ def _date_rule(vr: bytes, other: bytes | None, profile: Profile) -> Rule:
         return handlers.datetime(keep_time, other)
     if keep_time:
         # Besides TM the zone (0008,0201), which the table treats as a time.
-        return handlers.time(other) if vr == b"TM" else handlers.text(_unchanged, other)
+        return handlers.time(other) if vr == b"TM" else handlers.unsearched(dates.zone, other)
     return handlers.constant(other)
 
 
-def _text_rule(tag: int, vr: bytes, kind: str, other: bytes | None, profile: Profile) -> Rule:
+def _text_rule(tag: int, vr: bytes, kind: str, other: bytes | None, profile: Profile) -> Handler:
     """Elements that stay: by what their VR can carry."""
     if vr == b"AS":
         return handlers.age(profile.ages == "bands", other)
     if vr in (b"IS", b"DS"):
-        return handlers.number(other)
-    if vr in NUMBER_SIZES or vr in _WIDE or vr in _BINARY or vr in _DATES or vr == b"UI":
-        return vr
+        return handlers.number(other, structural=tag in harvest_lists().structural)
     strict = profile.text == "vocabulary"
+    if vr in NUMBER_SIZES or vr in _WIDE or vr in _BINARY:
+        return handlers.binary(vr, strict, other)
+    if vr in _DATES:
+        return handlers.as_written(_VALID[vr], other)
+    if vr == b"UI":
+        return handlers.kept_uid(other)
+    if tag == _ZONE:
+        return handlers.unsearched(dates.zone, other)
     if vr == b"CS":
         handler = handlers.text(_cached(clean_terms) if strict else _unchanged, other)
         return handlers.closed(_cached(clean_terms), handler) if tag in harvest_lists().exempt else handler
@@ -216,12 +233,12 @@ def _plain(value: bytes) -> bytes:
 def _cached(clean: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     """The cleaner with a bounded memory; a value that only differs in padding is given back unchanged."""
 
-    @lru_cache(maxsize=8192)
-    def cached(value: bytes) -> bytes:
+    def cleaned(value: bytes) -> bytes:
         cleaned = clean(value)
         return value if cleaned == value.rstrip(b" \0") else cleaned
 
-    return cached
+    remembered = lru_cache(maxsize=_REMEMBERED)(cleaned)
+    return lambda value: remembered(value) if len(value) <= _REMEMBERED_LENGTH else cleaned(value)
 
 
 @cache
@@ -313,24 +330,22 @@ def private_rules(profile: Profile) -> Callable[[bytes, int, int], Rule | None] 
 
 
 def _private_rule(vr: bytes, profile: Profile) -> Rule:
+    strict = profile.text == "vocabulary"
     if vr == b"UI":
         return handlers.uid
     if vr in _FREE_TEXT or vr == b"CS":
-        # The table vouches for the element; the harvest still looks at what stands in it.
-        return handlers.text(_plain if profile.text == "vocabulary" else _unchanged, None)
+        # The table vouches for the element; what somebody wrote into it is cleaned like any other text.
+        clean = _cached(clean_terms if vr == b"CS" else clean_text)
+        return handlers.text(clean if strict else _unchanged, None)
     if vr in (b"IS", b"DS"):
-        return handlers.number(None)
-    return vr
+        return handlers.number(None, structural=False)
+    if vr in _BINARY:
+        return handlers.silent(handlers.binary(vr, strict, None))
+    if vr in NUMBER_SIZES or vr in _WIDE:
+        return handlers.binary(vr, strict, None)
+    return vr if vr == b"SQ" else REMOVE
 
 
-def mismatch(_state: object, tag: int, vr: bytes, value: bytes, expected: bytes) -> bytes | None:
-    """A kept element whose VR is another than its rule's: stays only where neither can carry text."""
-    if vr in choices_of(tag) or (vr in _BINARY | _WIDE and expected in _BINARY | _WIDE):
-        return value
-    if vr in NUMBER_SIZES and expected in NUMBER_SIZES:
-        return value
-    if vr == b"UN" and expected in _DATES:
-        return None if value.translate(None, b"0123456789.:+- \\\0") else value
-    size = NUMBER_SIZES.get(expected)
-    # A number that was written as UN; a long one could be anything.
-    return value if vr == b"UN" and size is not None and len(value) in (size, 2 * size) else None
+def mismatch(_state: object, _tag: int, _vr: bytes, _value: bytes, _expected: bytes) -> bytes | None:
+    """A sequence of another VR is none. What else is kept has a handler, which looks at the VR itself."""
+    return None

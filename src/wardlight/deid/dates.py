@@ -9,10 +9,14 @@ from typing import Final
 
 #: The offset is 1 to this many days back.
 LONGEST_OFFSET: Final = 3650
-_TIME: Final = re.compile(rb"[0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:\.[0-9]{1,6})?)?)?")
-_DATETIME: Final = re.compile(
-    rb"([0-9]{8}|[0-9]{6}|[0-9]{4})((?:[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}(?:\.[0-9]{1,6})?)?)?)?)([+-][0-9]{4})?"
+_CLOCK: Final = rb"(?:[01][0-9]|2[0-3])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:\.[0-9]{1,6})?)?)?"
+_TIME: Final = re.compile(
+    _CLOCK + rb"|(?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,6})?)?"
 )
+_DATETIME: Final = re.compile(
+    rb"([0-9]{8}|[0-9]{6}|[0-9]{4})((?<=[0-9]{8})" + _CLOCK + rb")?([+-](?:0[0-9]|1[0-4])[0-5][0-9])?"
+)
+_ZONE: Final = re.compile(rb"[+-](?:0[0-9]|1[0-4])[0-5][0-9]")
 _AGE: Final = re.compile(rb"([0-9]{3})([DWMY])")
 #: Above this age a person is rare enough to be known by it (45 CFR 164.514(b)(2)(i)(C)).
 OLDEST: Final = 89
@@ -67,6 +71,21 @@ def shift_datetimes(value: bytes, days: int, keep_time: bool) -> bytes | None:
             return None
         made.append(moved + clock + zone if keep_time else moved)
     return b"\\".join(made)
+
+
+def is_date(value: bytes) -> bool:
+    """Whether every value is a DA (YYYY.MM.DD of ACR-NEMA too) or empty (PS3.5 6.2)."""
+    return shift_dates(value, 0) is not None
+
+
+def is_datetime(value: bytes) -> bool:
+    """Whether every value is a DT, whole or in part, with or without its zone, or empty (PS3.5 6.2)."""
+    return shift_datetimes(value, 0, True) is not None
+
+
+def zone(value: bytes) -> bytes:
+    """An offset from UTC as (0008,0201) has it, b"" for anything else."""
+    return value if _ZONE.fullmatch(value.strip(b"\0 ")) else b""
 
 
 def is_time(value: bytes) -> bool:

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from wardlight.deid import actions, dates, quarantine, uids
 from wardlight.deid.handlers import ObjectState, collect
-from wardlight.deid.harvest import Needles, harvest
+from wardlight.deid.harvest import Harvester
 from wardlight.deid.keys import DeidKeys
-from wardlight.deid.profile import Profile
+from wardlight.deid.profile import Profile, class_uids
+from wardlight.deid.search import MOST_CHARSETS, Needles
 from wardlight.deid.standard import attributes
-from wardlight.dicom.charset import character_sets
 from wardlight.dicom.codec import Codec, codec_of
 from wardlight.dicom.elements import Element, scan
 from wardlight.dicom.errors import DicomError
@@ -40,6 +40,9 @@ _SERIES_UID: Final = 0x0020000E
 #: Top-level tags the engine looks at before it rewrites; a reader may find them on its own way through the header.
 WANTED: Final = quarantine.LOOKED_AT | {_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID}
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
+#: Longer values than this, in bytes, are made anew each time; identifiers are shorter.
+_LONGEST_REMEMBERED: Final = 256
+_Made = TypeVar("_Made")
 #: Rule tables kept by one de-identifier, one an IOD; the standard has some 175.
 _TABLES: Final = 64
 
@@ -114,18 +117,32 @@ class Deidentified:
     changes: tuple[Change, ...] = ()
 
 
+def _remembered(entries: int, function: Callable[..., _Made]) -> Callable[..., _Made]:
+    """The function with a memory bounded in bytes: so many results, and none for values longer than identifiers are."""
+    cached = lru_cache(entries)(function)
+
+    def call(*values: Any) -> _Made:
+        for value in values:
+            if value.__class__ is bytes and len(value) > _LONGEST_REMEMBERED:
+                return function(*values)
+        return cached(*values)
+
+    return call
+
+
 class _Values:
     """The keyed replacements, each with a bounded memory."""
 
     def __init__(self, keys: DeidKeys) -> None:
-        self.uid = lru_cache(65536)(lambda value: uids.map_uids(keys.uid, value))
-        self.identifier = lru_cache(8192)(lambda value: uids.identifier(keys.identifier, value))
-        self.pseudonym = lru_cache(8192)(
-            lambda issuer, patient_id, study: uids.pseudonym(keys.patient, issuer, patient_id, study)
+        self.uid = _remembered(32768, lambda value: uids.map_uids(keys.uid, value))
+        self.identifier = _remembered(8192, lambda value: uids.identifier(keys.identifier, value))
+        self.shift = _remembered(8192, dates.shift_dates)
+        self.shift_datetime = _remembered(8192, dates.shift_datetimes)
+        self.offset = _remembered(8192, lambda patient: dates.offset_days(keys.date, patient))
+        self.pseudonym = _remembered(
+            8192,
+            lambda issuer, patient_id, study: uids.pseudonym(keys.patient, issuer, patient_id, study),
         )
-        self.offset = lru_cache(8192)(lambda patient: dates.offset_days(keys.date, patient))
-        self.shift = lru_cache(16384)(dates.shift_dates)
-        self.shift_datetime = lru_cache(16384)(dates.shift_datetimes)
 
 
 class Deidentifier:
@@ -134,7 +151,8 @@ class Deidentifier:
     def __init__(self, profile: Profile, keys: DeidKeys) -> None:
         self.profile: Final = profile
         self._values: Final = _Values(keys)
-        self._group: Final = lru_cache(4096)(lambda study: uids.study_group(keys.group, study))
+        self._harvester: Final = Harvester()
+        self._group: Final = _remembered(4096, lambda study: uids.study_group(keys.group, study))
         self._plans: Final = actions.plans(profile)
         self._nested: Final = actions.table(profile, self._plans, None)
         self._private: Final = actions.private_rules(profile)
@@ -195,30 +213,34 @@ class Deidentifier:
         pseudonym = values.pseudonym(issuer, patient_id, identity[1])
         days = values.offset(uids.patient_of(issuer, patient_id, identity[1]))
         flags = self._flags(header, elements)
+        state = ObjectState(values, days, header)
         trace: Trace | None = [] if report else None
-        state = ObjectState(values, days)
         new = self._rewrite(header, syntax, sop_class, state, pseudonym, flags, trace)
-        charset = _value(header, elements, _CHARSET)
+        if len(state.charsets) > MOST_CHARSETS:
+            raise Refused("character-sets")
         # Dates that stay as they are cannot give themselves away; the rest has moved, and its originals are searched.
         needles = Needles(
-            harvest(tuple(state.seen), charset, syntax), state.uids, state.originals, character_sets(charset)
+            self._harvester.harvest(state.seen, syntax), state.uids, state.originals, state.charsets
         )
-        if needles.find(state.texts, state.numbers):
-            state = ObjectState(values, days)
-            state.needles = needles
+        if state.lost_codes or needles.find(state):
+            again = ObjectState(values, days, header)
+            again.needles, again.lost_codes = needles, set(state.lost_codes)
             trace = [] if report else None
-            new = self._rewrite(header, syntax, sop_class, state, pseudonym, flags, trace)
-            if needles.find(state.texts, state.numbers):
+            new = self._rewrite(header, syntax, sop_class, again, pseudonym, flags, trace)
+            if again.lost_codes != state.lost_codes or needles.find(again):
                 raise Refused("identifier-left")
-        sop, study, series = (values.uid(one).rstrip(b"\0").decode("ascii") for one in identity)
+        kind = sop_class.encode("ascii")
+        if kind not in class_uids():
+            kind = values.uid(kind)
+        made = [one.rstrip(b"\0").decode("ascii") for one in (kind, *map(values.uid, identity))]
         return Deidentified(
             header=new,
             pixel_head=pixel_head,
             body_length=length,
-            sop_class=sop_class,
-            sop_uid=sop,
-            study_uid=study,
-            series_uid=series,
+            sop_class=made[0],
+            sop_uid=made[1],
+            study_uid=made[2],
+            series_uid=made[3],
             patient_pseudonym=pseudonym.decode("ascii"),
             study_group=self._group(identity[1]),
             flags=flags,
@@ -240,7 +262,9 @@ class Deidentifier:
             (actions.PATIENT_ID, b"LO", pseudonym),
             *self._markers(codec_of(syntax, header, 0), flags),
         )
-        return rewrite(header, syntax, self._rules_of(sop_class), state, insert=insert, trace=trace)
+        new = rewrite(header, syntax, self._rules_of(sop_class), state, insert=insert, trace=trace)
+        state.finish()
+        return new
 
     def _rules_of(self, sop_class: str) -> Rules:
         iod = actions.types().iod(sop_class)
@@ -252,6 +276,8 @@ class Deidentifier:
                 actions.mismatch,
                 collect,
                 private=self._private,
+                enter=ObjectState.enter,
+                leave=ObjectState.leave,
             )
             self._rules[iod] = rules
             if len(self._rules) > _TABLES:

@@ -1,29 +1,36 @@
 """What is done to the value of one element: handlers for `wardlight.dicom.rewrite`, and the state of one object.
 
-Two duties go with every handler. What identifies is put into `seen`, for the harvest; and text that stays goes into
-`texts` (whole numbers into `numbers`), so that the harvest can search everything that survives. When it found
-something, the object is rewritten once more with `needles` set, and the handlers take the words out.
+Two duties go with every handler. What identifies is put into `seen`, for the harvest; and what stays goes into `texts`,
+`numbers`, `structural` or `binaries`, so that the harvest can search everything that survives. When it found something,
+the object is rewritten once more with `needles` set, and the handlers take the words out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from wardlight.deid import dates
-from wardlight.deid.descriptors import clean_code
+from wardlight.deid.descriptors import clean_code, clean_scheme, code_fits
+from wardlight.dicom.dictionary import choices_of
 from wardlight.dicom.rewrite import Handler
+from wardlight.dicom.vr import BINARY_VRS, NUMBER_SIZES, WORD_SIZES
 
 
 class Scrubber(Protocol):
     """Takes harvested words out of a value; the harvest gives it."""
 
-    def scrub(self, value: bytes, vr: bytes) -> bytes:
+    def scrub(self, value: bytes, vr: bytes, charset: bytes) -> bytes:
         """The value without them."""
         ...
 
-    def is_number(self, value: bytes) -> bool:
-        """Whether a whole number is one of the patient's identifiers."""
+    def in_numbers(self, value: bytes, *, structural: bool) -> bool:
+        """Whether an IS or DS value is none, or holds one of the patient's identifiers."""
+        ...
+
+    def in_binary(self, value: bytes) -> bool:
+        """Whether bytes spell something of the patient's."""
         ...
 
 
@@ -52,19 +59,71 @@ class ValueMap(Protocol):
 
 
 class ObjectState:
-    """What one object brings and leaves while it is rewritten."""
+    """What one object brings and leaves while it is rewritten.
 
-    __slots__ = ("days", "map", "needles", "numbers", "originals", "seen", "texts", "uids")
+    charset: of the data set that is being rewritten. charsets: all that the object declares anywhere, so that text is
+    searched in each of them, whatever stands where. lost_codes: code values whose coding scheme turned out not to be
+    the one they were kept for.
+    """
 
-    def __init__(self, value_map: ValueMap, days: int) -> None:
+    __slots__ = (
+        *("binaries", "charset", "charsets", "days", "lost_codes", "map", "needles", "numbers", "originals", "seen"),
+        *("structural", "texts", "uids", "_code", "_item", "_outer"),
+    )  # fmt: skip
+
+    def __init__(self, value_map: ValueMap, days: int, header: bytes) -> None:
         self.map = value_map
         self.days = days
         self.needles: Scrubber | None = None
-        self.seen: list[tuple[int, bytes, bytes]] = []
+        #: (tag, VR, value, character set where it stood) of what identifies and was removed
+        self.seen: list[tuple[int, bytes, bytes, bytes]] = []
         self.texts: list[bytes] = []
         self.numbers: list[bytes] = []
+        self.structural: list[bytes] = []
+        self.binaries: list[bytes] = []
         self.uids: set[bytes] = set()
         self.originals: set[bytes] = set()
+        self.charset = b""
+        self.charsets: set[bytes] = {b""}
+        self.lost_codes: set[bytes] = set()
+        self._item = (header, 0, len(header))
+        self._code: tuple[bytes, bytes] | None = None
+        self._outer: list[tuple[bytes, tuple[bytes, int, int], tuple[bytes, bytes] | None]] = []
+
+    def enter(self, data: bytes, start: int, end: int) -> None:
+        """An item begins: it inherits the character set (PS3.3 C.12.1.1.2) and nothing else."""
+        self._outer.append((self.charset, self._item, self._code))
+        self._item = (data, start, end)
+        self._code = None
+
+    def leave(self) -> None:
+        """The item ends. A code that no coding scheme followed belongs to none."""
+        if self._code is not None:
+            self.lost_codes.add(self._code[0])
+        self.charset, self._item, self._code = self._outer.pop()
+
+    def finish(self) -> None:
+        """The object ends."""
+        if self._code is not None:
+            self.lost_codes.add(self._code[0])
+            self._code = None
+
+    def declare(self, charset: bytes) -> None:
+        """From here on the data set is in this character set."""
+        self.charset = charset
+        self.charsets.add(charset)
+
+    def expect_scheme(self, code: bytes) -> bytes:
+        """The scheme a code of the current item belongs to, as far as a look ahead can tell; `confirm` must agree."""
+        scheme = _scheme_ahead(*self._item)
+        self._code = (code, scheme)
+        return scheme
+
+    def confirm(self, scheme: bytes) -> None:
+        """The coding scheme of the current item, as it is written."""
+        if self._code is not None and self._code[1] != scheme:
+            self.lost_codes.add(self._code[0])
+        self._code = None
 
 
 #: A legal value of each VR that says nothing (action D of Table E.1-1a).
@@ -84,16 +143,36 @@ DUMMY: Final[dict[bytes, bytes]] = {
     b"UI": b"2.25.0",
 }
 
-_NUMBER_BYTES: Final = b"0123456789+-.eE \\\0"
 _UID_BYTES: Final = b"0123456789.\\\0 "
-#: Shorter whole numbers are counts and indexes far more often than identifiers; IS and DS are full of them.
-LONG_NUMBER: Final = 6
+#: Bytes of a binary value from which on it could spell a name.
+_SPELLS: Final = 4
+#: How far into an item its coding scheme is looked for; it is the second element of a code.
+_AHEAD: Final = 256
+#: From this length on numbers do not spell by chance.
+_WORDY: Final = 6
+_ALL_TEXT: Final = re.compile(rb"[\x20-\x7e]{6,}+\0*")
+#: Text in a binary value, as ASCII or as UTF-16 of either byte order.
+_TEXT_IN_BINARY: Final = re.compile(rb"[\x20-\x7e]{4}|(?:[\x20-\x7e]\0){4}|(?:\0[\x20-\x7e]){4}")
+
+
+def _scheme_ahead(data: bytes, start: int, end: int) -> bytes:
+    """The value of the first (0008,0102) after `start`, b"" where there is none near. Only a guess, and checked."""
+    order: Literal["little", "big"]
+    for tag, order in ((b"\x08\x00\x02\x01", "little"), (b"\x00\x08\x01\x02", "big")):
+        place = data.find(tag, start, min(end, start + _AHEAD))
+        if place >= 0:
+            vr, value = data[place + 4 : place + 6], place + 8
+            # Two capitals are a VR with its length after it; else the length of an implicit syntax stands there.
+            length_at = place + 6 if vr.isalpha() and vr.isupper() else place + 4
+            length = int.from_bytes(data[length_at:value], order)
+            return data[value : min(value + length, end)].strip(b" \0")
+    return b""
 
 
 def collect(state: ObjectState, tag: int, vr: bytes, value: bytes) -> None:
     """Remember a removed value for the harvest."""
     if value:
-        state.seen.append((tag, vr, value))
+        state.seen.append((tag, vr, value, state.charset))
 
 
 def constant(fallback: bytes | None) -> Handler:
@@ -101,7 +180,7 @@ def constant(fallback: bytes | None) -> Handler:
 
     def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
         if value:
-            state.seen.append((tag, vr, value))
+            state.seen.append((tag, vr, value, state.charset))
         return fallback
 
     return handle
@@ -115,11 +194,31 @@ def text(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handler:
             return value
         cleaned = clean(value)
         if state.needles is not None:
-            cleaned = state.needles.scrub(cleaned, vr)
+            cleaned = state.needles.scrub(cleaned, vr, state.charset)
         if not cleaned.strip(b" \\\0"):
             return fallback
         state.texts.append(cleaned)
         return value if cleaned == value else cleaned
+
+    return handle
+
+
+def unsearched(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handler:
+    """What `clean` leaves of a value whose form leaves no room for anybody's words."""
+
+    def handle(_state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None:
+        cleaned = clean(value)
+        return cleaned if cleaned or not value else fallback
+
+    return handle
+
+
+def charset(inner: Handler) -> Handler:
+    """Specific Character Set: it holds for what follows."""
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        state.declare(value)
+        return inner(state, tag, vr, value)
 
     return handle
 
@@ -134,12 +233,38 @@ def closed(known: Callable[[bytes], bytes], other: Handler) -> Handler:
 
 
 def code(fallback: bytes | None) -> Handler:
-    """A code, scheme or version in a published form."""
+    """A version or the identifier of a context group or template, in a published form."""
 
     def clean(value: bytes) -> bytes:
         return clean_code(value) or b""
 
     return text(clean, fallback)
+
+
+def code_value(fallback: bytes | None) -> Handler:
+    """A code: stays where its item names a published scheme and the code has that scheme's form."""
+    plain = text(lambda value: value, fallback)
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        stripped = value.strip(b" \0")
+        if not stripped:
+            return value
+        if stripped in state.lost_codes or not code_fits(stripped, state.expect_scheme(stripped)):
+            return fallback
+        return plain(state, tag, vr, value)
+
+    return handle
+
+
+def scheme(fallback: bytes | None) -> Handler:
+    """The designator of a published coding scheme."""
+    plain = text(clean_scheme, fallback)
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        state.confirm(value.strip(b" \0"))
+        return plain(state, tag, vr, value)
+
+    return handle
 
 
 def link(clean: Callable[[bytes], bytes]) -> Handler:
@@ -151,7 +276,7 @@ def link(clean: Callable[[bytes], bytes]) -> Handler:
             return value
         cleaned = clean(value).strip(b" \0")
         if cleaned != stripped or (
-            state.needles is not None and state.needles.scrub(stripped, vr) != stripped
+            state.needles is not None and state.needles.scrub(stripped, vr, state.charset) != stripped
         ):
             return state.map.identifier(stripped)
         state.texts.append(stripped)
@@ -160,21 +285,62 @@ def link(clean: Callable[[bytes], bytes]) -> Handler:
     return handle
 
 
-def number(fallback: bytes | None) -> Handler:
-    """IS and DS: digits only, and no identifier of the patient."""
+def number(fallback: bytes | None, *, structural: bool) -> Handler:
+    """IS and DS: numbers, and no identifier of the patient.
+
+    structural: of an element that reading the image depends on, in which a short number is none of the patient's.
+    """
 
     def handle(state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None:
-        if value.translate(None, _NUMBER_BYTES):
+        if state.needles is not None and state.needles.in_numbers(value, structural=structural):
             return fallback
-        if len(value) >= LONG_NUMBER and b"." not in value:
-            for one in value.split(b"\\"):
-                whole = one.strip(b" \0+-")
-                if len(whole) < LONG_NUMBER or not whole.isdigit():
-                    continue
-                if state.needles is not None and state.needles.is_number(whole):
-                    return fallback
-                state.numbers.append(whole)
+        (state.structural if structural else state.numbers).append(value)
         return value
+
+    return handle
+
+
+def binary(expected: bytes, strict: bool, fallback: bytes | None) -> Handler:
+    """Numbers and bytes: where VR and length are those of the element, and nothing of the patient is spelt in them.
+
+    expected: the VR of the element. strict: numbers that are text from end to end go, whatever it says.
+    """
+    size = WORD_SIZES.get(expected, 1)
+    numbers = expected in NUMBER_SIZES
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        length = len(value)
+        if (vr != expected or length % size) and not _fits(tag, vr, length, expected):
+            return fallback
+        if length >= _SPELLS:
+            if state.needles is not None and state.needles.in_binary(value):
+                return fallback
+            if strict and numbers and length >= _WORDY and _ALL_TEXT.fullmatch(value) is not None:
+                return fallback
+            state.binaries.append(value)
+        return value
+
+    return handle
+
+
+def _fits(tag: int, vr: bytes, length: int, expected: bytes) -> bool:
+    """Whether a value of another VR may stand for one of the expected: between forms of the same numbers."""
+    if vr in choices_of(tag):
+        return True
+    size = NUMBER_SIZES.get(expected)
+    if size is None:
+        return vr in BINARY_VRS and length % WORD_SIZES.get(expected, 1) == 0
+    if vr == b"UN":
+        # A number that was written as UN; a long one could be anything.
+        return length in (0, size, 2 * size)
+    return NUMBER_SIZES.get(vr) == size and length in (0, size)
+
+
+def silent(inner: Handler) -> Handler:
+    """Bytes that stay only where no text is among them."""
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        return None if _TEXT_IN_BINARY.search(value) is not None else inner(state, tag, vr, value)
 
     return handle
 
@@ -205,13 +371,18 @@ def datetime(keep_time: bool, fallback: bytes | None) -> Handler:
     return handle
 
 
-def time(fallback: bytes | None) -> Handler:
-    """TM as it is, where it is a time."""
+def as_written(valid: Callable[[bytes], bool], fallback: bytes | None) -> Handler:
+    """DA, DT and TM that stay, where they are what their VR says."""
 
     def handle(_state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None:
-        return value if dates.is_time(value) else fallback
+        return value if valid(value) else fallback
 
     return handle
+
+
+def time(fallback: bytes | None) -> Handler:
+    """TM as it is, where it is a time."""
+    return as_written(dates.is_time, fallback)
 
 
 def age(bands: bool, fallback: bytes | None) -> Handler:
@@ -234,11 +405,28 @@ def uid(state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None
     return state.map.uid(value)
 
 
-def class_uid(fallback: bytes | None) -> Handler:
-    """UIDs that name a kind: as they are, where they are UIDs."""
+def kept_uid(fallback: bytes | None) -> Handler:
+    """UIDs that the profile keeps: as they are, where they are UIDs and the harvest finds nothing in them."""
 
-    def handle(_state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None:
-        return fallback if value.translate(None, _UID_BYTES) else value
+    def handle(state: ObjectState, _tag: int, vr: bytes, value: bytes) -> bytes | None:
+        if value.translate(None, _UID_BYTES):
+            return fallback
+        if state.needles is not None and state.needles.scrub(value, vr, b"") != value:
+            return fallback
+        state.texts.append(value)
+        return value
+
+    return handle
+
+
+def class_uid(known: frozenset[bytes]) -> Handler:
+    """UIDs that name a kind: as they are, where they are known ones, else new."""
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        stripped = value.strip(b"\0 ")
+        if stripped in known or all(one.strip(b"\0 ") in known for one in stripped.split(b"\\")):
+            return value
+        return uid(state, tag, vr, value)
 
     return handle
 
@@ -249,7 +437,7 @@ def keyed(fallback: bytes | None) -> Handler:
     def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
         if not value.strip(b" \0"):
             return fallback
-        state.seen.append((tag, vr, value))
+        state.seen.append((tag, vr, value, state.charset))
         return state.map.identifier(value)
 
     return handle
@@ -259,5 +447,5 @@ def patient_id(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes |
     """A patient ID below the top level: the pseudonym of that ID without issuer."""
     if not value.strip(b" \0"):
         return b""
-    state.seen.append((tag, vr, value))
+    state.seen.append((tag, vr, value, state.charset))
     return state.map.pseudonym(b"", value, b"")

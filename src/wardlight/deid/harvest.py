@@ -1,206 +1,157 @@
-"""The harvest: identifying values of an object, searched for in every text that stays, and taken out of it.
+"""The harvest: the words, numbers and days by which an object identifies somebody.
 
-What is harvested: names and their parts, identifiers, places, birth dates; and, by the caller, dates and UIDs. Single
-letters and numbers under four digits never are. Words of five characters and more match anywhere, shorter ones only as
-whole words; case does not matter. UIDs and dates match whole.
+What is harvested: names and their parts, identifiers and the numbers in them, places, birth dates. Single letters and
+numbers under four digits never are. `search` looks for them in what stays.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cache
+from hashlib import blake2b
 from typing import Final, NamedTuple, TypeAlias
 
+from wardlight.deid.days import Day, day_of, short_year
 from wardlight.deid.descriptors import vocabulary
+from wardlight.deid.folding import fold
 from wardlight.deid.profile import harvest_lists
-from wardlight.dicom.charset import CharacterSets, character_sets, decode, encode
+from wardlight.dicom.charset import character_sets, decode
 from wardlight.dicom.codec import codec_of
 from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.elements import Element, walk_sequence
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.transfer_syntax import TransferSyntax
-from wardlight.dicom.vr import CHARSET_VRS
 
 #: From this length a word is searched for inside other words too.
 LONG_WORD: Final = 5
 #: Fewer digits are counts, ages, slice numbers.
 SHORTEST_NUMBER: Final = 4
+_CHARSET: Final = 0x00080005
 _WORD: Final = re.compile(r"[^\W_]+")
+_DIGITS: Final = re.compile(r"[0-9]+")
 _SEPARATORS: Final = re.compile(r"[\s^=,;:/\\_|()\[\]{}<>\"']+")
 _GERMAN: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "aa"})
-_DATE: Final = re.compile(rb"[0-9]{8}")
+#: Keys the memory of harvests, so that it tells nobody which values it has seen.
+_KEY: Final = secrets.token_bytes(32)
+#: Values of more bytes altogether are harvested each time, and so many harvests are remembered: 4 MiB of values.
+_LARGEST: Final = 16 << 10
+_REMEMBERED: Final = 256
+
+#: (tag, VR, value, character set) of what was seen and removed.
+Seen: TypeAlias = tuple[int, bytes, bytes, bytes]
 
 
 class Words(NamedTuple):
-    """Harvested words, folded; kept for all objects that bring the same identifying values."""
+    """Harvested words, folded; kept for all objects that bring the same identifying values.
+
+    long: found anywhere; short: as whole words. numbers: digits without leading zeros, found as whole numbers. births:
+    birth dates, with four- and two-digit years. raw: words beyond ASCII as bytes of UTF-8 and UTF-16. digest: tells
+    this harvest from others.
+    """
 
     long: tuple[str, ...]
-    short: tuple[str, ...]
-    plain_long: tuple[bytes, ...]
-    plain_short: tuple[bytes, ...]
-    numbers: frozenset[bytes]
-    dates: tuple[bytes, ...]
+    short: frozenset[str]
+    numbers: frozenset[str]
+    births: frozenset[Day]
+    raw: tuple[bytes, ...]
+    digest: bytes
 
 
-class Needles:
-    """What to search one object for. `find` is cheap where nothing is there; `scrub` takes out what is."""
+class Harvester:
+    """Harvests, and remembers a bounded number of harvests under keyed digests of what they were made of."""
 
-    __slots__ = ("_charsets", "_dates", "_pattern", "_uids", "_words")
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, Words] = OrderedDict()
 
-    def __init__(
-        self, words: Words, uids: Iterable[bytes], dates: Iterable[bytes], charsets: CharacterSets
-    ) -> None:
-        self._words = words
-        self._charsets = charsets
-        self._uids = {one.strip(b"\0 ") for value in uids for one in value.split(b"\\")} - {b""}
-        self._dates = (*words.dates, *dates)
-        self._pattern: re.Pattern[str] | None = None
-
-    def find(self, texts: list[bytes], numbers: list[bytes]) -> bool:
-        """Whether any needle is in one of the texts, or is one of the whole numbers."""
-        words = self._words
-        if numbers and not words.numbers.isdisjoint(numbers):
-            return True
-        joined = b"\n".join(texts)
-        if not joined.isascii() or b"\x1b" in joined:
-            return any(self._in_text(text) for text in texts)
-        lowered = joined.lower()
-        for word in words.plain_long:
-            if word in lowered:
-                return True
-        for uid in self._uids:
-            if uid in joined:
-                return True
-        for value in self._dates:
-            for form in date_forms(value):
-                if form in joined:
-                    return True
-        return any(word in lowered and _whole_word(word, lowered) for word in words.plain_short)
-
-    def _in_text(self, text: bytes) -> bool:
-        return self._compiled().search(decode(text, self._charsets, b"LT").casefold()) is not None
-
-    def _compiled(self) -> re.Pattern[str]:
-        if self._pattern is None:
-            words = self._words
-            long = {
-                *words.long,
-                *(form.decode("ascii") for value in self._dates for form in date_forms(value)),
-            }
-            parts = [re.escape(word) for word in sorted(long, key=len, reverse=True)]
-            parts += [rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words.short]
-            parts += [
-                rf"(?<![0-9.]){re.escape(uid.decode('latin-1'))}(?![0-9.])" for uid in sorted(self._uids)
-            ]
-            self._pattern = re.compile("|".join(parts) if parts else r"(?!)")
-        return self._pattern
-
-    def is_number(self, value: bytes) -> bool:
-        """Whether a whole number is a harvested one."""
-        return value in self._words.numbers
-
-    def scrub(self, value: bytes, vr: bytes) -> bytes:
-        """The value without any needle; the same object where there was none."""
-        if not value:
-            return value
-        pattern = self._compiled()
-        if vr not in CHARSET_VRS:
-            # UN, or a coded string that holds more than ASCII: somebody wrote text into it, in the object's sets.
-            vr = b"LO"
-        decoded = decode(value, self._charsets, vr)
-        folded = decoded.casefold()
-        if pattern.search(folded) is None:
-            return value
-        if len(folded) != len(decoded):
-            # Folding changed the length (ß, ligatures), so places in one are not places in the other.
-            decoded = folded
-        parts: list[str] = []
-        end = 0
-        for match in pattern.finditer(folded):
-            parts.append(decoded[end : match.start()])
-            end = match.end()
-        parts.append(decoded[end:])
-        kept = " ".join(" ".join(parts).split())
-        # What was apart may have come together; then nothing of the value stays.
-        return b"" if pattern.search(kept.casefold()) else encode(kept, self._charsets, vr)
+    def harvest(self, seen: list[Seen], syntax: TransferSyntax) -> Words:
+        """The words of what identifies. Removed sequences are looked into."""
+        digest = blake2b(syntax.uid.encode(), key=_KEY, digest_size=16)
+        size = 0
+        for tag, vr, value, charset in seen:
+            digest.update(b"%d,%s,%d,%s;" % (tag, vr, len(value), charset))
+            digest.update(value)
+            size += len(value)
+        key = digest.digest()
+        words = self._known.get(key)
+        if words is None:
+            words = harvest(seen, syntax, key)
+            if size <= _LARGEST:
+                self._known[key] = words
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        return words
 
 
-def _whole_word(word: bytes, text: bytes) -> bool:
-    """Whether an ASCII word occurs with no letter or digit beside it."""
-    place = text.find(word)
-    while place >= 0:
-        end = place + len(word)
-        before = text[place - 1 : place] if place else b" "
-        if not before.isalnum() and not text[end : end + 1].isalnum():
-            return True
-        place = text.find(word, place + 1)
-    return False
-
-
-#: (tag, VR, value) of what the rewriter saw and removed.
-Seen: TypeAlias = tuple[tuple[int, bytes, bytes], ...]
-
-
-@lru_cache(maxsize=2048)
-def harvest(seen: Seen, charset: bytes, syntax: TransferSyntax) -> Words:
-    """The words of what identifies. charset: the value of (0008,0005). Removed sequences are looked into."""
-    charsets = character_sets(charset)
-    words: set[str] = set()
-    dates: set[bytes] = set()
+def harvest(seen: list[Seen], syntax: TransferSyntax, digest: bytes = b"") -> Words:
+    """`Harvester.harvest` without its memory."""
     lists = harvest_lists()
-    for tag, vr, value in _opened(seen, syntax):
-        text = decode(value, charsets, vr if vr != b"UN" else b"LO")
+    words: set[str] = set()
+    numbers: set[str] = set()
+    births: set[Day] = set()
+    for tag, vr, value, charset in _opened(seen, syntax):
+        text = decode(value, character_sets(charset), b"PN" if vr == b"PN" else b"LO")
         if vr == b"PN":
-            words |= name_words(text)
+            for spelling in {text, text.lower().translate(_GERMAN)}:
+                words |= name_words(spelling)
         elif tag in lists.places:
             words |= place_words(text)
         elif tag in lists.identifiers:
             words |= identifier_words(text)
+            numbers |= identifier_numbers(text)
         elif tag in lists.dates:
-            dates.add(value)
-    words |= {plain for word in words if not word.isascii() for plain in _plain_spellings(word)}
-    long = tuple(sorted(word for word in words if len(word) >= LONG_WORD))
-    short = tuple(sorted(word for word in words if len(word) < LONG_WORD))
+            for one in value.split(b"\\"):
+                day = day_of(one)
+                if day is not None:
+                    births |= {day, short_year(day)}
+                    numbers |= _as_numbers(day)
     return Words(
-        long,
-        short,
-        tuple(word.encode() for word in long if word.isascii()),
-        tuple(word.encode() for word in short if word.isascii()),
-        frozenset(word.encode() for word in long if word.isascii() and word.isdigit()),
-        tuple(sorted(dates)),
+        tuple(sorted(word for word in words if len(word) >= LONG_WORD)),
+        frozenset(word for word in words if len(word) < LONG_WORD),
+        frozenset(numbers),
+        frozenset(births),
+        tuple(sorted(form for word in words for form in _raw_forms(word))),
+        digest,
     )
 
 
-def _opened(seen: Seen, syntax: TransferSyntax) -> Iterator[tuple[int, bytes, bytes]]:
+def _opened(seen: list[Seen], syntax: TransferSyntax) -> Iterator[Seen]:
     """What was seen, removed sequences replaced by the identifying elements in them."""
     lists = harvest_lists()
     wanted = lists.identifiers | lists.places | lists.dates
-    for tag, vr, value in seen:
+    for tag, vr, value, charset in seen:
         if vr != b"SQ":
-            yield tag, (vr if vr != b"UN" else vr_of(tag)), value
+            yield tag, (vr if vr != b"UN" else vr_of(tag)), value, charset
             continue
         codec = codec_of(syntax, b"", 0)
+        charsets = [charset]
+        inside: list[tuple[int, bytes, bytes]] = []
         try:
             for _path, inner, _codec in walk_sequence(
                 value, Element(tag, vr, 0, 0, len(value), len(value)), codec
             ):
                 inner_vr = inner.vr if inner.vr != b"UN" else vr_of(inner.tag)
+                if inner.length > 0 and inner.tag == _CHARSET and len(charsets) < 8:
+                    charsets.append(value[inner.value : inner.end])
                 if inner.length > 0 and (inner_vr == b"PN" or inner.tag in wanted):
-                    yield inner.tag, inner_vr, value[inner.value : inner.end]
+                    inside.append((inner.tag, inner_vr, value[inner.value : inner.end]))
         except DicomError:
             # The sequence is gone from the output; what of it could be read is harvested.
-            continue
+            pass
+        for one in inside:
+            # A name is read in each set the sequence declares: a reading too many finds nothing.
+            for declared in charsets if not one[2].isascii() or b"\x1b" in one[2] else charsets[:1]:
+                yield *one, declared
 
 
-def _plain_spellings(word: str) -> set[str]:
-    """How a word with marks is written without them: Müller → muller, mueller."""
-    german = word.translate(_GERMAN)
-    return {
-        "".join(c for c in unicodedata.normalize("NFKD", form) if not unicodedata.combining(c))
-        for form in (word, german)
-    }
+def _raw_forms(word: str) -> set[bytes]:
+    """A word beyond ASCII as bytes where no character set is declared, in the usual cases."""
+    if word.isascii() or len(word) < 2:
+        return set()
+    cases = {word, word.upper(), word.title()}
+    return {case.encode(code) for case in cases for code in ("utf-8", "utf-16-le", "utf-16-be")}
 
 
 def _worth(word: str) -> bool:
@@ -210,55 +161,59 @@ def _worth(word: str) -> bool:
     return len(word) >= 2 or (len(word) == 1 and not word.isascii())
 
 
+@cache
+def _ordinary() -> tuple[frozenset[str], frozenset[str]]:
+    """Words common in names of places and people, and particles of names, folded."""
+    lists = harvest_lists()
+    return frozenset(map(fold, lists.common)), frozenset(map(fold, lists.particles))
+
+
 def name_words(text: str) -> set[str]:
     """The words of a person's name, in all its representations, without titles and particles."""
-    lists = harvest_lists()
+    common, particles = _ordinary()
     words = set()
-    for part in _SEPARATORS.split(text.casefold()):
+    for part in _SEPARATORS.split(fold(text)):
         words.add(part.strip(".-*?!"))
         words.update(_WORD.findall(part))
-    return {
-        word for word in words if _worth(word) and word not in lists.particles and word not in lists.common
-    }
+    return {word for word in words if _worth(word) and word not in particles and word not in common}
 
 
 def identifier_words(text: str) -> set[str]:
     """Whole identifiers, and the parts of four characters and more that hold a digit."""
     words = set()
-    for value in text.casefold().split("\\"):
+    for value in fold(text).split("\\"):
         whole = value.strip()
         words.add(whole)
         words.add("".join(_WORD.findall(whole)))
         words.update(part for part in _WORD.findall(whole) if len(part) >= 4 and not part.isalpha())
-    return {word for word in words if _worth(word) and word not in harvest_lists().common}
+    return {word for word in words if _worth(word) and word not in _ordinary()[0]}
+
+
+def identifier_numbers(text: str) -> set[str]:
+    """The numbers of four digits and more in an identifier, without leading zeros: 4711234 of MRN04711234."""
+    runs = {run.lstrip("0") for run in _DIGITS.findall(fold(text))}
+    runs |= {"".join(_DIGITS.findall(value)).lstrip("0") for value in fold(text).split("\\")}
+    return {run for run in runs if len(run) >= SHORTEST_NUMBER}
+
+
+def _as_numbers(day: Day) -> set[str]:
+    """A day as one number of eight digits, in the three orders, without leading zeros."""
+    year, month, number = (f"{day[0]:04d}", f"{day[1]:02d}", f"{day[2]:02d}")
+    return {
+        form.lstrip("0") for form in (year + month + number, number + month + year, month + number + year)
+    }
 
 
 def place_words(text: str) -> set[str]:
     """The whole name of a place, and its words that are neither common ones nor of the vocabulary."""
-    lists = harvest_lists()
+    common = _ordinary()[0]
     known = vocabulary()
-    whole = " ".join(text.casefold().split())
+    whole = " ".join(fold(text).split())
     words = {
         word
         for word in _WORD.findall(whole)
-        if len(word) >= 4 and word not in lists.common and word.encode() not in known
+        if len(word) >= 4 and word not in common and word.encode() not in known
     }
-    if len(whole) >= LONG_WORD and whole not in lists.common and whole.encode() not in known:
+    if len(whole) >= LONG_WORD and whole not in common and whole.encode() not in known:
         words.add(whole)
     return {word for word in words if _worth(word)}
-
-
-@lru_cache(maxsize=4096)
-def date_forms(value: bytes) -> frozenset[bytes]:
-    """The ways people write the dates of a DA or DT value, with all of day, month and year."""
-    forms: set[bytes] = set()
-    for one in value.split(b"\\"):
-        match = _DATE.match(one.strip())
-        if match is not None:
-            year, month, day = match[0][:4], match[0][4:6], match[0][6:]
-            forms.add(match[0])
-            for mark in (b"-", b".", b"/"):
-                forms |= {
-                    mark.join(order) for order in ((year, month, day), (day, month, year), (month, day, year))
-                }
-    return frozenset(forms)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from wardlight.deid.standard import attributes
 from wardlight.dicom.dictionary import tag_of
+from wardlight.dicom.uid import UID_NAMES
 
 LEVELS: Final = ("high", "medium", "low")
 #: Options a profile may name: the columns of Table E.1-1 besides the Basic Profile.
@@ -192,12 +193,13 @@ class Allowlist:
 
 @dataclass(frozen=True, slots=True)
 class HarvestLists:
-    """profiles/harvest.toml: whose values are searched for, and which words are too common to be."""
+    """profiles/harvest.toml: whose values are searched for, where not, and which words are too common to be."""
 
     identifiers: frozenset[int]
     places: frozenset[int]
     dates: frozenset[int]
     exempt: frozenset[int]
+    structural: frozenset[int]
     common: frozenset[str]
     particles: frozenset[str]
 
@@ -224,6 +226,13 @@ def allowlist() -> Allowlist:
 
 
 @cache
+def class_uids() -> frozenset[bytes]:
+    """UIDs that name a kind: those of PS3.6 and of profiles/class_uids.txt."""
+    lines = (_FOLDER / "class_uids.txt").read_text("ascii").splitlines()
+    return frozenset(uid.encode() for uid in (*UID_NAMES, *(line for line in lines if line[:1] != "#")))
+
+
+@cache
 def harvest_lists() -> HarvestLists:
     """The built-in harvest lists."""
     data = tomllib.loads((_FOLDER / "harvest.toml").read_text("utf-8"))
@@ -232,6 +241,6 @@ def harvest_lists() -> HarvestLists:
         particles=frozenset(data["places"]["particles"].split()),
         **{
             name: frozenset(tags_of(data[name]["keywords"]))
-            for name in ("identifiers", "places", "dates", "exempt")
+            for name in ("identifiers", "places", "dates", "exempt", "structural")
         },
     )

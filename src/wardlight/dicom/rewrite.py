@@ -66,6 +66,8 @@ class Rules:
     private: rule of a private element by (private creator, group, last byte of the element), None removes it; where
     this is None every private element goes. mismatch: (state, tag, VR, value, expected VR) for a kept element whose VR
     is not the one of its rule; gives the new value or None. collect: takes (state, tag, VR, value) of removed ones.
+    enter: (state, data, start, end) before the elements of an item, whose end is a bound where its length is
+    undefined; leave: (state) after them. What holds inside one data set only, such as its character set, hangs on them.
     """
 
     top: Mapping[int, Rule]
@@ -73,6 +75,8 @@ class Rules:
     mismatch: Callable[[Any, int, bytes, bytes, bytes], bytes | None]
     collect: Callable[[Any, int, bytes, bytes], None]
     private: Callable[[bytes, int, int], Rule | None] | None = None
+    enter: Callable[[Any, bytes, int, int], None] | None = None
+    leave: Callable[[Any], None] | None = None
 
 
 #: One line of a trace: the path of tags from the top level, and what happened ("remove", "empty", "replace", "add").
@@ -358,6 +362,7 @@ def _items(
 ) -> tuple[list[bytes] | None, int]:
     """The items of a sequence rewritten (None if all are unchanged), and the offset after the sequence."""
     data, limits, depth = run.data, run.limits, level.depth + 1
+    enter, leave, state, nested = run.rules.enter, run.rules.leave, run.state, run.rules.nested
     if depth > limits.depth:
         raise DicomError("depth", p)
     bodies: list[bytes] = []
@@ -378,7 +383,14 @@ def _items(
         end = bound if length < 0 else v + length
         if end > bound:
             raise Truncated(p, end)
-        body, q = _rewrite_level(run, _Level(codec, end, depth, path), run.rules.nested, v, length < 0)
+        if enter is not None:
+            enter(state, data, v, end)
+        try:
+            body, q = _rewrite_level(run, _Level(codec, end, depth, path), nested, v, length < 0)
+        finally:
+            # Also where a value of VR UN turns out to be no sequence and is tried in another encoding.
+            if leave is not None:
+                leave(state)
         if body is None:
             body = data[v : q - 8 if length < 0 else q]
         else:
