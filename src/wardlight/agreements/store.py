@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from wardlight.agreements.model import Agreement, Level
 from wardlight.agreements.tables import agreement
@@ -28,36 +29,35 @@ def add(tx: Connection, row: Agreement) -> None:
     )
 
 
+_VERSIONS: Final = (
+    select(agreement)
+    .where(agreement.c.institution == bindparam("institution"))
+    .order_by(agreement.c.application, agreement.c.version.desc())
+)
+# Built once: every store request asks for it.
+_CURRENT: Final = _VERSIONS.where(agreement.c.application == bindparam("application")).limit(1)
+
+
 def current(tx: Connection, institution: UUID, application: str) -> Agreement | None:
     """The newest version between an institution and an application."""
-    rows = versions(tx, institution, application, newest_only=True)
-    return rows[0] if rows else None
+    row = tx.execute(_CURRENT, {"institution": institution, "application": application}).first()
+    return _agreement(row) if row else None
 
 
-def versions(
-    tx: Connection, institution: UUID, application: str | None = None, *, newest_only: bool = False
-) -> list[Agreement]:
+def versions(tx: Connection, institution: UUID) -> list[Agreement]:
     """All versions by application, newest first."""
-    query = (
-        select(agreement)
-        .where(agreement.c.institution == institution)
-        .order_by(agreement.c.application, agreement.c.version.desc())
+    return [_agreement(row) for row in tx.execute(_VERSIONS, {"institution": institution})]
+
+
+def _agreement(row: Row[Any]) -> Agreement:
+    return Agreement(
+        row.id,
+        row.institution,
+        row.application,
+        row.version,
+        frozenset(Level(level) for level in row.levels.split()),
+        row.legal_basis,
+        frozenset(row.purposes.split()),
+        row.attested_by,
+        row.created_ms,
     )
-    if application is not None:
-        query = query.where(agreement.c.application == application)
-    if newest_only:
-        query = query.limit(1)
-    return [
-        Agreement(
-            row.id,
-            row.institution,
-            row.application,
-            row.version,
-            frozenset(Level(level) for level in row.levels.split()),
-            row.legal_basis,
-            frozenset(row.purposes.split()),
-            row.attested_by,
-            row.created_ms,
-        )
-        for row in tx.execute(query)
-    ]

@@ -9,11 +9,12 @@ from typing import Final
 from uuid import UUID
 
 from wardlight import clock
-from wardlight.archive import fsck_rows, store
+from wardlight.archive import fsck_rows, fsck_store, store
 from wardlight.archive.fsck_rows import Unsealed
+from wardlight.archive.fsck_store import ReleaseChecks
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import ReleaseState
-from wardlight.archive.store import ReleaseChecks, ReleaseRow
+from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import AGE_MS, Sweeper
 from wardlight.audit.model import Actor
 from wardlight.audit.recorder import Recorder
@@ -85,7 +86,7 @@ class Fsck:
         report = Report()
         present = dict(self._objects.list())
         with self._database.read() as tx:
-            releases = store.all_releases(tx)
+            releases = fsck_store.all_releases(tx)
             named = store.referenced_objects(tx)
         for release in releases:
             self._release(report, release, deep)
@@ -103,7 +104,7 @@ class Fsck:
         report.repaired = self._sweeper.remove_objects(orphans, actor)
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
         with self._database.read() as tx:
-            used = {release.key_id for release in store.all_releases(tx)}
+            used = {release.key_id for release in fsck_store.all_releases(tx)}
         for key in list(self._keystore.list_keys()):
             old = key.created_ms < clock.unix_ms() - AGE_MS
             if key.key_id in unused and key.key_id not in used and old:
@@ -122,7 +123,7 @@ class Fsck:
             report.findings.append(("reserved", release.id))
             return
         with self._database.read() as tx:
-            held = store.checks_of(tx, release.id)
+            held = fsck_store.checks_of(tx, release.id)
         if held is None:
             return
         now = held.release

@@ -25,9 +25,10 @@ from wardlight.archive.attributes import (
 )
 from wardlight.archive.completion import describe
 from wardlight.archive.content import PIECE
+from wardlight.archive.fsck_store import InstanceCheck, ReleaseChecks
 from wardlight.archive.incoming import (
     WANTED,
-    attributes_of,
+    AttributeReader,
     described,
     identify,
     instance_columns,
@@ -37,7 +38,7 @@ from wardlight.archive.incoming import (
 )
 from wardlight.archive.keyring import ReleaseKey, Tokens
 from wardlight.archive.places import locations
-from wardlight.archive.store import InstanceCheck, InstanceRow, ReleaseChecks, pack_fragments
+from wardlight.archive.store import InstanceRow, pack_fragments
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream
 from wardlight.errors import WardlightError
@@ -163,7 +164,7 @@ def _follows(file: Part10Stream, instance: InstanceCheck, sealed: Attributes | N
         file.finish()
         assert file.stream is not None
         incoming = described(file, identify(file.stream), row.offset, row.length, b"")
-        found = attributes_of(incoming, INSTANCE_TAGS)
+        found = AttributeReader().read(incoming, INSTANCE_TAGS)
     except (DicomError, WardlightError):
         return False
     if instance_columns(incoming, found) != _columns(instance):

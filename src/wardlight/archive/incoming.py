@@ -5,6 +5,7 @@ Intake describes files as they come in; fsck describes them again from what is s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from wardlight.agreements.model import IMAGES
@@ -21,10 +22,12 @@ from wardlight.archive.attributes import (
     first_number,
     first_text,
     frame_bits,
+    key_of,
     order_number,
 )
 from wardlight.archive.model import IncomingInstance, Level, PixelIndex
 from wardlight.archive.store import pack_fragments
+from wardlight.dicom.elements import Element
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.json import JSON_TAGS
 from wardlight.dicom.json import attributes as read_attributes
@@ -98,14 +101,56 @@ def _pixel(base: int, stream: DataSetStream) -> PixelIndex | None:
     return PixelIndex(stream.pixel.tag, base + stream.value_offset, stream.pixel.length, fragments)
 
 
-def attributes_of(incoming: IncomingInstance, wanted: frozenset[int]) -> Attributes:
-    """Attributes of a header in the DICOM JSON model. Raises `bad-data-set`."""
-    if max(map(len, (incoming.sop_class, incoming.transfer_syntax))) > _UID_LENGTH:
-        raise WardlightError("bad-data-set", reason="uid")
-    try:
-        return read_attributes(incoming.header, incoming.header_syntax, wanted, elements=incoming.elements)
-    except DicomError as error:
-        raise WardlightError("bad-data-set", reason=error.code) from None
+class AttributeReader:
+    """Reads attributes of many headers. Instances of a series share most values: each is converted once.
+
+    For one batch: what it remembers is bounded by the headers of the batch.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        # By what else decides on the meaning of bytes (encoding, character set, signedness), then by element.
+        self._known: dict[tuple[object, ...], dict[tuple[int, bytes, bytes], Attributes]] = {}
+
+    def read(self, incoming: IncomingInstance, wanted: frozenset[int]) -> Attributes:
+        """Attributes of a header in the DICOM JSON model. Raises `bad-data-set`."""
+        if max(map(len, (incoming.sop_class, incoming.transfer_syntax))) > _UID_LENGTH:
+            raise WardlightError("bad-data-set", reason="uid")
+        try:
+            if incoming.elements is None:
+                return read_attributes(incoming.header, incoming.header_syntax, wanted)
+            return self._read(incoming, incoming.elements, wanted)
+        except DicomError as error:
+            raise WardlightError("bad-data-set", reason=error.code) from None
+
+    def _read(
+        self, incoming: IncomingInstance, elements: Mapping[int, Element], wanted: frozenset[int]
+    ) -> Attributes:
+        header = incoming.header
+        context = {tag: elements[tag] for tag in JSON_TAGS if tag in elements}
+        known = self._known.setdefault(
+            (incoming.header_syntax, *(header[one.start : one.end] for one in context.values())), {}
+        )
+        found: Attributes = {}
+        missing: dict[int, tuple[int, bytes, bytes]] = {}
+        for tag, element in elements.items():
+            if tag in wanted:
+                key = (tag, element.vr, header[element.value : element.end])
+                attribute = known.get(key)
+                if attribute is None:
+                    missing[tag] = key
+                else:
+                    found |= attribute
+        if missing:
+            fresh = {tag: element for tag, element in elements.items() if tag in missing or tag in context}
+            read = read_attributes(header, incoming.header_syntax, missing.keys(), elements=fresh)
+            for tag, key in missing.items():
+                name = key_of(tag)
+                # An attribute that the model leaves out is remembered as nothing.
+                known[key] = {name: read[name]} if name in read else {}
+            found |= read
+        return found
 
 
 def preference(application: str, level: Level) -> int:

@@ -26,7 +26,7 @@ from wardlight.archive.attributes import (
     only,
     study_date,
 )
-from wardlight.archive.incoming import attributes_of, instance_columns, preference, series_columns
+from wardlight.archive.incoming import AttributeReader, instance_columns, preference, series_columns
 from wardlight.archive.keyring import ReleaseKey, Tokens
 from wardlight.archive.model import (
     IncomingInstance,
@@ -220,6 +220,7 @@ class Intake:
             known_series = store.series_by_token(tx, target.release, set(series_tokens))
         key = ReleaseKey(target.key, target.institution, target.release)
         batch = _Batch(target, tokens, digests, {}, {}, {}, ("", ""))
+        reader = AttributeReader()
         for index, incoming in enumerate(instances):
             token, series_token = tokens[index], series_tokens[index]
             fresh = token not in known and token not in batch.fresh
@@ -227,7 +228,7 @@ class Intake:
                 continue
             new_series = series_token not in known_series and series_token not in batch.series
             wanted = ALL_TAGS if index == 0 else INSTANCE_TAGS | SERIES_TAGS if new_series else INSTANCE_TAGS
-            found = attributes_of(incoming, wanted)
+            found = reader.read(incoming, wanted)
             if index == 0:
                 batch.study = only(found, STUDY_TAGS)
                 batch.patient = (first_text(found, PATIENT_ID), first_text(found, ISSUER_OF_PATIENT_ID))

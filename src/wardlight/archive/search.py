@@ -75,6 +75,7 @@ class _Plan:
     conditions: Conditions
     study_tokens: list[bytes] | None = None
     series_tokens: list[bytes] | None = None
+    instance_tokens: list[bytes] | None = None
     filters: list[tuple[tuple[int, ...], Matcher]] = field(default_factory=list)
     returned: frozenset[int] = frozenset()
     everything: bool = False
@@ -139,6 +140,17 @@ class Search:
             for release_id in conditions.releases:
                 named.update(store.series_by_token(tx, release_id, plan.series_tokens).values())
             conditions.series = _both(conditions.series, list(named))
+        if plan.instance_tokens is not None:
+            bound = conditions.releases
+            matches = [
+                (release_id, instance)
+                for release_id, application, instance in search_store.instances_by_tokens(
+                    tx, conditions.institution, plan.instance_tokens
+                )
+                if (application == conditions.application if bound is None else release_id in bound)
+            ]
+            conditions.releases = list({release_id for release_id, _ in matches})
+            conditions.instances = [instance for _, instance in matches]
 
     def _record(
         self,
@@ -265,7 +277,7 @@ def _series_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
 
 
 def _instance_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
-    plan.conditions.instance_tokens = [tokens.instance(uid) for uid in uid_list(value)]
+    plan.instance_tokens = [tokens.instance(uid) for uid in uid_list(value)]
     return True
 
 

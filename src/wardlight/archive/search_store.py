@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Integer, Select, bindparam, select
 
 from wardlight.archive.model import QueryLevel
 from wardlight.archive.store import RELEASE_COLUMNS, ReleaseRow, release_row
@@ -18,14 +20,14 @@ from wardlight.archive.tables import instance, release, series
 class Conditions:
     """What the clear columns and tokens must fulfil; None or empty: nothing is asked of that column.
 
-    releases and series, where there are any, were looked up within the institution and application.
+    releases, series and instances, where there are any, were looked up within the institution and application.
     """
 
     institution: UUID
     application: str
     releases: list[UUID] | None = None
     series: list[UUID] | None = None
-    instance_tokens: list[bytes] | None = None
+    instances: list[UUID] | None = None
     dates: list[tuple[int, int]] = field(default_factory=list)
     modalities_in_study: list[str] = field(default_factory=list)
     modalities: list[str] = field(default_factory=list)
@@ -51,74 +53,130 @@ def candidates(
     tx: Connection, level: QueryLevel, conditions: Conditions, limit: int, offset: int
 ) -> list[Candidate]:
     """Rows by StudyDate and arrival, newest first, then by series and instance number."""
+    values: dict[str, Any] = {"limit": limit, "offset": offset}
+    if conditions.releases is None:
+        values |= {"institution": conditions.institution, "application": conditions.application}
+    for name in ("releases", "series", "instances", "sop_classes"):
+        if (bound := getattr(conditions, name)) is not None:
+            values[name] = bound
+    for number, (first, last) in enumerate(conditions.dates):
+        values |= {f"first{number}": first, f"last{number}": last}
+    for number, modality in enumerate(conditions.modalities_in_study):
+        escaped = re.sub(r"([%_/])", r"/\1", modality)
+        values[f"in_study{number}"] = f"% {escaped} %"
+    for number, modality in enumerate(conditions.modalities):
+        values[f"modality{number}"] = modality
+    shape = _Shape(
+        level,
+        conditions.releases is not None,
+        conditions.series is not None,
+        conditions.instances is not None,
+        conditions.sop_classes is not None,
+        len(conditions.dates),
+        len(conditions.modalities_in_study),
+        len(conditions.modalities),
+    )
+    return [_candidate(row) for row in tx.execute(_statement(shape), values)]
+
+
+class _Shape(NamedTuple):
+    """What a statement looks like, apart from its values."""
+
+    level: QueryLevel
+    releases: bool
+    series: bool
+    instances: bool
+    sop_classes: bool
+    dates: int
+    modalities_in_study: int
+    modalities: int
+
+
+# Building a statement costs more than running it; clients ask in few shapes.
+@lru_cache(maxsize=256)
+def _statement(shape: _Shape) -> Select[Any]:
     columns: list[Any] = list(RELEASE_COLUMNS)
     source: Any = release
     order: list[Any] = [release.c.study_date.desc(), release.c.arrived_ms.desc(), release.c.id.desc()]
-    if level is not QueryLevel.STUDY:
+    if shape.level is not QueryLevel.STUDY:
         columns += [series.c.id, series.c.sealed, series.c.instance_count]
         source = source.join(series, series.c.release == release.c.id)
         order += [series.c.number, series.c.id]
-    if level is QueryLevel.INSTANCE:
+    if shape.level is QueryLevel.INSTANCE:
         columns += [instance.c.id, instance.c.sealed]
         source = source.join(instance, instance.c.series == series.c.id)
         order += [instance.c.number, instance.c.id]
-    query = select(*columns).select_from(source).where(*_where(level, conditions))
-    found = tx.execute(query.order_by(*order).limit(limit).offset(offset)).all()
-    return [_candidate(row) for row in found]
+    query = select(*columns).select_from(source).where(*_where(shape)).order_by(*order)
+    return query.limit(bindparam("limit", type_=Integer)).offset(bindparam("offset", type_=Integer))
+
+
+def _many(name: str) -> BindParameter[Any]:
+    return bindparam(name, expanding=True)
+
+
+def _where(shape: _Shape) -> Iterator[ColumnElement[bool]]:
+    yield release.c.instance_count > 0
+    if shape.releases:
+        # Nothing else about the release: a planner that sees more walks the index of the order instead.
+        yield release.c.id.in_(_many("releases"))
+    else:
+        yield release.c.institution == bindparam("institution")
+        yield release.c.application == bindparam("application")
+    for number in range(shape.dates):
+        yield release.c.study_date.between(bindparam(f"first{number}"), bindparam(f"last{number}"))
+    for number in range(shape.modalities_in_study):
+        yield release.c.modalities.like(bindparam(f"in_study{number}"), escape="/")
+    if shape.level is not QueryLevel.STUDY:
+        if shape.series:
+            yield series.c.id.in_(_many("series"))
+        for number in range(shape.modalities):
+            yield series.c.modality == bindparam(f"modality{number}")
+    if shape.level is QueryLevel.INSTANCE:
+        if shape.instances:
+            yield instance.c.id.in_(_many("instances"))
+        if shape.sop_classes:
+            yield instance.c.sop_class.in_(_many("sop_classes"))
+
+
+_OURS: Final = (
+    release.c.institution == bindparam("institution"),
+    release.c.application == bindparam("application"),
+)
+_RELEASES_BY_TOKENS: Final = select(release.c.id).where(*_OURS, release.c.token.in_(_many("tokens")))
+_SERIES_BY_TOKENS: Final = (
+    select(release.c.id, series.c.id)
+    .select_from(series.join(release, release.c.id == series.c.release))
+    .where(series.c.token.in_(_many("tokens")), *_OURS)
+)
+_INSTANCES_BY_TOKENS: Final = (
+    select(release.c.id, release.c.application, instance.c.id)
+    .select_from(instance.join(release, release.c.id == instance.c.release))
+    .where(instance.c.token.in_(_many("tokens")), _OURS[0])
+)
 
 
 def releases_by_tokens(
     tx: Connection, institution: UUID, application: str, tokens: Sequence[bytes]
 ) -> list[UUID]:
     """Releases of an application that answer to Study UIDs."""
-    query = select(release.c.id).where(
-        release.c.institution == institution,
-        release.c.application == application,
-        release.c.token.in_(tokens),
-    )
-    return list(tx.execute(query).scalars())
+    values = {"institution": institution, "application": application, "tokens": tokens}
+    return list(tx.execute(_RELEASES_BY_TOKENS, values).scalars())
 
 
 def series_by_tokens(
     tx: Connection, institution: UUID, application: str, tokens: Sequence[bytes]
 ) -> list[tuple[UUID, UUID]]:
     """(release, series) of an application's series that answer to Series UIDs."""
-    query = (
-        select(release.c.id, series.c.id)
-        .select_from(series.join(release, release.c.id == series.c.release))
-        .where(
-            series.c.token.in_(tokens),
-            release.c.institution == institution,
-            release.c.application == application,
-        )
-    )
-    return [(row[0], row[1]) for row in tx.execute(query)]
+    values = {"institution": institution, "application": application, "tokens": tokens}
+    return [(row[0], row[1]) for row in tx.execute(_SERIES_BY_TOKENS, values)]
 
 
-def _where(level: QueryLevel, conditions: Conditions) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [release.c.instance_count > 0]
-    if conditions.releases is not None:
-        # Nothing else about the release: a planner that sees more walks the index of the order instead.
-        where.append(release.c.id.in_(conditions.releases))
-    else:
-        where.append(release.c.institution == conditions.institution)
-        where.append(release.c.application == conditions.application)
-    for first, last in conditions.dates:
-        where.append(release.c.study_date.between(first, last))
-    for modality in conditions.modalities_in_study:
-        where.append(release.c.modalities.contains(f" {modality} ", autoescape=True))
-    if level is not QueryLevel.STUDY:
-        if conditions.series is not None:
-            where.append(series.c.id.in_(conditions.series))
-        for modality in conditions.modalities:
-            where.append(series.c.modality == modality)
-    if level is QueryLevel.INSTANCE:
-        if conditions.instance_tokens is not None:
-            # The unique index begins with the release, which is bounded by the join only.
-            where += [instance.c.release == release.c.id, instance.c.token.in_(conditions.instance_tokens)]
-        if conditions.sop_classes is not None:
-            where.append(instance.c.sop_class.in_(conditions.sop_classes))
-    return where
+def instances_by_tokens(
+    tx: Connection, institution: UUID, tokens: Sequence[bytes]
+) -> list[tuple[UUID, str, UUID]]:
+    """(release, its application, instance) of instances that answer to SOP Instance UIDs."""
+    values = {"institution": institution, "tokens": tokens}
+    return [(row[0], row[1], row[2]) for row in tx.execute(_INSTANCES_BY_TOKENS, values)]
 
 
 def _candidate(row: Sequence[Any]) -> Candidate:

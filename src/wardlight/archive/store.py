@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, union_all, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
@@ -77,21 +77,24 @@ def release_row(row: Sequence[Any]) -> ReleaseRow:
     return ReleaseRow(*values)
 
 
+# Statements of the hot paths are built once: building one costs several times what running it does.
+
 # ---- reserving and taking in ----
+
+_FIND_TARGET: Final = select(release.c.id, release.c.key_id).where(
+    release.c.institution == bindparam("institution"),
+    release.c.token == bindparam("token"),
+    release.c.application == bindparam("application"),
+    release.c.level == bindparam("level"),
+)
 
 
 def find_target(
     tx: Connection, institution: UUID, application: str, level: Level, token: bytes
 ) -> tuple[UUID, UUID] | None:
     """Release id and key id of one study for one (institution, application, level)."""
-    row = tx.execute(
-        select(release.c.id, release.c.key_id).where(
-            release.c.institution == institution,
-            release.c.token == token,
-            release.c.application == application,
-            release.c.level == level.value,
-        )
-    ).first()
+    values = {"institution": institution, "token": token, "application": application, "level": level.value}
+    row = tx.execute(_FIND_TARGET, values).first()
     return (row.id, row.key_id) if row else None
 
 
@@ -105,23 +108,31 @@ def reserve(tx: Connection, values: dict[str, Any]) -> bool:
     return True
 
 
+_RELEASE_BY_ID: Final = select(*RELEASE_COLUMNS).where(release.c.id == bindparam("release"))
+_LOCKED_RELEASE: Final = _RELEASE_BY_ID.with_for_update()
+
+
 def release_by_id(tx: Connection, release_id: UUID, *, lock: bool = False) -> ReleaseRow | None:
     """The release; with `lock` no other writer changes it until the transaction ends."""
-    query = select(*RELEASE_COLUMNS).where(release.c.id == release_id)
-    if lock:
-        query = query.with_for_update()
-    row = tx.execute(query).first()
+    row = tx.execute(_LOCKED_RELEASE if lock else _RELEASE_BY_ID, {"release": release_id}).first()
     return release_row(row) if row else None
+
+
+_TOKENS: Final[BindParameter[Any]] = bindparam("tokens", expanding=True)
+_SERIES_BY_TOKEN: Final = select(series.c.token, series.c.id).where(
+    series.c.release == bindparam("release"), series.c.token.in_(_TOKENS)
+)
+_DIGESTS: Final = select(instance.c.token, instance.c.digest).where(
+    instance.c.release == bindparam("release"), instance.c.token.in_(_TOKENS)
+)
 
 
 def series_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) -> dict[bytes, UUID]:
     """Ids of those series of a release that are there."""
     found: dict[bytes, UUID] = {}
     for part in _parts(tokens):
-        query = select(series.c.token, series.c.id).where(
-            series.c.release == release_id, series.c.token.in_(part)
-        )
-        found.update((bytes(token), id_) for token, id_ in tx.execute(query))
+        rows = tx.execute(_SERIES_BY_TOKEN, {"release": release_id, "tokens": part})
+        found.update((bytes(token), id_) for token, id_ in rows)
     return found
 
 
@@ -129,41 +140,47 @@ def digests_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) 
     """Digests of those instances of a release that are there."""
     found: dict[bytes, bytes] = {}
     for part in _parts(tokens):
-        query = select(instance.c.token, instance.c.digest).where(
-            instance.c.release == release_id, instance.c.token.in_(part)
-        )
-        found.update((bytes(token), bytes(digest)) for token, digest in tx.execute(query))
+        rows = tx.execute(_DIGESTS, {"release": release_id, "tokens": part})
+        found.update((bytes(token), bytes(digest)) for token, digest in rows)
     return found
+
+
+_ADD_SEGMENT: Final = insert(segment)
+_ADD_SERIES: Final = insert(series)
+_ADD_INSTANCES: Final = insert(instance)
 
 
 def add_segment(tx: Connection, values: dict[str, Any]) -> None:
     """Insert a segment."""
-    tx.execute(insert(segment), values)
+    tx.execute(_ADD_SEGMENT, values)
 
 
 def add_series(tx: Connection, rows: list[dict[str, Any]]) -> None:
     """Insert series."""
-    tx.execute(insert(series), rows)
+    tx.execute(_ADD_SERIES, rows)
 
 
 def add_instances(tx: Connection, rows: list[dict[str, Any]]) -> None:
     """Insert instances in one statement."""
-    tx.execute(insert(instance), rows)
+    tx.execute(_ADD_INSTANCES, rows)
+
+
+_GROW_SERIES: Final = (
+    update(series)
+    .where(series.c.id == bindparam("row"))
+    .values(instance_count=series.c.instance_count + bindparam("more"))
+)
+_UPDATE_RELEASE: Final = update(release).where(release.c.id == bindparam("row"))
 
 
 def grow_series(tx: Connection, counts: dict[UUID, int]) -> None:
     """Add to the instance counts of series."""
-    statement = (
-        update(series)
-        .where(series.c.id == bindparam("row"))
-        .values(instance_count=series.c.instance_count + bindparam("more"))
-    )
-    tx.execute(statement, [{"row": id_, "more": count} for id_, count in counts.items()])
+    tx.execute(_GROW_SERIES, [{"row": id_, "more": count} for id_, count in counts.items()])
 
 
 def update_release(tx: Connection, release_id: UUID, values: dict[str, Any]) -> None:
     """Set columns of a release."""
-    tx.execute(update(release).where(release.c.id == release_id).values(values))
+    tx.execute(_UPDATE_RELEASE, {"row": release_id, **values})
 
 
 def pack_fragments(fragments: Sequence[tuple[int, int]]) -> bytes | None:
@@ -174,7 +191,6 @@ def pack_fragments(fragments: Sequence[tuple[int, int]]) -> bytes | None:
 # ---- finding ----
 
 
-# Statements of the read path are built once: building costs as much as running them.
 _FIND_RELEASE: Final = (
     select(*RELEASE_COLUMNS)
     .where(
@@ -265,20 +281,31 @@ _INSTANCES: Final = (
             segment, segment.c.id == instance.c.segment
         )
     )
+    .where(instance.c.release == bindparam("release"))
     .order_by(series.c.number, series.c.id, instance.c.number, instance.c.id)
 )
+_IN_SERIES: Final = instance.c.series == bindparam("series")
+_OF_TOKEN: Final = instance.c.token == bindparam("token")
+#: By whether a series and whether a token is given.
+_FIND_INSTANCES: Final = {
+    (False, False): _INSTANCES,
+    (True, False): _INSTANCES.where(_IN_SERIES),
+    (False, True): _INSTANCES.where(_OF_TOKEN),
+    (True, True): _INSTANCES.where(_IN_SERIES, _OF_TOKEN),
+}
 
 
 def find_instances(
     tx: Connection, release_id: UUID, series_id: UUID | None = None, token: bytes | None = None
 ) -> list[InstanceRow]:
     """Instances of a release, or of one series, or the one of this token, by series, then instance number."""
-    query: Select[Any] = _INSTANCES.where(instance.c.release == release_id)
+    values: dict[str, Any] = {"release": release_id}
     if series_id is not None:
-        query = query.where(instance.c.series == series_id)
+        values["series"] = series_id
     if token is not None:
-        query = query.where(instance.c.token == token)
-    return [_instance(row) for row in tx.execute(query)]
+        values["token"] = token
+    query = _FIND_INSTANCES[series_id is not None, token is not None]
+    return [_instance(row) for row in tx.execute(query, values)]
 
 
 def _instance(row: Sequence[Any]) -> InstanceRow:
@@ -349,99 +376,6 @@ def is_referenced(tx: Connection, object_id: UUID) -> bool:
         select(release.c.metadata_object).where(release.c.metadata_object == object_id),
     )
     return tx.execute(query).first() is not None
-
-
-def all_releases(tx: Connection) -> list[ReleaseRow]:
-    """Every release, for checks."""
-    return [release_row(row) for row in tx.execute(select(*RELEASE_COLUMNS).order_by(release.c.id))]
-
-
-def _counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
-    """What a release holds by counting: series, instances, bytes, and series whose own count is wrong."""
-    instances, size = tx.execute(
-        select(func.count(), func.coalesce(func.sum(instance.c.length), 0)).where(
-            instance.c.release == release_id
-        )
-    ).one()
-    per_series = (
-        select(series.c.id, series.c.instance_count, func.count(instance.c.id).label("held"))
-        .select_from(series.outerjoin(instance, instance.c.series == series.c.id))
-        .where(series.c.release == release_id)
-        .group_by(series.c.id, series.c.instance_count)
-    )
-    rows = tx.execute(per_series).all()
-    wrong = sum(row.instance_count != row.held or not row.held for row in rows)
-    return len(rows), instances, size, wrong
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseChecks:
-    """All rows of a release at one moment, with the columns that only checks look at."""
-
-    release: ReleaseRow
-    token: bytes
-    preference: int
-    #: series, instances, bytes, and series whose own count is wrong: by counting.
-    counts: tuple[int, int, int, int]
-    #: Segment → stored size.
-    segments: dict[UUID, int]
-    series: list[SeriesCheck]
-    instances: list[InstanceCheck]
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesCheck:
-    """A series as checks see it."""
-
-    row: SeriesRow
-    token: bytes
-    modality: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceCheck:
-    """An instance as checks see it."""
-
-    row: InstanceRow
-    token: bytes
-    digest: bytes
-    number: int
-
-
-_SERIES_CHECKS: Final = select(
-    series.c.id,
-    series.c.sealed,
-    series.c.metadata_offset,
-    series.c.metadata_length,
-    series.c.token,
-    series.c.modality,
-    series.c.number,
-).where(series.c.release == bindparam("release"))
-
-
-def checks_of(tx: Connection, release_id: UUID) -> ReleaseChecks | None:
-    """Everything about a release; None where it is gone."""
-    found = release_by_id(tx, release_id)
-    if found is None:
-        return None
-    columns = (release.c.token, release.c.preference)
-    token, preferred = tx.execute(select(*columns).where(release.c.id == release_id)).one()
-    sizes = tx.execute(select(segment.c.id, segment.c.size).where(segment.c.release == release_id)).all()
-    all_series = tx.execute(_SERIES_CHECKS, {"release": release_id}).all()
-    query = select(instance.c.id, instance.c.token, instance.c.digest, instance.c.number).where(
-        instance.c.release == release_id
-    )
-    extra = {row.id: (bytes(row.token), bytes(row.digest), row.number) for row in tx.execute(query)}
-    return ReleaseChecks(
-        found,
-        bytes(token),
-        preferred,
-        _counts_of(tx, release_id),
-        {row.id: row.size for row in sizes},
-        [SeriesCheck(SeriesRow(*row[:4]), bytes(row[4]), row[5], row[6]) for row in all_series],
-        [InstanceCheck(row, *extra[row.id]) for row in find_instances(tx, release_id)],
-    )
 
 
 def note_orphans(tx: Connection, seen: Iterable[UUID], now_ms: int) -> list[UUID]:

@@ -87,7 +87,7 @@ series: Final = Table(
     column("metadata_offset", BigInteger, data_class=DataClass.STATUS),
     column("metadata_length", BigInteger, data_class=DataClass.STATUS),
     UniqueConstraint("release", "token"),
-    # Series are searched across studies, too; instances are too many for such an index.
+    # Series and instances are searched across studies, too.
     Index("archive_series_token", "token"),
 )
 
@@ -121,6 +121,7 @@ instance: Final = Table(
     column("metadata_offset", BigInteger, data_class=DataClass.STATUS),
     column("metadata_length", BigInteger, data_class=DataClass.STATUS),
     UniqueConstraint("release", "token"),
+    Index("archive_instance_token", "token"),
 )
 
 #: Objects that no row names, by when the sweep first saw them.

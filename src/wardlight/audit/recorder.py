@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from wardlight import clock
 from wardlight.audit.canonical import canonical
@@ -50,7 +50,7 @@ class Recorder:
     def ensure_operator_log(self, database: Database) -> None:
         """Begin the operator's log where there is none."""
         with database.begin() as tx:
-            if tx.execute(_CURRENT_LOG.where(log.c.institution.is_(None))).first() is None:
+            if tx.execute(_OPERATOR_LOG).first() is None:
                 self.open_log(tx, None, OPERATOR)
 
     def log_for(self, tx: Connection, institution: UUID | None) -> tuple[int, str]:
@@ -58,8 +58,10 @@ class Recorder:
 
         Read each time: a new generation opened by another process must be seen by the next entry.
         """
-        mine = log.c.institution.is_(None) if institution is None else log.c.institution == institution
-        row = tx.execute(_CURRENT_LOG.where(mine)).first()
+        if institution is None:
+            row = tx.execute(_OPERATOR_LOG).first()
+        else:
+            row = tx.execute(_INSTITUTION_LOG, {"institution": institution}).first()
         if row is None:
             raise LookupError("the institution has no audit log")
         return row.log, row.origin
@@ -81,7 +83,7 @@ class Recorder:
             entry = self.entry(origin, event, subjects)
             first = first or UUID(entry["id"])
             rows.append({"log": number, "content": canonical(entry)})
-        tx.execute(insert(pending), rows)
+        tx.execute(_ADD_ENTRY, rows)
         assert first is not None
         return first
 
@@ -144,6 +146,9 @@ class Recorder:
 
 
 _CURRENT_LOG: Final = select(log.c.log, log.c.origin).order_by(log.c.generation.desc()).limit(1)
+_OPERATOR_LOG: Final = _CURRENT_LOG.where(log.c.institution.is_(None))
+_INSTITUTION_LOG: Final = _CURRENT_LOG.where(log.c.institution == bindparam("institution"))
+_ADD_ENTRY: Final = insert(pending)
 
 
 def _split(subjects: tuple[tuple[str, str], ...]) -> Iterator[tuple[tuple[str, str], ...]]:

@@ -31,6 +31,9 @@ ORPHAN_MS: Final = 360_000
 #: Series told singly in the finished entry; the others share one rest row.
 MAX_SERIES: Final = 50
 
+_ADD_ENTRY: Final = insert(pending)
+_ADD_SESSION: Final = insert(read_session)
+
 # What the finished entry repeats from the authorised one.
 _REPEATED: Final = ("action", "actor", "behalf", "grant", "network", "object", "purpose", "subjects", "token")
 
@@ -126,9 +129,9 @@ class ReadSessions:
             authorised = replace(event, phase="authorised")
             entry = self._recorder.entry(origin, authorised, authorised.subjects[:100])
             content = canonical(entry)
-            tx.execute(insert(pending), {"log": number, "content": content})
+            tx.execute(_ADD_ENTRY, {"log": number, "content": content})
             row = {"id": UUID(entry["id"]), "log": number, "started_ms": clock.unix_ms(), "content": content}
-            tx.execute(insert(read_session), row)
+            tx.execute(_ADD_SESSION, row)
         return _Session(UUID(entry["id"]), number, origin, content, now, now, requests=1)
 
     def add(self, session: _Session, series: str, instances: int, frames: int, bytes_: int) -> bool:
@@ -239,7 +242,7 @@ def _write_end(
         entry["counts"] = counts
     if series:
         entry["detail"] = {"series": _series_rows(series)}
-    tx.execute(insert(pending), {"log": number, "content": canonical(entry)})
+    tx.execute(_ADD_ENTRY, {"log": number, "content": canonical(entry)})
     return 1
 
 

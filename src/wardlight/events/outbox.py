@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, insert, select
@@ -22,6 +23,9 @@ class EventKind(StrEnum):
     STUDY_CHANGED = "study.changed"
 
 
+_ADD: Final = insert(outbox)
+
+
 def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[str, str | int]) -> UUID:
     """Add one event to the caller's transaction; returns its id."""
     event = uuid7()
@@ -33,7 +37,7 @@ def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[st
         "payload": text,
         "created_ms": clock.unix_ms(),
     }
-    tx.execute(insert(outbox), row)
+    tx.execute(_ADD, row)
     return event
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role
 from wardlight.identity.tables import application, institution, person, receiver, token
@@ -35,6 +35,7 @@ _AUTHENTICATE: Final = (
             receiver, and_(receiver.c.id == token.c.holder, receiver.c.institution == token.c.institution)
         )
     )
+    .where(token.c.hash == bindparam("hash"))
     .limit(1)
 )
 
@@ -163,7 +164,7 @@ class TokenRow:
 
 def find_token(tx: Connection, digest: bytes) -> TokenRow | None:
     """The token of this digest."""
-    row = tx.execute(_AUTHENTICATE.where(token.c.hash == digest)).first()
+    row = tx.execute(_AUTHENTICATE, {"hash": digest}).first()
     return TokenRow(*row) if row else None
 
 

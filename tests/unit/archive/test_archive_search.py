@@ -1,5 +1,7 @@
 """Searches: every kind of key, levels, paging, order, what is refused, and what the trail says of it."""
 
+from dataclasses import replace
+
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -280,3 +282,30 @@ def test_a_privacy_officer_searches_and_reads_metadata_only(three):
     with pytest.raises(WardlightError) as error:
         three.scope(Action.DICOMWEB_STUDY_READ, officer)
     assert error.value.code == "forbidden"
+
+
+def test_one_instance_is_found_without_its_study_through_an_index(kit):
+    sets = [dataset(StudyInstanceUID=f"1.{n}", SeriesInstanceUID=f"1.{n}.1") for n in range(1, 30)]
+    for one in sets:
+        kit.store(one)
+    wanted = sets[3]
+    query = Query(keys=(MatchKey((0x00080018,), wanted.SOPInstanceUID),))
+    (row,) = kit.archive.search_instances(kit.query, query).rows
+    assert row["0020000D"]["Value"] == [wanted.StudyInstanceUID]
+    for path, expected in ((wanted.StudyInstanceUID, 1), (sets[4].StudyInstanceUID, 0)):
+        below = replace(query, study_uid=path)
+        assert len(kit.archive.search_instances(kit.query, below).rows) == expected
+    other = replace(query, application="acme")
+    assert kit.archive.search_instances(kit.query, other).rows == []
+    plan = kit.sql(
+        "EXPLAIN QUERY PLAN SELECT r.id, i.id FROM archive_instance i JOIN archive_release r ON r.id = i.release"
+        " WHERE i.token IN (zeroblob(16)) AND r.institution = zeroblob(16)"
+    )
+    assert "archive_instance_token" in plan[0][3]
+
+
+def test_wildcards_in_a_modality_are_literal(kit):
+    kit.store(dataset(Modality="CT"))
+    for value, expected in (("CT", 1), ("C_", 0), ("C%", 0), ("%", 0), ("/", 0)):
+        query = Query(keys=(MatchKey((0x00080061,), value),))
+        assert len(kit.archive.search_studies(kit.query, query).rows) == expected
