@@ -7,6 +7,7 @@ it repeats the platform knows already.
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
 import sys
@@ -40,6 +41,7 @@ _UPLOADERS: Final = 2
 _IDLE_S: Final = 0.05
 #: Everything pending is looked at anew so often, in seconds: for what another process put back.
 _RESCAN_S: Final = 30.0
+_TICK_S: Final = 0.05
 
 
 class Pipeline:
@@ -61,7 +63,8 @@ class Pipeline:
         self._lock = threading.Lock()
         self._in_hand: set[tuple[int, Target]] = set()
         self._after = 0
-        self._rescan_at = time.monotonic() + _RESCAN_S
+        # When everything pending is to be looked at from the start again: each object put off has a time of its own.
+        self._rescans = {_tick(_RESCAN_S)}
         self.stop = threading.Event()
         #: The process ends because of a fault, not because it was told to.
         self.failed = False
@@ -126,9 +129,11 @@ class Pipeline:
     def _next(self) -> list[Work]:
         """The next pending objects that are not in hand, and put them in hand."""
         with self._lock:
-            if time.monotonic() >= self._rescan_at:
+            due = {tick for tick in self._rescans if tick <= time.monotonic() / _TICK_S}
+            if due:
                 self._after = 0
-                self._rescan_at = time.monotonic() + _RESCAN_S
+                self._rescans -= due
+                self._rescans.add(_tick(_RESCAN_S))
             after = self._after
             in_hand = set(self._in_hand)
         # From the start on, what is in hand comes first, so more rows are needed to find others.
@@ -170,7 +175,12 @@ class Pipeline:
         with self._lock:
             self._in_hand.difference_update(work.key for work in works)
             if again_in_s is not None:
-                self._rescan_at = min(self._rescan_at, time.monotonic() + again_in_s)
+                self._rescans.add(_tick(again_in_s))
+
+
+def _tick(in_s: float) -> int:
+    """The first tick after so many seconds; in ticks, so that few are kept however many objects are put off."""
+    return math.floor((time.monotonic() + in_s) / _TICK_S) + 1
 
 
 def main(slot: int, slots: int) -> int:

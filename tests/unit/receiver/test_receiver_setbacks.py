@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from wardlight.receiver.sink import Arrival
 from wardlight.receiver.spool import Spool
 
 IDENTIFIED = Target("images", Level.IDENTIFIED)
-NUMBER = 6
 UNREADABLE = {"object-damaged", "wrong-key", "key-destroyed", "not-found"}
 ERRORS: list[Exception] = [
     *(WardlightError(code) for code in CATALOGUE),
@@ -38,6 +38,9 @@ ERRORS: list[Exception] = [
     MemoryError(),
     ValueError("a fault of ours"),
 ]
+
+#: One object for each error, and neighbours before, between and after them.
+NUMBER = len(ERRORS) + 3
 
 
 def name(error: object) -> str:
@@ -73,14 +76,14 @@ class Line:
             thread.join(20)
         assert not self.pipeline.failed
 
-    def ends(self, states: dict[int, str], seconds: float = 15.0) -> None:
+    def ends(self, states: dict[int, str], seconds: float = 20.0, *, idle: bool = True) -> None:
         deadline = time.monotonic() + seconds
         while self.states() != states and time.monotonic() < deadline:
             time.sleep(0.02)
         assert self.states() == states
-        while self.pipeline._in_hand and time.monotonic() < deadline:
+        while idle and self.pipeline._in_hand and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not self.pipeline._in_hand
+        assert not (idle and self.pipeline._in_hand)
 
     def kept_file(self) -> bool:
         """Whether the spool file of a damaged object stays, though everything else is done and reported."""
@@ -122,150 +125,154 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
         spool.close()
 
 
-def all_but(state: str, object_id: int = 1) -> dict[int, str]:
-    return {number: state if number == object_id else "stored" for number in range(1, NUMBER + 1)}
+def all_but(special: dict[int, str]) -> dict[int, str]:
+    return {number: special.get(number, "stored") for number in range(1, NUMBER + 1)}
 
 
-def fails(real: Callable[..., Any], error: Exception, times: int, object_id: int = 1) -> Callable[..., Any]:
-    """`real`, but raising `error` the first `times` for the works of this object."""
-    left = [times]
+def error_of(object_id: int) -> Exception | None:
+    """The error that objects 2, 3 … meet; the first and the last two meet none."""
+    return ERRORS[object_id - 2] if 2 <= object_id < 2 + len(ERRORS) else None
 
-    def step(first: Any, *rest: Any, **named: Any) -> Any:
-        works = first if isinstance(first, list) else [first]
-        numbers = {work[0].object_id if isinstance(work, tuple) else work.object_id for work in works}
-        if object_id in numbers and left[0]:
-            left[0] -= 1
+
+FAILING = {number: name(error_of(number)) for number in range(2, 2 + len(ERRORS))}
+
+
+def fails(real: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """`real`, but it raises for each work its error, the first `times`."""
+    met: Counter[int] = Counter()
+
+    def step(work: Work, *rest: Any) -> Any:
+        error = error_of(work.object_id)
+        if error is not None and met[work.object_id] < times:
+            met[work.object_id] += 1
             raise error
-        return real(first, *rest, **named)
+        return real(work, *rest)
 
     return step
 
 
-def refuses(line: Line, monkeypatch: pytest.MonkeyPatch, object_id: int = 1) -> None:
-    """Have this object not released."""
+def refuses(line: Line, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+    """Have these objects not released."""
     real = line.pipeline._protector.protect
 
     def protect(work: Work) -> Any:
-        if work.object_id == object_id:
+        if work.object_id in numbers:
             raise NotReleased(("harvest:(0008,103E)",), "1.2.3")
         return real(work)
 
     monkeypatch.setattr(line.pipeline._protector, "protect", protect)
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=name)
-def test_protecting_fails_once(line: Line, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    real = line.pipeline._protector.protect
-    monkeypatch.setattr(line.pipeline._protector, "protect", fails(real, error, 1))
+def test_protecting_fails_once_in_every_way(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    protector = line.pipeline._protector
+    monkeypatch.setattr(protector, "protect", fails(protector.protect, 1))
     with line.running():
-        if name(error) in UNREADABLE:
-            line.ends(all_but("damaged"))
-            assert "receiver.spool_damaged" in line.alarms.getvalue()
-            assert line.kept_file()
-        else:
-            line.ends(all_but("stored"))
+        line.ends(all_but({number: "damaged" for number, code in FAILING.items() if code in UNREADABLE}))
+        assert line.alarms.getvalue().count("receiver.spool_damaged") == len(UNREADABLE)
+        assert line.kept_file()
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=name)
-def test_quarantining_fails_once(line: Line, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    refuses(line, monkeypatch)
+def test_quarantining_fails_once_in_every_way(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses(line, monkeypatch, *FAILING)
     quarantine = line.pipeline._quarantine
-    monkeypatch.setattr(quarantine, "put", fails(quarantine.put, error, 1))
+    monkeypatch.setattr(quarantine, "put", fails(quarantine.put, 1))
     with line.running():
-        line.ends(all_but("damaged" if name(error) in UNREADABLE else "quarantined"))
+        line.ends(
+            all_but(
+                {
+                    number: "damaged" if code in UNREADABLE else "quarantined"
+                    for number, code in FAILING.items()
+                }
+            )
+        )
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=name)
 def test_what_can_never_be_quarantined_is_kept_with_an_alarm(
-    line: Line, monkeypatch: pytest.MonkeyPatch, error: Exception
+    line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuses(line, monkeypatch)
+    """A full disk alone is waited out: it says nothing about the object."""
+    refuses(line, monkeypatch, *FAILING)
     quarantine = line.pipeline._quarantine
-    monkeypatch.setattr(quarantine, "put", fails(quarantine.put, error, 10_000))
+    monkeypatch.setattr(quarantine, "put", fails(quarantine.put, 10_000))
+    (full,) = (number for number, code in FAILING.items() if code == "out-of-resources")
     with line.running():
-        if name(error) == "out-of-resources":  # A full disk is waited out: it says nothing about the object.
-            deadline = time.monotonic() + 10
-            while line.alarms.getvalue().count("object_put_off") < 8 and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert line.states() == all_but("pending")
-        else:
-            line.ends(all_but("damaged"))
-            assert "receiver.object_given_up" in line.alarms.getvalue() or name(error) in UNREADABLE
-            assert line.kept_file()
-    assert len(line.platform.requests) == NUMBER - 1
+        line.ends(all_but({number: "damaged" for number in FAILING} | {full: "pending"}), idle=False)
+        alarms = line.alarms.getvalue()
+        assert alarms.count("receiver.object_given_up") == len(FAILING) - len(UNREADABLE) - 1
+        assert line.kept_file()
+    assert len(line.platform.requests) == NUMBER - len(FAILING)
 
 
 @pytest.mark.parametrize("step", ["finish", "postpone", "damaged", "add_quarantine", "note", "pending"])
-@pytest.mark.parametrize("error", [ERRORS[0], WardlightError("unavailable"), *ERRORS[-4:]], ids=name)
-def test_the_database_fails_at_a_step(
-    line: Line, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
+def test_the_database_fails_at_a_step_in_every_way(
+    line: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     refuses(line, monkeypatch, 2)
-    if step in ("postpone", "damaged"):
-        real = line.pipeline._protector.protect
-        first = WardlightError("object-damaged" if step == "damaged" else "unavailable")
-        monkeypatch.setattr(
-            line.pipeline._protector, "protect", fails(real, first, 100 if step == "damaged" else 2)
-        )
-    works, left = getattr(line.store, step), [3]
+    protect = line.pipeline._protector.protect
+    troubles = {"damaged": [WardlightError("object-damaged")] * 100, "postpone": [WardlightError("conflict")]}
+    trouble = troubles.get(step, [])
+
+    def troubled(work: Work) -> Any:
+        if work.object_id == 3 and trouble:
+            raise trouble.pop()
+        return protect(work)
+
+    monkeypatch.setattr(line.pipeline._protector, "protect", troubled)
+    real, left = getattr(line.store, step), list(ERRORS)
+    if step == "pending":  # What is none of the database's or the machine's there starts the process anew.
+        left = [error for error in left if isinstance(error, (WardlightError, OperationalError, OSError))]
+    if step == "add_quarantine":  # One object meets them all, and is to be kept in the end.
+        left = [WardlightError("unavailable"), WardlightError("out-of-resources"), ERRORS[-3]]
 
     def failing(*arguments: Any, **named: Any) -> Any:
-        if left[0]:
-            left[0] -= 1
-            raise error
-        return works(*arguments, **named)
+        if left:
+            raise left.pop()
+        return real(*arguments, **named)
 
     monkeypatch.setattr(line.store, step, failing)
-    if step == "pending" and not isinstance(error, (WardlightError, OperationalError, OSError)):
-        with pytest.raises(
-            type(error)
-        ):  # A fault of ours there concerns no object: the process is started anew.
-            line.pipeline.run()
-        return
     with line.running():
-        line.ends({**all_but("quarantined", 2), **({1: "damaged"} if step == "damaged" else {})})
+        line.ends(all_but({2: "quarantined", 3: "damaged" if step == "damaged" else "stored"}))
+    assert not left or step == "postpone"
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=name)
-def test_sending_fails_once(line: Line, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """Reading the body fails while the object is sent, or sending does in a way nobody thought of."""
-    left = [1]
+def test_sending_fails_once_in_every_way(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = list(ERRORS)
     for uploader in line.pipeline._uploaders:
         real = uploader._platform._send
 
         def send(*arguments: Any, real: Any = real) -> bool:
-            if left[0]:
-                left[0] -= 1
-                raise error
+            if left:
+                raise left.pop()
             return bool(real(*arguments))
 
         monkeypatch.setattr(uploader._platform, "_send", send)
     with line.running():
-        line.ends(all_but("stored"))
+        line.ends(all_but({}))
 
 
-@pytest.mark.parametrize("code", ["unavailable", "out-of-resources", "object-damaged", "not-found"])
-def test_an_object_that_cannot_be_read_for_a_moment_is_not_given_up(
-    line: Line, monkeypatch: pytest.MonkeyPatch, code: str
+def test_reading_fails_once_in_every_way_while_objects_are_sent(
+    line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, left = line.pipeline._protector.reader, [1]
+    """What may pass is tried again; only what can never be read is given up."""
+    real, met = line.pipeline._protector.reader, set[int]()
 
     def reader(work: Work) -> Any:
         def read(start: int) -> Iterator[bytes]:
-            if work.object_id == 1 and left[0]:
-                left[0] -= 1
-                raise WardlightError(code)
+            error = error_of(work.object_id)
+            if error is not None and work.object_id not in met:
+                met.add(work.object_id)
+                raise error
             return real(work)(start)
 
         return read
 
     monkeypatch.setattr(line.pipeline._protector, "reader", reader)
     with line.running():
-        line.ends(all_but("damaged" if code in UNREADABLE else "stored"))
+        line.ends(all_but({number: "damaged" for number, code in FAILING.items() if code in UNREADABLE}))
 
 
 def test_a_failed_row_leaves_no_copy_in_quarantine(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuses(line, monkeypatch)
+    refuses(line, monkeypatch, 1)
     real, left = line.store.add_quarantine, [3]
 
     def add(*arguments: Any) -> bool:
@@ -276,7 +283,19 @@ def test_a_failed_row_leaves_no_copy_in_quarantine(line: Line, monkeypatch: pyte
 
     monkeypatch.setattr(line.store, "add_quarantine", add)
     with line.running():
-        line.ends(all_but("quarantined"))
+        line.ends(all_but({1: "quarantined"}))
         assert [identifier for identifier, _ in line.pipeline._quarantine._objects.list()] == [
             entry.id for entry in line.store.quarantined()
         ]
+
+
+def test_objects_put_off_for_different_times_each_come_back_at_theirs(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking for the first must not forget when the second is due."""
+    waits = iter(0.05 * number for number in range(1, 100))
+    monkeypatch.setattr(setbacks.Backoff, "next", lambda _: next(waits))
+    protector = line.pipeline._protector
+    monkeypatch.setattr(protector, "protect", fails(protector.protect, 1))
+    with line.running():
+        line.ends(all_but({number: "damaged" for number, code in FAILING.items() if code in UNREADABLE}))
