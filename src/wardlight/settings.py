@@ -13,6 +13,7 @@ import tomllib
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -121,6 +122,11 @@ class Settings(BaseSettings):
     receiver_secrets_dir: Path | None = Field(
         None, description="Folder of the receiver's keys, outside its data; empty: `receiver-secrets`."
     )
+    allow_secrets_in_data: bool = Field(
+        False,
+        description="Accept the receiver's keys below the data folder outside demo: whoever gets a copy of the data "
+        "then has the keys of spool and pseudonyms, too.",
+    )
     completion_quiet_s: float = Field(
         10.0, ge=0, description="A release is complete after so many seconds without a new instance."
     )
@@ -215,10 +221,15 @@ class Settings(BaseSettings):
             reasons.append("web.tls_certificate and web.tls_key go together")
         if not self.web.tls_certificate and not self.web.behind_tls_proxy and not _is_loopback(self.web.host):
             reasons.append("web.host is reachable from the network without TLS")
-        if self.receiver.platform_url.startswith("http://") and not _is_loopback(
-            _host_of(self.receiver.platform_url)
-        ):
-            reasons.append("receiver.platform_url is not https")
+        if self.receiver.platform_url:
+            address = http_address(self.receiver.platform_url)
+            if address is None:
+                reasons.append("receiver.platform_url is not an http or https address")
+            elif address.scheme == "http" and not _is_loopback(address.hostname or ""):
+                reasons.append("receiver.platform_url is not https")
+        secrets, data = self.receiver_secrets.resolve(), self.data_dir.resolve()
+        if secrets.is_relative_to(data) and not self.allow_secrets_in_data:
+            reasons.append("receiver_secrets_dir lies in data_dir: set allow_secrets_in_data to accept that")
         if reasons:
             raise WardlightError("settings-unsafe", "; ".join(reasons))
 
@@ -263,6 +274,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _host_of(url: str) -> str:
-    host = url.split("://", 1)[-1].split("/", 1)[0]
-    return host.rsplit(":", 1)[0].strip("[]")
+def http_address(url: str) -> SplitResult | None:
+    """The parts of an http or https address; None for any other, and for what readers may take differently: user
+    info before the host, a query, a fragment, white space, a backslash. Scheme and host name come in lower case."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    plain = url.isascii() and url.isprintable() and not any(character in url for character in " \\@?#")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not plain:
+        return None
+    return parts

@@ -11,6 +11,7 @@ from wardlight.errors import WardlightError
 SAFE = {
     "allow_plain_root": True,
     "keyslot_dirs": ("a", "b"),
+    "receiver_secrets_dir": "elsewhere",
 }
 
 
@@ -38,7 +39,21 @@ def test_safe_settings_start():
         ({"allow_plain_root": False}, "root key"),
         ({"keyslot_dirs": ("a",)}, "keyslot_dirs"),
         ({"web__host": "0.0.0.0"}, "without TLS"),
-        ({"receiver__platform_url": "http://platform.example"}, "https"),
+        ({"receiver__platform_url": "http://platform.example"}, "not https"),
+        ({"receiver__platform_url": "HTTP://platform.example"}, "not https"),
+        ({"receiver__platform_url": "hTtP://platform.example:80/base"}, "not https"),
+        ({"receiver__platform_url": "http://localhost.platform.example"}, "not https"),
+        ({"receiver__platform_url": "http://localhost:80@platform.example"}, "not an http"),
+        ({"receiver__platform_url": "https://somebody@platform.example"}, "not an http"),
+        ({"receiver__platform_url": "http://localhost\\@platform.example"}, "not an http"),
+        ({"receiver__platform_url": "http://127.0.0.1#.platform.example"}, "not an http"),
+        ({"receiver__platform_url": "http://127.0.0.1?.platform.example"}, "not an http"),
+        ({"receiver__platform_url": "http://[::1"}, "not an http"),
+        ({"receiver__platform_url": "https://platform.example:x"}, "not an http"),
+        ({"receiver__platform_url": "ftp://platform.example"}, "not an http"),
+        ({"receiver__platform_url": "platform.example"}, "not an http"),
+        ({"receiver_secrets_dir": None}, "receiver_secrets_dir"),
+        ({"receiver_secrets_dir": "wardlight-data/receiver/../secrets"}, "receiver_secrets_dir"),
         ({"web__tls_certificate": "cert.pem"}, "go together"),
     ],
 )
@@ -48,6 +63,28 @@ def test_unsafe_settings_refuse_outside_demo(change, word):
     assert error.value.code == "settings-unsafe"
     assert word in error.value.detail
     settings.load(**{**SAFE, **change}, demo=True).refuse_unsafe()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://platform.example", "HTTPS://Platform.Example:8443/base/", "http://127.0.0.1:8080", "http://[::1]:1",
+     "HTTP://LocalHost"],
+)  # fmt: skip
+def test_safe_platform_addresses_start(url):
+    settings.load(**SAFE, receiver__platform_url=url).refuse_unsafe()
+
+
+def test_secrets_in_the_data_folder_start_when_that_is_said():
+    settings.load(**{**SAFE, "receiver_secrets_dir": None}, allow_secrets_in_data=True).refuse_unsafe()
+
+
+def test_secrets_reached_through_a_link_lie_in_the_data_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    chosen = {**SAFE, "data_dir": tmp_path / "data", "receiver_secrets_dir": tmp_path / "link" / "secrets"}
+    with pytest.raises(WardlightError) as error:
+        settings.load(**chosen).refuse_unsafe()
+    assert "receiver_secrets_dir" in error.value.detail
 
 
 def test_an_unknown_setting_is_refused_by_name_without_its_value(tmp_path):

@@ -15,7 +15,7 @@ def private_folder(folder: Path) -> None:
     `mkdir(parents=True)` would make those above it with the default mode. A folder that is there stays as it is.
     """
     missing = []
-    while not folder.is_dir():
+    while not folder.is_dir() and folder != folder.parent:
         missing.append(folder)
         folder = folder.parent
     for one in reversed(missing):

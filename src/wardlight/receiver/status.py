@@ -18,7 +18,7 @@ from wardlight.receiver.places import database_path, platform_url, spool_dir
 from wardlight.receiver.secrets import TOKEN_FILE
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import audit_pending, meter, quarantine, spool_file, spooled, state, upload
-from wardlight.settings import Settings
+from wardlight.settings import Settings, http_address
 
 #: Throughput is averaged over so many whole minutes.
 _MINUTES: Final = 5
@@ -43,8 +43,11 @@ def status(chosen: Settings, *, ask_platform: bool = True) -> dict[str, Any]:
 
 def reachable(url: str) -> bool:
     """Whether the platform answers that it is ready."""
+    address = http_address(url)
+    if address is None:
+        return False
     try:
-        context = ssl.create_default_context() if url.startswith("https") else None
+        context = ssl.create_default_context() if address.scheme == "https" else None
         with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=_REACH_S, context=context) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except (OSError, ValueError):

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from wardlight import __version__
 from wardlight.dicom.related import RelatedWriter
@@ -20,6 +19,7 @@ from wardlight.errors import WardlightError
 from wardlight.receiver import secrets as receiver_secrets
 from wardlight.receiver.body import Part, Reader
 from wardlight.receiver.model import Target
+from wardlight.settings import http_address
 
 _CONNECT_S: Final = 10.0
 #: A platform that takes or gives no byte for so long is taken as gone. It answers after the fsync of a whole batch.
@@ -82,11 +82,11 @@ class Platform:
     """The connection of one thread to the platform. Not thread-safe."""
 
     def __init__(self, url: str, secrets_dir: Path) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parts = http_address(url)
+        if parts is None:
             raise WardlightError("bad-request", "receiver.platform_url is not an http or https address")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._tls else 80)
         self._path = f"{parts.path.rstrip('/')}/dicom-web/studies"
         self._secrets_dir = secrets_dir

@@ -157,10 +157,13 @@ def test_an_object_that_cannot_be_read_is_named(stub: StowStub, platform: Platfo
 
 
 def test_only_http_addresses_are_taken(tmp_path: Path) -> None:
-    for url in ("", "ftp://x", "platform.example", "http://"):
+    for url in ("", "ftp://x", "platform.example", "http://", "http://localhost:80@platform.example"):
         with pytest.raises(WardlightError):
             Platform(url, tmp_path)
     assert Platform("https://platform.example/base/", tmp_path)._path == "/base/dicom-web/studies"
+    shouted = Platform("HTTPS://Platform.Example", tmp_path)
+    assert (shouted._host, shouted._port) == ("platform.example", 443)
+    assert shouted._tls is not None
 
 
 @dataclass
