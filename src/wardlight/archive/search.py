@@ -131,26 +131,12 @@ class Search:
         if plan.study_tokens is not None:
             found = search_store.releases_by_tokens(tx, *scope, plan.study_tokens)
             conditions.releases = _both(conditions.releases, found)
-        if plan.series_tokens is not None and conditions.releases is None:
-            places = search_store.series_by_tokens(tx, *scope, plan.series_tokens)
-            conditions.releases = list({release_id for release_id, _ in places})
-            conditions.series = [series_id for _, series_id in places]
-        elif plan.series_tokens is not None and conditions.releases is not None:
-            named: set[UUID] = set()
-            for release_id in conditions.releases:
-                named.update(store.series_by_token(tx, release_id, plan.series_tokens).values())
-            conditions.series = _both(conditions.series, list(named))
+        if plan.series_tokens is not None:
+            found_below = search_store.series_by_tokens(tx, conditions.institution, plan.series_tokens)
+            conditions.series = _both(conditions.series, _within(conditions, found_below))
         if plan.instance_tokens is not None:
-            bound = conditions.releases
-            matches = [
-                (release_id, instance)
-                for release_id, application, instance in search_store.instances_by_tokens(
-                    tx, conditions.institution, plan.instance_tokens
-                )
-                if (application == conditions.application if bound is None else release_id in bound)
-            ]
-            conditions.releases = list({release_id for release_id, _ in matches})
-            conditions.instances = [instance for _, instance in matches]
+            found_below = search_store.instances_by_tokens(tx, conditions.institution, plan.instance_tokens)
+            conditions.instances = _within(conditions, found_below)
 
     def _record(
         self,
@@ -319,6 +305,18 @@ _IN_SQL: Final[dict[int, Callable[[_Plan, str, Tokens], bool]]] = {
 def _both(bound: list[UUID] | None, found: list[UUID]) -> list[UUID]:
     """What both the resource path, where it names something, and the keys allow."""
     return found if bound is None else [id_ for id_ in bound if id_ in set(found)]
+
+
+def _within(conditions: Conditions, found: list[tuple[str, UUID, UUID]]) -> list[UUID]:
+    """Of (application, release, row) the rows that the search is about; binds it to their releases."""
+    bound = conditions.releases
+    places = [
+        (release, row)
+        for application, release, row in found
+        if (application == conditions.application if bound is None else release in bound)
+    ]
+    conditions.releases = list(dict.fromkeys(release for release, _ in places))
+    return [row for _, row in places]
 
 
 def _matches(attributes: Attributes, path: tuple[int, ...], match: Matcher) -> bool:

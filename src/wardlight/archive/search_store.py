@@ -138,20 +138,22 @@ def _where(shape: _Shape) -> Iterator[ColumnElement[bool]]:
             yield instance.c.sop_class.in_(_many("sop_classes"))
 
 
-_OURS: Final = (
+_RELEASES_BY_TOKENS: Final = select(release.c.id).where(
     release.c.institution == bindparam("institution"),
     release.c.application == bindparam("application"),
+    release.c.token.in_(_many("tokens")),
 )
-_RELEASES_BY_TOKENS: Final = select(release.c.id).where(*_OURS, release.c.token.in_(_many("tokens")))
+# Nothing about the release: a planner that sees more begins at the releases and walks them all. Tokens are made under
+# the institution's key, so that others have no such rows; their releases are compared all the same.
 _SERIES_BY_TOKENS: Final = (
-    select(release.c.id, series.c.id)
+    select(release.c.institution, release.c.application, release.c.id, series.c.id)
     .select_from(series.join(release, release.c.id == series.c.release))
-    .where(series.c.token.in_(_many("tokens")), *_OURS)
+    .where(series.c.token.in_(_many("tokens")))
 )
 _INSTANCES_BY_TOKENS: Final = (
-    select(release.c.id, release.c.application, instance.c.id)
+    select(release.c.institution, release.c.application, release.c.id, instance.c.id)
     .select_from(instance.join(release, release.c.id == instance.c.release))
-    .where(instance.c.token.in_(_many("tokens")), _OURS[0])
+    .where(instance.c.token.in_(_many("tokens")))
 )
 
 
@@ -164,19 +166,24 @@ def releases_by_tokens(
 
 
 def series_by_tokens(
-    tx: Connection, institution: UUID, application: str, tokens: Sequence[bytes]
-) -> list[tuple[UUID, UUID]]:
-    """(release, series) of an application's series that answer to Series UIDs."""
-    values = {"institution": institution, "application": application, "tokens": tokens}
-    return [(row[0], row[1]) for row in tx.execute(_SERIES_BY_TOKENS, values)]
+    tx: Connection, institution: UUID, tokens: Sequence[bytes]
+) -> list[tuple[str, UUID, UUID]]:
+    """(application, release, series) of series that answer to Series UIDs."""
+    return _below(tx, _SERIES_BY_TOKENS, institution, tokens)
 
 
 def instances_by_tokens(
     tx: Connection, institution: UUID, tokens: Sequence[bytes]
-) -> list[tuple[UUID, str, UUID]]:
-    """(release, its application, instance) of instances that answer to SOP Instance UIDs."""
-    values = {"institution": institution, "tokens": tokens}
-    return [(row[0], row[1], row[2]) for row in tx.execute(_INSTANCES_BY_TOKENS, values)]
+) -> list[tuple[str, UUID, UUID]]:
+    """(application, release, instance) of instances that answer to SOP Instance UIDs."""
+    return _below(tx, _INSTANCES_BY_TOKENS, institution, tokens)
+
+
+def _below(
+    tx: Connection, statement: Select[Any], institution: UUID, tokens: Sequence[bytes]
+) -> list[tuple[str, UUID, UUID]]:
+    rows = tx.execute(statement, {"tokens": tokens})
+    return [(row[1], row[2], row[3]) for row in rows if row[0] == institution]
 
 
 def _candidate(row: Sequence[Any]) -> Candidate:
