@@ -14,6 +14,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
+from pixel_kit import jpeg
 from wardlight.settings import Settings
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -84,7 +85,8 @@ def encode(ds: Dataset, transfer_syntax: str = str(ExplicitVRLittleEndian)) -> E
     buffer.is_little_endian = True
     buffer.is_implicit_VR = transfer_syntax == "1.2.840.10008.1.2"
     if transfer_syntax == ENCAPSULATED:
-        ds.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8fragment one\xff\xd9", b"\xff\xd8 two \xff\xd9"])
+        stream = jpeg(frame=0xC0, precision=8, side=ds.Rows, coded=b"one codestream in two fragments.")
+        ds.PixelData = pydicom.encaps.encapsulate([stream], fragments_per_frame=2, has_bot=False)
         ds["PixelData"].is_undefined_length = True
         ds["PixelData"].VR = "OB"
     write_dataset(buffer, ds)

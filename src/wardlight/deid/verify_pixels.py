@@ -307,7 +307,7 @@ class _Frames:
             raise Unverified("rle")
         said, *offsets = struct.unpack_from("<16I", frame)
         borders = [*offsets[:count], len(frame)]
-        if said != count or borders[0] != 64 or any(offsets[count:]):
+        if said != count or borders[0] != 64 or any(offsets[count:]) or borders != sorted(borders):
             raise Unverified("rle")
         pixels = get(0x0010, 0) * get(0x0011, 0)
         for first, end in pairwise(borders):
