@@ -214,7 +214,9 @@ def time_to_serve(parent: Path) -> float:
     with _folder(parent) as folder:
         port, http = free_port(), free_port()
         environment = {
-            "WARDLIGHT_DEMO": "true",
+            "WARDLIGHT_ALLOW_PLAIN_ROOT": "true",
+            "WARDLIGHT_ALLOW_ONE_KEYSLOT": "true",
+            "WARDLIGHT_ALLOW_SECRETS_IN_DATA": "true",
             "WARDLIGHT_WEB__PORT": str(http),
             "WARDLIGHT_RECEIVER__DICOM_HOST": "127.0.0.1",
             "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),

@@ -248,6 +248,8 @@ def load(file: Path | None = None, **overrides: Any) -> Settings:
             raise WardlightError(
                 "bad-request", f"the configuration file cannot be read ({type(error).__name__})"
             ) from None
+    if "demo" in in_file:
+        raise WardlightError("bad-request", "settings not accepted: demo is set by `wardlight demo` only")
     values: dict[str, Any] = {}
     for name, value in overrides.items():
         section, _, key = name.partition("__")

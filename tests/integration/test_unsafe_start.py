@@ -53,15 +53,20 @@ def test_a_process_of_the_receiver_started_past_its_supervisor_refuses_too(tmp_p
     assert not (tmp_path / "data").exists()
 
 
+def test_a_file_cannot_call_itself_a_demo(tmp_path):
+    done = run(tmp_path, "demo = true\n", "wardlight", "serve")
+    assert done.returncode == 1
+    assert "demo" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_nothing_secret_is_built_in(tmp_path):
     """Two demos share no key, token or secret: there is none that an attacker could know beforehand."""
     secrets = []
     for name in ("one", "two"):
         folder = tmp_path / name
         folder.mkdir()
-        done = run(
-            folder, "demo = true\n", "wardlight", "admin", "institution", "create", "mary", "--name", "Mary"
-        )
+        done = run(folder, "", "wardlight", "admin", "institution", "create", "mary", "--name", "Mary")
         assert done.returncode == 0, done.stderr
         keys = {path.name: path.read_bytes() for path in (folder / "data" / "root").iterdir()}
         assert keys

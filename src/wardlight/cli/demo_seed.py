@@ -146,15 +146,23 @@ def _echo(settings: Settings) -> bool:
 
 def send_samples(settings: Settings) -> int:
     """Send the sample studies through the DICOM port; returns how many instances were taken."""
-    taken = 0
-    for level, sample in _DRAWN:
-        taken += _send(settings, AE_TITLES[level], list(demo_studies.draw(sample)))
-    return taken + _send(settings, AE_TITLES[Level.HIGH], list(demo_studies.real()))
+    sends = [(AE_TITLES[level], list(demo_studies.draw(sample))) for level, sample in _DRAWN]
+    sends.append((AE_TITLES[Level.HIGH], list(demo_studies.real())))
+    return sum(_send_again(settings, title, instances) for title, instances in sends)
 
 
-def _send(settings: Settings, title: str, instances: Iterable[Dataset]) -> int:
+def _send_again(settings: Settings, title: str, instances: list[Dataset]) -> int:
+    """As a PACS does: an association that broke is tried again, since sending twice stores once."""
+    for _ in range(3):
+        try:
+            return _send(settings, title, instances)
+        except RuntimeError:  # What pynetdicom raises when the association has ended.
+            time.sleep(1)
+    raise WardlightError("unavailable", "the DICOM node ended the demo's association three times")
+
+
+def _send(settings: Settings, title: str, rows: list[Dataset]) -> int:
     entity = _entity()
-    rows = list(instances)
     for sop_class, syntax in {(row.SOPClassUID, row.file_meta.TransferSyntaxUID) for row in rows}:
         entity.add_requested_context(sop_class, syntax)
     association = entity.associate("127.0.0.1", settings.receiver.dicom_port, ae_title=title)
@@ -185,7 +193,7 @@ def write_sample_files(settings: Settings) -> Path:
 def write_settings(settings: Settings) -> Path:
     """The demo's settings as DIR/wardlight.toml, for `wardlight` commands beside it."""
     path = settings.data_dir / "wardlight.toml"
-    values = settings.model_dump(mode="json", exclude_defaults=True)
+    values = settings.model_dump(mode="json", exclude_defaults=True, exclude={"demo"})
     sections = {name: value for name, value in values.items() if isinstance(value, dict)}
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if name not in sections]
     for name, section in sections.items():

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from wardlight import log, settings
+from wardlight.errors import WardlightError
 from wardlight.supervisor import die_with_parent
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it.")
 ]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder for database, objects, keys and spool. [default: wardlight-data]")
+    Path | None,
+    typer.Option("--data", help="Folder for database, objects, keys and spool. [default: wardlight-data]"),
 ]
 
 
@@ -33,7 +35,10 @@ def serve(data: DataOption = None, config: ConfigOption = None) -> None:
     """
     from wardlight import bootstrap
 
-    bootstrap.run_all(_load(config, "serve", data))
+    loaded = _load(config, "serve", data)
+    if loaded.demo:
+        raise WardlightError("settings-unsafe", "demo is for `wardlight demo` only")
+    bootstrap.run_all(loaded)
 
 
 def web(config: ConfigOption = None) -> None:
