@@ -22,7 +22,7 @@ _LETTERS: Final = r"[^\W\d_]{3,10}"
 # Look-ahead, for candidates overlap: in 1.5.7.1963 the date is the last three.
 _RUN: Final = re.compile(r"[0-9]{6,}")
 _MARKED: Final = re.compile(
-    rf"(?=(?<![0-9])([0-9]{{1,4}}){_GAP}([0-9]{{1,2}}){_GAP}([0-9]{{4}}|[0-9]{{2}})(?![0-9]))"
+    rf"(?=(?<![0-9])([0-9]{{1,4}}){_GAP}([0-9]{{1,2}}){_GAP}([0-9]{{4}}|[0-9]{{1,2}})(?![0-9]))"
 )
 _NAMED: Final = re.compile(
     rf"(?=(?<![0-9])([0-9]{{1,4}}){_LOOSE}({_LETTERS})[^0-9a-z\n]{{0,3}}(?:de )?([0-9]{{4}}|[0-9]{{1,2}})(?![0-9]))"
@@ -67,7 +67,7 @@ def written_days(text: str) -> Iterator[Written]:
         a, b, c = int(first), int(second), int(third)
         if len(first) == 4:
             yield Written(match.start(), match.end(3), ((a, b, c), (a, c, b)))
-        elif len(first) <= 2:
+        elif len(first) <= 2 and len(third) > 1:
             yield Written(match.start(), match.end(3), ((c, b, a), (c, a, b), (a, b, c)))
     for match in _NAMED.finditer(text):
         months = _MONTHS.get(match[2][:3], ())

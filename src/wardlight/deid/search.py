@@ -183,7 +183,7 @@ class Needles:
                 return True
         # A short name and nothing else, padded.
         whole = value.replace(b"\0", b"").strip(b" ").lower()
-        return 0 < len(whole) <= _SURE_RUN and whole.isascii() and whole.decode("ascii") in words.short
+        return 3 <= len(whole) <= _SURE_RUN and whole.isascii() and whole.decode("ascii") in words.short
 
     def scrub(self, value: bytes, vr: bytes, charset: bytes) -> bytes:
         """The value without any needle; the same object where there was none. charset: where it stands."""

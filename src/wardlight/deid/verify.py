@@ -12,41 +12,30 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
-from wardlight.deid.verify_reader import Item, Path, Unreadable, read, readings
+from wardlight.deid.verify_forms import is_code, is_kind, is_plain, is_scheme
+from wardlight.deid.verify_leaks import Finding, finding, leaks
+from wardlight.deid.verify_reader import Item, Path, Unreadable, read
 from wardlight.deid.verify_rules import (
     ABSENT,
     CHANGED,
+    CLASS,
+    CODE,
+    CODING_SCHEME,
     DATE,
-    IDENTIFIES,
     MARKERS,
     UID,
+    WORDS,
     Expectations,
     expectations,
     required,
 )
+from wardlight.deid.verify_text import spells
 
-_CHARSET: Final = 0x00080005
+__all__ = ["Finding", "verify"]
+
 _SOP_CLASS: Final = 0x00080016
-_BIRTH_DATE: Final = 0x00100030
-_TEXT: Final = frozenset(b"AE CS LO LT PN SH ST UC UN UR UT AS".split())
-_NUMBERS: Final = frozenset(b"IS DS".split())
-#: Sets of codes that reading the image depends on; a patient called CT or HEAD does not make them hers.
-_CODED: Final = frozenset(
-    (
-        *(0x00080005, 0x00080008, 0x00080060, 0x00080064, 0x00080068, 0x00100040, 0x00185100, 0x00200020),
-        *(0x00200060, 0x00200062, 0x00280004, 0x00280301, 0x00281041, 0x00281054, 0x00282110, 0x00541001),
-        *(0x00541000, 0x30040002, 0x30040004, 0x00620001, 0x00089007, 0x00089206, 0x00209072),
-    )
-)
-_PARTICLE_TEXT: Final = """
-    van von der den del della dem des de da di du la le lo el al ten ter bin ibn ben bint and und et dr prof mr mrs ms
-    md phd jr sr ii iii iv esq med dent habil dipl ing msc bsc rn rt frau herr sir anonymous anonymized anonymised
-    removed none unknown test tests name patient doctor hospital clinic station
-"""
-#: Parts of names that are no names, and what stands where no name is known.
-_PARTICLES: Final = frozenset(_PARTICLE_TEXT.split())
 #: What the output puts in place of a value; finding it there says nothing.
 _DUMMIES: Final = frozenset(
     (
@@ -64,25 +53,19 @@ _DUMMIES: Final = frozenset(
     )
 )
 _OURS: Final = re.compile(rb"2\.25\.[1-9][0-9]{0,38}\0?")
-_OF_THE_STANDARD: Final = re.compile(rb"1\.2\.840\.10008(?:\.[0-9]{1,4}){1,5}")
-_WORDS: Final = re.compile(r"[^\W_]+")
-_LONG: Final = 5
-#: Checks that need the input's value.
-_COMPARED: Final = CHANGED | UID | DATE
+#: Frames of reference, palettes and UTC that are the same everywhere (PS3.6 Tables A-1 and A-2).
+_OF_THE_STANDARD: Final = re.compile(
+    rb"1\.2\.840\.10008\.(?:1\.4\.[1-9]\.[0-9]{1,2}|1\.5\.[0-9]{1,2}|15\.1\.1)"
+)
+#: Checks that need the input's value, and those that look at the output's.
+_COMPARED: Final = CHANGED | UID | DATE | CLASS
+_READ: Final = _COMPARED | WORDS | CODE
+_TEXT: Final = frozenset(b"CS LO LT SH ST UC UT".split())
+_BYTES: Final = frozenset(b"OB OW UN".split())
 
+_METHODS: Final = (MARKERS[2],)
 #: (path, tag) → value of an input's element.
 Values: TypeAlias = dict[tuple[Path, int], bytes]
-
-
-class Finding(NamedTuple):
-    """Why an output must not be released: a code, and the path of tags (without item numbers) where there is one."""
-
-    code: str
-    path: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        place = "".join(f"({tag >> 16:04x},{tag & 0xFFFF:04x})" for tag in self.path)
-        return f"{self.code} {place}".rstrip()
 
 
 def verify(
@@ -110,15 +93,10 @@ def verify(
         return [Finding("unreadable")]
     findings = [*_elements(before, old, after, new, expected, exempt)]
     findings += _structure(before, old, after, new, expected.checks)
-    findings += _identifiers(before, old, after, new, expected, exempt)
+    findings += leaks(before, old, after, new, expected, exempt)
     if pixel_length is not None:
         findings += _pixels(after, new, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
     return findings
-
-
-def _finding(code: str, path: Path, tag: int) -> Finding:
-    """With the tags of the path; its item numbers are the odd places."""
-    return Finding(code, (*path[::2], tag))
 
 
 def _elements(
@@ -136,7 +114,9 @@ def _elements(
     mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
     offsets: set[int] = set()
     last: Path = ()
-    for path, tag, _vr, start, end in new:
+    codes: list[tuple[Path, int, bytes]] = []
+    schemes: dict[Path, bytes] = {}
+    for path, tag, vr, start, end in new:
         check = checks.get(tag, -1)
         if path is not last:
             # All elements of an item share one path object.
@@ -145,22 +125,41 @@ def _elements(
         if check == 0 or tag in exempt:
             continue
         if check < 0:
-            yield from _unknown(path, tag, after[start:end], creators, expected)
+            yield from _unknown(path, tag, vr, after[start:end], creators, expected)
             continue
         if check & ABSENT:
-            yield _finding("forbidden-element", path, tag)
-        if not check & _COMPARED or start == end:
+            yield finding("forbidden-element", path, tag)
+        if not check & _READ or start == end or path[:1] == _METHODS:
             continue
-        value, original = after[start:end], originals.get((path, tag), b"")
-        if check & UID:
+        value = after[start:end]
+        if check & WORDS:
+            if not is_plain(value):
+                yield finding("words", path, tag)
+            continue
+        if check & CODE:
+            if tag != CODING_SCHEME:
+                codes.append((path, tag, value))
+            elif path in schemes or not is_scheme(value):
+                yield finding("code", path, tag)
+            else:
+                schemes[path] = value
+            continue
+        original = originals.get((path, tag), b"")
+        if check & CLASS:
+            if not _kinds_or_new(value, original, mapped):
+                yield finding("uid-not-replaced", path, tag)
+        elif check & UID:
             if not _uids_are_new(value, original, mapped):
-                yield _finding("uid-not-replaced", path, tag)
+                yield finding("uid-not-replaced", path, tag)
         elif check & DATE and (problem := _date_problem(value, original, offsets)):
-            yield _finding(problem, path, tag)
+            yield finding(problem, path, tag)
         if check & CHANGED:
             plain = value.strip(b" \0")
             if plain == original.strip(b" \0") and plain not in _DUMMIES:
-                yield _finding("unchanged-element", path, tag)
+                yield finding("unchanged-element", path, tag)
+    for path, tag, value in codes:
+        if not is_code(value, schemes.get(path, b"")):
+            yield finding("code", path, tag)
     if expected.modified_dates:
         if len(offsets) > 1 or any(not 1 <= offset <= 3650 for offset in offsets):
             yield Finding("dates-not-moved-as-one")
@@ -175,17 +174,45 @@ def _forbidden_sequence(path: Path, checks: Mapping[int, int], exempt: frozenset
 
 
 def _unknown(
-    path: Path, tag: int, value: bytes, creators: dict[tuple[Path, int], bytes], expected: Expectations
+    path: Path,
+    tag: int,
+    vr: bytes,
+    value: bytes,
+    creators: dict[tuple[Path, int], bytes],
+    expected: Expectations,
 ) -> Iterator[Finding]:
-    """An element that is not of the standard: a private one that may stay, or a finding."""
+    """An element that is not of the standard: a private one that may stay and says nothing of its own, or a finding."""
     if not tag & 0x10000:
-        yield _finding("unknown-element", path, tag)
+        yield finding("unknown-element", path, tag)
     elif 0x10 <= tag & 0xFFFF <= 0xFF and expected.private is not None:
         creators[path, tag >> 16 << 8 | tag & 0xFF] = value.rstrip(b" \0")
     else:
         creator = creators.get((path, tag >> 8), b"")
-        if expected.private is None or (creator, tag >> 16, tag & 0xFF) not in expected.private:
-            yield _finding("private-element", path, tag)
+        place = (creator, tag >> 16, tag & 0xFF)
+        if expected.private is None or place not in expected.private:
+            yield finding("private-element", path, tag)
+            return
+        # In implicit syntaxes the VR is not there, and the table's counts.
+        meant = expected.private[place].partition("/")[0].encode() or b"UN"
+        if meant in _BYTES:
+            wordy = spells(value)
+        else:
+            wordy = expected.vocabulary and (meant in _TEXT or vr in _TEXT) and not is_plain(value)
+        if wordy:
+            yield finding("words", path, tag)
+
+
+def _kinds_or_new(
+    value: bytes, original: bytes, mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]]
+) -> bool:
+    """UIDs of kinds are known ones, the same as before; what is not known is new."""
+    if value == original and all(is_kind(one.rstrip(b"\0 ")) for one in value.split(b"\\")):
+        return True
+    pairs = zip(value.split(b"\\"), original.split(b"\\"), strict=False)
+    strange = [(one, was) for one, was in pairs if one != was or not is_kind(one.rstrip(b"\0 "))]
+    return value.count(b"\\") == original.count(b"\\") and all(
+        _uids_are_new(one, was, mapped) for one, was in strange
+    )
 
 
 def _uids_are_new(
@@ -260,105 +287,6 @@ def _structure(
         # The Basic Profile removes some elements of type 2C whatever the SOP class says.
         if not checks.get(tag, 0) & ABSENT:
             yield Finding("required-element-lost", (tag,))
-
-
-class _Needles(NamedTuple):
-    """Identifying values of an input, folded. long: from five characters on, short: whole words only."""
-
-    long: tuple[str, ...]
-    short: tuple[str, ...]
-    raw: tuple[bytes, ...]
-
-
-@lru_cache(maxsize=1024)
-def _needles(identifying: tuple[tuple[int, bytes, bytes], ...], charset: bytes) -> _Needles:
-    words: set[str] = set()
-    raw: set[bytes] = set()
-    for _tag, vr, value in identifying:
-        for text in readings(value, charset):
-            folded = text.casefold().strip("\0 ")
-            if vr == b"PN":
-                parts = set(_WORDS.findall(folded)) - _PARTICLES
-            else:
-                parts = {one.strip() for one in folded.split("\\")} - _PARTICLES
-            words |= {part for part in parts if _worth(part) and "\ufffd" not in part}
-        if vr == b"PN" and not value.isascii():
-            groups = re.split(rb"[\^=\\ \0]+", value)
-            raw |= {group.lower() for group in groups if len(group) >= _LONG and not group.isascii()}
-    long = {word for word in words if len(word) >= _LONG}
-    raw |= {word.encode() for word in long}
-    return _Needles(tuple(sorted(long)), tuple(sorted(words - long)), tuple(sorted(raw)))
-
-
-def _worth(word: str) -> bool:
-    return len(word) >= 4 if word.isdigit() else len(word) >= 2 or (len(word) == 1 and not word.isascii())
-
-
-def _identifiers(
-    before: bytes,
-    old: list[Item],
-    after: bytes,
-    new: list[Item],
-    expected: Expectations,
-    exempt: frozenset[int],
-) -> Iterator[Finding]:
-    """No identifying value of the input is left."""
-    checks = expected.checks
-    identifying: dict[tuple[int, bytes, bytes], None] = {}
-    uids: set[bytes] = set()
-    days: set[bytes] = set()
-    charset = b""
-    for path, tag, vr, start, end in old:
-        check = checks.get(tag, 0) if tag not in exempt else 0
-        if vr == b"PN" or check & IDENTIFIES:
-            identifying[tag, vr, before[start:end]] = None
-        elif check & UID:
-            uids.update(before[start:end].replace(b"\0", b"").replace(b" ", b"").split(b"\\"))
-        elif tag == _BIRTH_DATE or (check & DATE and expected.modified_dates):
-            days.add(before[start : start + 8])
-        elif tag == _CHARSET and not path:
-            charset = before[start:end]
-    needles = _needles(tuple(identifying), charset)
-    texts = [after[i[3] : i[4]] for i in new if i[2] in _TEXT]
-    joined = b"\n".join(texts)
-    lowered = after.lower()
-    suspect = any(word in lowered for word in needles.raw)
-    suspect = suspect or any(uid in after for uid in uids if len(uid) >= _LONG)
-    suspect = suspect or any(len(day) == 8 and day.isdigit() and day in joined for day in days)
-    if not suspect:
-        small = joined.lower()
-        suspect = not joined.isascii() or any(word.encode() in small for word in needles.short)
-    if suspect:
-        yield from _search(after, new, charset, needles, uids, days)
-
-
-def _search(
-    after: bytes, new: list[Item], charset: bytes, needles: _Needles, uids: set[bytes], days: set[bytes]
-) -> Iterator[Finding]:
-    """Element by element, since something may be there."""
-    parts = [re.escape(word) for word in needles.long]
-    parts += [rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in needles.short]
-    pattern = re.compile("|".join(parts)) if parts else re.compile(r"(?!)")
-    exact = {word.encode() for word in needles.long if word.isdigit() and len(word) > _LONG}
-    for path, tag, vr, start, end in new:
-        value = after[start:end]
-        if vr == b"UI" or vr == b"DA" or vr == b"DT" or vr == b"TM":
-            # Their values were checked one by one; digits inside them mean nothing.
-            continue
-        if path[:1] == (MARKERS[2],) or (not path and tag in MARKERS):
-            continue
-        if vr in _NUMBERS:
-            if not exact.isdisjoint(one.strip(b" \0+-") for one in value.split(b"\\")):
-                yield _finding("identifier", path, tag)
-        elif vr in _TEXT:
-            if tag in _CODED:
-                continue
-            dated = any(len(day) == 8 and day.isdigit() and day in value for day in days)
-            linked = any(uid in value for uid in uids if len(uid) >= _LONG)
-            if dated or linked or any(pattern.search(text.casefold()) for text in readings(value, charset)):
-                yield _finding("identifier", path, tag)
-        elif any(word in value.lower() for word in needles.raw):
-            yield _finding("identifier", path, tag)
 
 
 def _pixels(after: bytes, new: list[Item], length: int, big: bool) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ engine and the one who checks it. What it cannot read it refuses, and the object
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
@@ -226,23 +227,25 @@ _CODECS: Final[dict[str, str]] = {
 
 
 @lru_cache(maxsize=256)
-def codecs_of(charset: bytes) -> tuple[str, ...]:
-    """The Python codecs that a value of (0008,0005) calls for; Latin-1 and UTF-8 where it calls for none."""
-    names: list[str] = []
-    for term in charset.decode("ascii", "replace").upper().replace("-", " ").replace("_", " ").split("\\"):
-        word = term.strip("\0 ").split(" ")[-1]
-        name = _CODECS.get(word)
-        if name is not None and name not in names:
-            names.append(name)
+def codecs_of(charsets: tuple[bytes, ...]) -> tuple[str, ...]:
+    """The Python codecs that values of (0008,0005) call for; Latin-1 and UTF-8 where they call for none."""
+    names: dict[str, None] = {}
+    for charset in charsets:
+        declared = charset.decode("ascii", "replace").upper().replace("-", " ").replace("_", " ")
+        for term in declared.split("\\"):
+            name = _CODECS.get(term.strip("\0 ").split(" ")[-1])
+            if name is not None:
+                names[name] = None
     return tuple(names) or ("latin-1", "utf-8")
 
 
-def readings(value: bytes, charset: bytes) -> tuple[str, ...]:
+def readings(value: bytes, charsets: tuple[bytes, ...]) -> tuple[str, ...]:
     """The texts a value can be read as: one for ASCII, else one for each declared set, escapes understood."""
     if value.isascii() and b"\x1b" not in value:
         return (value.decode("ascii"),)
     texts: list[str] = []
-    for codec in codecs_of(charset):
+    names = codecs_of(charsets)
+    for codec in names:
         plain = value
         if codec in ("euc_kr", "gb2312"):
             plain = value.replace(b"\x1b$)C", b"").replace(b"\x1b$)A", b"").replace(b"\x1b(B", b"")
@@ -251,5 +254,8 @@ def readings(value: bytes, charset: bytes) -> tuple[str, ...]:
         except UnicodeDecodeError:
             continue
     if not texts:
-        texts.append(value.decode(codecs_of(charset)[0], "replace"))
+        texts.append(value.decode(names[0], "replace"))
+    if b"\x1b" in value:
+        # Whoever reads the bytes without the escapes must not find more than one who reads them with.
+        texts.append(re.sub(rb"\x1b[$()\-]*.", b"", value).decode("latin-1"))
     return tuple(texts)

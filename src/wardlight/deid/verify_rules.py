@@ -33,8 +33,17 @@ IDENTIFYING: Final = frozenset(
         *(0x00101040, 0x00102154, 0x00200010, 0x00380010, 0x00401001, 0x00402016, 0x00402017, 0x00181000),
     )
 )
+#: Those of them that are numbers or hold one by which a person is known; the others are places.
+NUMBERED: Final = IDENTIFYING - {0x00080080, 0x00080081, 0x00081010, 0x00081040, 0x00100021, 0x00101040}
+#: Groups of messages, files and real-time video, which are no part of a stored data set.
+_FOREIGN: Final = frozenset((0x0000, 0x0002, 0x0004, 0x0006))
+#: Codes, and the scheme they are of.
+CODE_VALUES: Final = frozenset((0x00080100, 0x00080119))
+CODING_SCHEME: Final = 0x00080102
+_ZONE: Final = 0x00080201
 #: Elements every output must have at its top level.
 MARKERS: Final = (0x00120062, 0x00120063, 0x00120064, 0x00280303)
+_WORDED: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT"))
 _TEXT_VRS: Final = frozenset(("AE", "LO", "LT", "OB", "SH", "ST", "UC", "UN", "UR", "UT"))
 
 
@@ -44,6 +53,9 @@ CHANGED: Final = 2
 UID: Final = 4
 DATE: Final = 8
 IDENTIFIES: Final = 16
+WORDS: Final = 32
+CLASS: Final = 64
+CODE: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +64,15 @@ class Expectations:
 
     checks: what is looked at, for every tag the standard knows; a tag without an entry must not be there. ABSENT: must
     not be there either; CHANGED: empty, or another value than the input's; UID: a new one; DATE: moved, where
-    `modified_dates`; IDENTIFIES: its values in the input are searched for. private: (creator, group, last byte) of
-    allowed elements, None for none.
+    `modified_dates`; IDENTIFIES: its values in the input are searched for; WORDS: nothing but words of the vocabulary
+    and small numbers; CLASS: the UID of a kind; CODE: of a published scheme. private: VR by (creator, group, last byte)
+    of allowed elements, None for none. vocabulary: whether text of private elements is held to it as well.
     """
 
     checks: Mapping[int, int]
-    private: frozenset[tuple[bytes, int, int]] | None
+    private: Mapping[tuple[bytes, int, int], str] | None
     modified_dates: bool
+    vocabulary: bool
 
 
 def _row_check(actions: Mapping[str, str], options: set[str]) -> int:
@@ -100,26 +114,58 @@ def expectations(level: str) -> Expectations:
             checks[tag] |= DATE
         if vr == "PN" or (tag in IDENTIFYING and checks[tag] & (ABSENT | CHANGED)):
             checks[tag] |= IDENTIFIES
-        if level != "low" and tag in _unlisted() - listed:
+        if tag in CLASS_UIDS:
+            checks[tag] |= CLASS
+        if level == "low":
+            continue
+        if tag in _unlisted() - listed:
             checks[tag] |= CHANGED
-    private = frozenset((c.encode(), g, e) for c, g, e, *_ in safe_private.SAFE_PRIVATE)
+        elif tag in CODE_VALUES or tag == CODING_SCHEME:
+            checks[tag] |= CODE
+        elif vr in _WORDED and tag not in kept | _free() and not checks[tag] & (ABSENT | CHANGED):
+            checks[tag] |= WORDS
+    checks = {tag: check for tag, check in checks.items() if tag >> 16 not in _FOREIGN}
+    private = {(c.encode(), g, e): vr for c, g, e, vr, *_ in safe_private.SAFE_PRIVATE}
     return Expectations(
         checks=checks,
         private=private if "safe_private" in allowed else None,
         modified_dates="modified_dates" in allowed,
+        vocabulary=level != "low",
     )
+
+
+@cache
+def _lists() -> tuple[dict[str, set[str]], dict[str, int]]:
+    """The allowlist's keywords by the name of their list, and tags by keyword."""
+    text = (files("wardlight.deid") / "profiles" / "allowlist.toml").read_text("utf-8")
+    lists = {
+        name: set(part["keywords"]) for name, part in tomllib.loads(text).items() if isinstance(part, dict)
+    }
+    rows = (line.split(" ", 1) for line in known_elements.NAMED.splitlines())
+    return lists, {keyword: int(tag, 16) for tag, keyword in rows}
+
+
+@cache
+def structural() -> frozenset[int]:
+    """Numbers on which reading the image depends."""
+    data = tomllib.loads((files("wardlight.deid") / "profiles" / "harvest.toml").read_text("utf-8"))
+    return frozenset(int(tag, 16) for tag in data["structural"]["keywords"])
+
+
+@cache
+def _free() -> frozenset[int]:
+    """Elements whose text is no descriptor: names of makers, codes, keyed identifiers, the output's own."""
+    lists, tags = _lists()
+    keywords = lists["as_is"] | lists["code"] | lists["link"] | lists["keyed"]
+    named = {tags[keyword] for keyword in keywords if keyword in tags}
+    return frozenset(named | {_ZONE, *MARKERS, 0x00280302, 0x00100010, 0x00100020})
 
 
 @cache
 def _unlisted() -> frozenset[int]:
     """Elements that could carry text and are not on the allowlist."""
-    text = (files("wardlight.deid") / "profiles" / "allowlist.toml").read_text("utf-8")
-    data = tomllib.loads(text)
-    listed = {
-        keyword
-        for name in ("as_is", "vocabulary", "code", "link", "binary")
-        for keyword in data[name]["keywords"]
-    }
+    lists, _ = _lists()
+    listed = set().union(*(lists[name] for name in ("as_is", "vocabulary", "code", "link", "binary")))
     textual = {
         int(tag, 16)
         for vr in _TEXT_VRS & known_elements.TAGS.keys()
