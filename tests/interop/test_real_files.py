@@ -22,14 +22,13 @@ from bench.fast_store_scu import Refused as AssociationEnded
 import live
 import real_files
 from canary import Canaries
-from wardlight.deid.engine import Deidentifier, Refused
+from wardlight.cli.deidentify_file import Worker
+from wardlight.cli.deidentify_input import inputs
+from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
-from wardlight.deid.verify import verify
 from wardlight.dicom.errors import DicomError
-from wardlight.dicom.part10 import read_meta
-from wardlight.dicom.stream import DataSetStream
-from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
+from wardlight.dicom.part10 import read_meta, write_meta
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "interop.md"
 #: Identifying values of these collections that are ordinary words of the program (`operator` is the name of a log,
@@ -245,16 +244,17 @@ def test_at_high_released_files_keep_their_pixels_and_read_well(at_high):
     assert count >= 60
 
 
-def test_the_table_of_files_is_current(instances, identified, at_high):
-    """What the engine says of each file alone is what became of it in the running system."""
+def test_the_table_of_files_is_current(instances, identified, at_high, tmp_path):
+    """What `wardlight deidentify` says of each file alone is what became of it in the running system."""
     wardlight, sent, _ = at_high
     secret = (wardlight.data / "receiver-secrets" / "hospital.key").read_bytes()
-    engine = Deidentifier(load_profile("high"), DeidKeys.derive(secret, "images", "high"))
+    keys = DeidKeys.derive(secret, "images", "high")
+    worker = Worker(Deidentifier(load_profile("high"), keys), tmp_path / "out", report=False)
     rows, expected, quarantined = [], set(), Counter()
     for name, row in instances.items():
         high = sent.get(name, "–")
         if high == "stored":
-            uid, reasons = _protect(engine, row)
+            uid, reasons = _protect(worker, tmp_path, row)
             high = "quarantined: " + ", ".join(reasons) if reasons else "released"
             expected |= {uid} if uid else set()
             quarantined += Counter(reasons[:1])
@@ -267,25 +267,16 @@ def test_the_table_of_files_is_current(instances, identified, at_high):
     assert PAGE.read_text("utf-8") == page
 
 
-def _protect(engine: Deidentifier, sent: Instance) -> tuple[str, list[str]]:
-    """The new SOP Instance UID, or the reasons why the object stays."""
-    stream = DataSetStream(transfer_syntax(sent.transfer_syntax))
-    stream.feed(sent.data)
-    stream.finish()
-    syntax = EXPLICIT_LITTLE if stream.syntax.deflated else stream.syntax
-    try:
-        result = engine.deidentify(stream.header, syntax, stream.pixel)
-    except Refused as refusal:
-        return "", list(refusal.reasons)
-    native = stream.pixel is not None and not syntax.encapsulated
-    findings = verify(
-        stream.header,
-        syntax.uid,
-        result.header,
-        level="high",
-        pixel_length=result.body_length if native else None,
-    )
-    return ("", [str(finding) for finding in findings]) if findings else (result.sop_uid, [])
+def _protect(worker: Worker, folder: Path, sent: Instance) -> tuple[str, list[str]]:
+    """The new SOP Instance UID, or the reasons why the object stays, as `wardlight deidentify` decides."""
+    path = folder / "one.dcm"
+    meta = write_meta(
+        sent.sop_class, sent.sop_instance, sent.transfer_syntax,
+        implementation_class_uid="1.2.3", implementation_version="TEST",
+    )  # fmt: skip
+    path.write_bytes(meta + bytes(sent.data))
+    outcome = worker.process(next(iter(inputs(path))))
+    return ("", list(outcome.reasons)) if outcome.reasons else (outcome.instance, [])
 
 
 HEAD = """# What became of every test file

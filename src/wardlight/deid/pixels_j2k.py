@@ -85,7 +85,8 @@ class _Walk:
         image = self._image
         if (right - left, bottom - top, components) != (image.columns, image.rows, image.samples):
             raise PixelError("codestream-geometry")
-        if any((depth & 0x7F) + 1 > image.stored for depth in payload[36::3]):
+        # More bits than stored is usual: senders encode words of BitsAllocated.
+        if any((depth & 0x7F) + 1 > image.allocated for depth in payload[36::3]):
             raise PixelError("codestream-precision")
 
     def _main(self, code: int) -> None:

@@ -114,8 +114,8 @@ class _Walk:
         rows, columns = int.from_bytes(payload[1:3], "big"), int.from_bytes(payload[3:5], "big")
         if (rows, columns, payload[5]) != (image.rows, image.columns, image.samples):
             raise PixelError("codestream-geometry")
-        # Bits above those stored could hold anything, and are not decoded here. DCT knows 8 and 12 bits only.
-        most = (8 if image.stored <= 8 else 12) if code in _DCT else image.stored
+        # More bits than stored is usual in lossless streams: senders encode words of BitsAllocated. DCT knows 8 and 12.
+        most = (8 if image.stored <= 8 else 12) if code in _DCT else image.allocated
         if payload[0] > most:
             raise PixelError("codestream-precision")
 

@@ -256,11 +256,11 @@ def test_what_says_how_to_decode_stays(way: str, level: str) -> None:
         (JPEG_LOSSLESS, [jpeg(segment(0xDB, bytes(65)) * 2)], "codestream-marker"),
         (JPEG_LOSSLESS, [jpeg(segment(0xDD, HIDDEN))], "codestream-marker"),
         (JPEG_LOSSLESS, [jpeg(side=9)], "codestream-geometry"),
-        (JPEG_LOSSLESS, [jpeg(precision=16)], "codestream-precision"),
+        (JPEG_LOSSLESS, [jpeg(precision=17)], "codestream-precision"),
         (JPEG_LS, [jpeg(segment(0xF8, b"\2" + HIDDEN), frame=0xF7)], "codestream-marker"),
         (J2K, [b"\0\0\0\x0cjP  \r\n\x87\n" + j2k()], "jp2-boxes"),
         (J2K, [j2k(side=9)], "codestream-geometry"),
-        (J2K, [j2k(depth=16)], "codestream-precision"),
+        (J2K, [j2k(depth=17)], "codestream-precision"),
         (J2K, [j2k(segment(0x7A, HIDDEN))], "codestream-marker"),
         (J2K, [j2k(segment(0x63, HIDDEN))], "codestream-marker"),
         (J2K, [j2k(segment(0x55, b"\0\x40" + HIDDEN))], "codestream-pointers"),
@@ -279,6 +279,12 @@ def test_fragments_that_are_not_the_image(
 ) -> None:
     even = [part + b"\0" * (len(part) % 2) for part in parts]
     assert leave(way, level, fragments(image(), even), syntax).reasons == (reason,)
+
+
+@pytest.mark.parametrize(("syntax", "stream"), [(JPEG_LOSSLESS, jpeg(precision=16)), (J2K, j2k(depth=16))])
+def test_a_codestream_of_whole_words_is_usual(way: str, level: str, syntax: str, stream: bytes) -> None:
+    even = stream + b"\0" * (len(stream) % 2)
+    assert leave(way, level, fragments(image(), [even]), syntax).reasons == ()
 
 
 @pytest.mark.parametrize("table", [HIDDEN[:4], HIDDEN[:8], struct.pack("<2I", 0, 4)])
