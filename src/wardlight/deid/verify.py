@@ -23,6 +23,7 @@ from wardlight.deid.verify_rules import (
     CLASS,
     CODE,
     CODING_SCHEME,
+    COMPARED,
     DATE,
     MARKERS,
     UID,
@@ -57,9 +58,8 @@ _OURS: Final = re.compile(rb"2\.25\.[1-9][0-9]{0,38}\0?")
 _OF_THE_STANDARD: Final = re.compile(
     rb"1\.2\.840\.10008\.(?:1\.4\.[1-9]\.[0-9]{1,2}|1\.5\.[0-9]{1,2}|15\.1\.1)"
 )
-#: Checks that need the input's value, and those that look at the output's.
-_COMPARED: Final = CHANGED | UID | DATE | CLASS
-_READ: Final = _COMPARED | WORDS | CODE
+#: Checks that look at the output's value.
+_READ: Final = COMPARED | WORDS | CODE
 _TEXT: Final = frozenset(b"CS LO LT SH ST UC UT".split())
 _BYTES: Final = frozenset(b"OB OW UN".split())
 
@@ -109,7 +109,8 @@ def _elements(
 ) -> Iterator[Finding]:
     """Elements that the level does not allow, and values that had to change: those it replaces, UIDs, dates."""
     checks = expected.checks
-    originals = {(i[0], i[1]): before[i[3] : i[4]] for i in old if checks.get(i[1], 0) & _COMPARED}
+    compared = expected.compared
+    originals = {(i[0], i[1]): before[i[3] : i[4]] for i in old if i[1] in compared}
     creators: dict[tuple[Path, int], bytes] = {}
     mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
     offsets: set[int] = set()
@@ -243,7 +244,7 @@ def _date_problem(value: bytes, original: bytes, offsets: set[int]) -> str:
     if value.strip(b" \0") in _DUMMIES:
         return ""
     for moved, source in zip(value.split(b"\\"), original.split(b"\\"), strict=False):
-        digits, was = moved.strip(b" \0")[:8], source.strip(b" \0").replace(b".", b"")[:8]
+        digits, was = _digits(moved), _digits(source)
         if len(digits) == 8 and len(was) == 8:
             try:
                 offsets.add(_day(was) - _day(digits))
@@ -252,6 +253,14 @@ def _date_problem(value: bytes, original: bytes, offsets: set[int]) -> str:
         elif digits > was:
             return "date-not-moved"
     return ""
+
+
+def _digits(value: bytes) -> bytes:
+    """The date of a DA or DT, of whatever precision, without time and zone."""
+    plain = value.strip(b" \0")
+    if b"-" in plain or b"+" in plain:
+        plain = plain.replace(b"-", b"+").partition(b"+")[0]
+    return plain.replace(b".", b"")[:8] if b"." in plain[:8] else plain[:8]
 
 
 @lru_cache(maxsize=8192)

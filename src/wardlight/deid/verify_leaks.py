@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from wardlight.deid.verify_forms import FORMS, is_kind
 from wardlight.deid.verify_reader import VRS, Item, Path, readings
 from wardlight.deid.verify_rules import (
+    BIRTH_DATE,
+    CHARSET,
     CLASS,
-    DATE,
     IDENTIFIES,
     MARKERS,
     NUMBERED,
@@ -31,14 +32,13 @@ from wardlight.deid.verify_text import (
     in_binary,
     in_numbers,
     in_text,
+    is_short_name,
     needles_of,
     plain,
     runs_in,
     suspect_numbers,
 )
 
-_CHARSET: Final = 0x00080005
-_BIRTH_DATE: Final = 0x00100030
 _TEXT: Final = frozenset(b"AE CS LO LT PN SH ST UC UN UR UT".split())
 _NUMBERS: Final = frozenset(b"IS DS".split())
 _SIZES: Final = dict(zip(b"US SS UL SL FL AT FD UV SV".split(), (2, 2, 4, 4, 4, 4, 8, 8, 8), strict=True))
@@ -123,25 +123,29 @@ def leaks(
 
 
 def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int]) -> _Sought:
-    checks = expected.checks
     identifying: dict[Identifying, None] = {}
     uids: set[bytes] = set()
     moved: set[bytes] = set()
     births: list[bytes] = []
     charsets: dict[bytes, None] = {}
+    get = expected.sought.get
     for _, tag, vr, start, end in old:
-        check = checks.get(tag, 0) if tag not in exempt else 0
-        if vr == b"PN" or check & IDENTIFIES:
+        check = get(tag, 0)
+        if vr == b"PN":
+            check = IDENTIFIES
+        elif not check or tag in exempt:
+            continue
+        if check & IDENTIFIES:
             identifying[vr, before[start:end], tag in NUMBERED] = None
         elif check & (UID | CLASS):
             values = before[start:end].replace(b"\0", b"").replace(b" ", b"").split(b"\\")
             uids.update(values if check & UID else (uid for uid in values if not is_kind(uid)))
-        elif tag == _BIRTH_DATE:
-            births += before[start:end].split(b"\\")
-        elif check & DATE and expected.modified_dates:
-            moved.add(before[start : start + 10])
-        elif tag == _CHARSET:
+        elif tag == CHARSET:
             charsets[before[start:end]] = None
+        elif tag == BIRTH_DATE:
+            births += before[start:end].split(b"\\")
+        else:
+            moved.add(before[start : start + 10])
     declared = tuple(charsets)
     return _Sought(
         needles_of(list(identifying), declared),
@@ -188,6 +192,8 @@ def _suspect_bytes(after: bytes, binaries: list[bytes], sought: _Sought) -> bool
         return True
     if not binaries:
         return False
+    if sought.needles.short and any(is_short_name(value, sought.needles) for value in binaries):
+        return True
     joined = b"\xff".join(binaries)
     return runs_in(joined) or any(form in joined for form in sought.needles.wide)
 

@@ -41,6 +41,8 @@ _FOREIGN: Final = frozenset((0x0000, 0x0002, 0x0004, 0x0006))
 CODE_VALUES: Final = frozenset((0x00080100, 0x00080119))
 CODING_SCHEME: Final = 0x00080102
 _ZONE: Final = 0x00080201
+CHARSET: Final = 0x00080005
+BIRTH_DATE: Final = 0x00100030
 #: Elements every output must have at its top level.
 MARKERS: Final = (0x00120062, 0x00120063, 0x00120064, 0x00280303)
 _WORDED: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT"))
@@ -56,6 +58,8 @@ IDENTIFIES: Final = 16
 WORDS: Final = 32
 CLASS: Final = 64
 CODE: Final = 128
+#: Checks that need the input's value.
+COMPARED: Final = CHANGED | UID | DATE | CLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,17 @@ class Expectations:
     not be there either; CHANGED: empty, or another value than the input's; UID: a new one; DATE: moved, where
     `modified_dates`; IDENTIFIES: its values in the input are searched for; WORDS: nothing but words of the vocabulary
     and small numbers; CLASS: the UID of a kind; CODE: of a published scheme. private: VR by (creator, group, last byte)
-    of allowed elements, None for none. vocabulary: whether text of private elements is held to it as well.
+    of allowed elements, None for none. sought: of the checks those whose values in the input must not be found, and
+    birth date and character sets. compared: tags whose value in the input is needed. vocabulary: whether text of
+    private elements is held to it as well.
     """
 
     checks: Mapping[int, int]
     private: Mapping[tuple[bytes, int, int], str] | None
     modified_dates: bool
     vocabulary: bool
+    sought: Mapping[int, int]
+    compared: frozenset[int]
 
 
 def _row_check(actions: Mapping[str, str], options: set[str]) -> int:
@@ -125,12 +133,17 @@ def expectations(level: str) -> Expectations:
         elif vr in _WORDED and tag not in kept | _free() and not checks[tag] & (ABSENT | CHANGED):
             checks[tag] |= WORDS
     checks = {tag: check for tag, check in checks.items() if tag >> 16 not in _FOREIGN}
+    wanted = IDENTIFIES | UID | CLASS | (DATE if "modified_dates" in allowed else 0)
+    sought = {tag: check & wanted for tag, check in checks.items() if check & wanted}
+    sought |= {CHARSET: DATE, BIRTH_DATE: DATE}
     private = {(c.encode(), g, e): vr for c, g, e, vr, *_ in safe_private.SAFE_PRIVATE}
     return Expectations(
         checks=checks,
         private=private if "safe_private" in allowed else None,
         modified_dates="modified_dates" in allowed,
         vocabulary=level != "low",
+        sought=sought,
+        compared=frozenset(tag for tag, check in checks.items() if check & COMPARED),
     )
 
 

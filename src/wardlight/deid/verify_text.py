@@ -51,7 +51,7 @@ class Needles(NamedTuple):
     """Identifying values of an input in plain spelling.
 
     long: from five characters on, found anywhere; short: whole words only; numbers: without leading zeros; raw: bytes;
-    wide: of words beyond ASCII in UTF-16.
+    wide: words beyond ASCII in UTF-8 and UTF-16, for bytes without a character set.
     """
 
     long: tuple[str, ...]
@@ -110,7 +110,7 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
         form.encode(code)
         for word in foreign
         for form in (word, word.upper(), word.title())
-        for code in ("utf-16-le", "utf-16-be")
+        for code in ("utf-8", "utf-16-le", "utf-16-be")
     }
     return Needles(
         tuple(sorted(long)),
@@ -167,8 +167,8 @@ class Dates:
         self.years = {f"{day[0]:02d}" for day in self._days}
 
     def holds(self, number: str) -> bool:
-        """Whether eight digits are one of the days."""
-        return len(number) == 8 and self._run(number)
+        """Whether a number is one of the days in eight digits, of which the first may be zero."""
+        return len(number) in (7, 8) and self._run(number.zfill(8))
 
     def within(self, text: str) -> bool:
         """Whether a plain text holds one of the days, in whichever way people write them."""
@@ -307,13 +307,21 @@ def in_binary(value: bytes, needles: Needles, dates: Dates) -> bool:
     if any(form in value for form in needles.wide):
         return True
     bare = value.replace(b"\0", b"")
+    if is_short_name(value, needles):
+        return True
     for match in _RUN.finditer(bare):
         text = match[0].decode("ascii").lower()
         if any_within(needles.long, text):
             return True
         if (len(text) >= _SURE or len(text.strip()) == len(bare.strip())) and in_text(text, needles, dates):
             return True
-    return len(bare) >= 3 and bare.strip().lower().decode("latin-1") in needles.short
+    return False
+
+
+def is_short_name(value: bytes, needles: Needles) -> bool:
+    """Whether a value is a short word and nothing else."""
+    bare = value.replace(b"\0", b"").strip()
+    return 3 <= len(bare) <= _SURE and bare.lower().decode("latin-1") in needles.short
 
 
 def found_uids(data: bytes, uids: set[bytes]) -> bool:

@@ -217,9 +217,6 @@ def _rewrite_level(
                 add(next_bytes)
                 next_tag, next_bytes = next(waiting, _NOTHING)
         rule = get(tag)
-        if rule == vr and rule != b"SQ" and length >= 0:
-            p = q
-            continue
         new: bytes | None
         if callable(rule) and length >= 0 and vr != b"SQ":
             value = data[v:q]
@@ -228,6 +225,9 @@ def _rewrite_level(
                 p = q
                 continue
             new = b"" if new is None else encode_element(codec, tag, vr if vr != b"UN" else vr_of(tag), new)
+        elif rule == vr and rule != b"SQ" and length >= 0:
+            p = q
+            continue
         elif length >= 0 and (
             rule is REMOVE or (rule is None and tag < _DELIMITERS and tag & 0x10000 <= whole_groups)
         ):
