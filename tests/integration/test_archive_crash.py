@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardlight import bootstrap
-from wardlight.archive import store
+from wardlight.archive import fsck_store, store
 from wardlight.archive.fsck import Fsck
 from wardlight.archive.keyring import release_key
 from wardlight.archive.places import locations
@@ -71,7 +71,7 @@ def run(folder, kills, seed):
     assert report.clean, report.counts
     held = []
     with platform.database.read() as tx:
-        for release in store.all_releases(tx):
+        for release in fsck_store.all_releases(tx):
             key = release_key(platform.keystore, release)
             rows = store.find_instances(tx, release.id)
             held += [place.sop_uid for place in locations(release, key, rows, "", None)]

@@ -14,7 +14,6 @@ from wardlight import clock
 from wardlight.access.model import Principal
 from wardlight.archive import store
 from wardlight.archive.attributes import (
-    ALL_TAGS,
     INSTANCE_TAGS,
     ISSUER_OF_PATIENT_ID,
     PATIENT_ID,
@@ -52,6 +51,10 @@ from wardlight.objects.format import ObjectKind
 from wardlight.objects.store import ObjectStore, ObjectWriter, StoredObject
 
 _LEVELS: Final = list(Level)
+
+
+_OF_NEW_SERIES: Final = INSTANCE_TAGS | SERIES_TAGS
+_PATIENT_TAGS: Final = frozenset({PATIENT_ID, ISSUER_OF_PATIENT_ID})
 
 
 class SegmentWriter:
@@ -95,8 +98,12 @@ class _Batch:
     target: ReleaseTarget
     tokens: list[bytes]
     digests: list[bytes]
+    key: ReleaseKey
     fresh: dict[bytes, _Fresh]
+    #: Ids of series that were there, and rows of those that were not.
+    known_series: dict[bytes, UUID]
     series: dict[bytes, dict[str, Any]]
+    #: Of the first instance; empty where the release holds instances already.
     study: Attributes
     patient: tuple[str, str]
 
@@ -219,7 +226,7 @@ class Intake:
             known = store.digests_by_token(tx, target.release, tokens)
             known_series = store.series_by_token(tx, target.release, set(series_tokens))
         key = ReleaseKey(target.key, target.institution, target.release)
-        batch = _Batch(target, tokens, digests, {}, {}, {}, ("", ""))
+        batch = _Batch(target, tokens, digests, key, {}, known_series, {}, {}, ("", ""))
         reader = AttributeReader()
         for index, incoming in enumerate(instances):
             token, series_token = tokens[index], series_tokens[index]
@@ -227,10 +234,13 @@ class Intake:
             if not fresh and index > 0:
                 continue
             new_series = series_token not in known_series and series_token not in batch.series
-            wanted = ALL_TAGS if index == 0 else INSTANCE_TAGS | SERIES_TAGS if new_series else INSTANCE_TAGS
+            wanted = _OF_NEW_SERIES if new_series else INSTANCE_TAGS
+            if index == 0:
+                # A series that is there has instances, and so the study's attributes are there, too.
+                wanted |= _PATIENT_TAGS if known_series else STUDY_TAGS
             found = reader.read(incoming, wanted)
             if index == 0:
-                batch.study = only(found, STUDY_TAGS)
+                batch.study = {} if known_series else only(found, STUDY_TAGS)
                 batch.patient = (first_text(found, PATIENT_ID), first_text(found, ISSUER_OF_PATIENT_ID))
             if not fresh:
                 continue
@@ -275,8 +285,9 @@ class Intake:
         merged = sorted({*release.modalities, *modalities} - {""})
         values["modalities"] = f" {' '.join(merged)} " if merged else ""
         if release.sealed is None:
-            key = ReleaseKey(target.key, target.institution, target.release)
-            values["sealed"] = key.seal_study(release, batch.study)
+            if not batch.study:
+                raise WardlightError("unavailable", "the first instances were removed at the same moment")
+            values["sealed"] = batch.key.seal_study(release, batch.study)
             values["study_date"] = study_date(batch.study)
             values["arrived_ms"] = now
         store.update_release(tx, target.release, values)
@@ -288,7 +299,10 @@ class Intake:
         self, tx: Connection, batch: _Batch, adding: list[_Fresh], stored: StoredObject
     ) -> list[str]:
         """Insert series that are still new and the instances; returns the modality of each series added."""
-        ids = store.series_by_token(tx, batch.target.release, {fresh.series_token for fresh in adding})
+        # Series are never removed but with their release, whose row is held now.
+        ids = dict(batch.known_series)
+        if asked := {fresh.series_token for fresh in adding} - ids.keys():
+            ids |= store.series_by_token(tx, batch.target.release, asked)
         new: dict[bytes, dict[str, Any]] = {}
         counts: dict[UUID, int] = {}
         for fresh in adding:

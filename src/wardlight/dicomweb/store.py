@@ -73,8 +73,9 @@ class StoreExchange:
             else:
                 self._feed(self._parser, chunk)
 
-    def finish(self) -> Answer:
-        """The body is over: store, and answer as PS3.18 10.5.3 says: 200, 202 or 409."""
+    def finish(self, last: Iterable[bytes] = ()) -> Answer:
+        """The body is over with these last bytes: store, and answer as PS3.18 10.5.3 says: 200, 202 or 409."""
+        self.feed(last)
         if self._parser is None:
             self._request.end()
         else:

@@ -144,8 +144,8 @@ def _read(services: Services, operation: Read, request: Request) -> Response:
 async def _store(services: Services, operation: Store, request: Request) -> Response:
     exchange = await in_thread(partial(_open, services, operation, request))
     try:
-        await _pump(request, exchange)
-        return await in_thread(lambda: AnswerResponse(exchange.finish()))
+        last = await _pump(request, exchange)
+        return await in_thread(lambda: AnswerResponse(exchange.finish(last)))
     except BaseException:
         await asyncio.shield(in_thread(exchange.abort))
         raise
@@ -170,8 +170,11 @@ def _open(services: Services, operation: Store, request: Request) -> StoreExchan
     )
 
 
-async def _pump(request: Request, exchange: StoreExchange) -> None:
-    """Bring the body to the exchange: one batch is worked on in a thread while the next one arrives."""
+async def _pump(request: Request, exchange: StoreExchange) -> list[bytes]:
+    """Bring the body to the exchange: one batch is worked on in a thread while the next one arrives.
+
+    The last batch is returned, so that it shares a visit to a thread with what is done at the end.
+    """
     working: asyncio.Future[None] | None = None
     batch: list[bytes] = []
     size, more = 0, True
@@ -184,13 +187,14 @@ async def _pump(request: Request, exchange: StoreExchange) -> None:
             more = message.get("more_body", False)
             batch.append(message.get("body", b""))
             size += len(batch[-1])
-            if size >= _BATCH or not more:
+            if size >= _BATCH and more:
                 if working is not None:
                     await working
                 working = asyncio.ensure_future(in_thread(partial(exchange.feed, batch)))
                 batch, size = [], 0
         if working is not None:
             await working
+        return batch
     finally:
         if working is not None:
             await asyncio.wait({working})
