@@ -31,9 +31,9 @@ from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import read_meta, write_meta
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "interop.md"
-#: Identifying values of these collections that are ordinary words of the program (`operator` is the name of a log,
-#: `anonymou` begins `anonymous`) or runs of zeros, as file names and databases hold them.
-VOCABULARY = frozenset({"operator", "anonymou", "00000", "000000000", "HEAD", "BRAIN", "CHEST"})
+#: Identifying values of these collections that are words of the program or the standard (`operator` is a log,
+#: `anonymou` begins `anonymous`, PATIENT is a coded value).
+VOCABULARY = frozenset({"operator", "anonymou", "PATIENT", "HEAD", "BRAIN", "CHEST"})
 STUDY, SERIES, SOP = "0020000D", "0020000E", "00080018"
 
 
