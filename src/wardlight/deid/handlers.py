@@ -1,4 +1,4 @@
-"""What is done to the value of one element: handlers for `wardlight.dicom.rewrite`, and the state of one object.
+"""What is done to the value of one element: handlers for `wardlight.dicom.rewrite`.
 
 Two duties go with every handler. What identifies is put into `seen`, for the harvest; and what stays goes into `texts`,
 `numbers`, `structural` or `binaries`, so that the harvest can search everything that survives. When it found something,
@@ -9,122 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from wardlight.deid import dates
 from wardlight.deid.descriptors import clean_code, clean_scheme, code_fits
+from wardlight.deid.state import ObjectState
 from wardlight.dicom.dictionary import choices_of
 from wardlight.dicom.rewrite import Handler
 from wardlight.dicom.vr import BINARY_VRS, NUMBER_SIZES, WORD_SIZES
-
-
-class Scrubber(Protocol):
-    """Takes harvested words out of a value; the harvest gives it."""
-
-    def scrub(self, value: bytes, vr: bytes, charset: bytes) -> bytes:
-        """The value without them."""
-        ...
-
-    def in_numbers(self, value: bytes, *, structural: bool) -> bool:
-        """Whether an IS or DS value is none, or holds one of the patient's identifiers."""
-        ...
-
-    def in_binary(self, value: bytes) -> bool:
-        """Whether bytes spell something of the patient's."""
-        ...
-
-
-class ValueMap(Protocol):
-    """The keyed replacements of one (application, level); the engine gives it, with bounded caches."""
-
-    def uid(self, value: bytes, /) -> bytes:
-        """New UIDs for those of a value."""
-        ...
-
-    def identifier(self, value: bytes, /) -> bytes:
-        """A keyed identifier."""
-        ...
-
-    def pseudonym(self, issuer: bytes, patient_id: bytes, study_uid: bytes, /) -> bytes:
-        """The pseudonym of a patient."""
-        ...
-
-    def shift(self, value: bytes, days: int, /) -> bytes | None:
-        """DA moved back."""
-        ...
-
-    def shift_datetime(self, value: bytes, days: int, keep_time: bool, /) -> bytes | None:
-        """DT moved back."""
-        ...
-
-
-class ObjectState:
-    """What one object brings and leaves while it is rewritten.
-
-    charset: of the data set that is being rewritten. charsets: all that the object declares anywhere, so that text is
-    searched in each of them, whatever stands where. lost_codes: code values whose coding scheme turned out not to be
-    the one they were kept for.
-    """
-
-    __slots__ = (
-        *("binaries", "charset", "charsets", "days", "lost_codes", "map", "needles", "numbers", "originals", "seen"),
-        *("structural", "texts", "uids", "_code", "_item", "_outer"),
-    )  # fmt: skip
-
-    def __init__(self, value_map: ValueMap, days: int, header: bytes) -> None:
-        self.map = value_map
-        self.days = days
-        self.needles: Scrubber | None = None
-        #: (tag, VR, value, character set where it stood) of what identifies and was removed
-        self.seen: list[tuple[int, bytes, bytes, bytes]] = []
-        self.texts: list[bytes] = []
-        self.numbers: list[bytes] = []
-        self.structural: list[bytes] = []
-        self.binaries: list[bytes] = []
-        self.uids: set[bytes] = set()
-        self.originals: set[bytes] = set()
-        self.charset = b""
-        self.charsets: set[bytes] = {b""}
-        self.lost_codes: set[bytes] = set()
-        self._item = (header, 0, len(header))
-        self._code: tuple[bytes, bytes] | None = None
-        self._outer: list[tuple[bytes, tuple[bytes, int, int], tuple[bytes, bytes] | None]] = []
-
-    def enter(self, data: bytes, start: int, end: int) -> None:
-        """An item begins: it inherits the character set (PS3.3 C.12.1.1.2) and nothing else."""
-        self._outer.append((self.charset, self._item, self._code))
-        self._item = (data, start, end)
-        self._code = None
-
-    def leave(self) -> None:
-        """The item ends. A code that no coding scheme followed belongs to none."""
-        if self._code is not None:
-            self.lost_codes.add(self._code[0])
-        self.charset, self._item, self._code = self._outer.pop()
-
-    def finish(self) -> None:
-        """The object ends."""
-        if self._code is not None:
-            self.lost_codes.add(self._code[0])
-            self._code = None
-
-    def declare(self, charset: bytes) -> None:
-        """From here on the data set is in this character set."""
-        self.charset = charset
-        self.charsets.add(charset)
-
-    def expect_scheme(self, code: bytes) -> bytes:
-        """The scheme a code of the current item belongs to, as far as a look ahead can tell; `confirm` must agree."""
-        scheme = _scheme_ahead(*self._item)
-        self._code = (code, scheme)
-        return scheme
-
-    def confirm(self, scheme: bytes) -> None:
-        """The coding scheme of the current item, as it is written."""
-        if self._code is not None and self._code[1] != scheme:
-            self.lost_codes.add(self._code[0])
-        self._code = None
-
 
 #: A legal value of each VR that says nothing (action D of Table E.1-1a).
 DUMMY: Final[dict[bytes, bytes]] = {
@@ -146,27 +38,11 @@ DUMMY: Final[dict[bytes, bytes]] = {
 _UID_BYTES: Final = b"0123456789.\\\0 "
 #: Bytes of a binary value from which on it could spell a name.
 _SPELLS: Final = 4
-#: How far into an item its coding scheme is looked for; it is the second element of a code.
-_AHEAD: Final = 256
 #: From this length on numbers do not spell by chance.
 _WORDY: Final = 6
 _ALL_TEXT: Final = re.compile(rb"[\x20-\x7e]{6,}+\0*")
 #: Text in a binary value, as ASCII or as UTF-16 of either byte order.
 _TEXT_IN_BINARY: Final = re.compile(rb"[\x20-\x7e]{4}|(?:[\x20-\x7e]\0){4}|(?:\0[\x20-\x7e]){4}")
-
-
-def _scheme_ahead(data: bytes, start: int, end: int) -> bytes:
-    """The value of the first (0008,0102) after `start`, b"" where there is none near. Only a guess, and checked."""
-    order: Literal["little", "big"]
-    for tag, order in ((b"\x08\x00\x02\x01", "little"), (b"\x00\x08\x01\x02", "big")):
-        place = data.find(tag, start, min(end, start + _AHEAD))
-        if place >= 0:
-            vr, value = data[place + 4 : place + 6], place + 8
-            # Two capitals are a VR with its length after it; else the length of an implicit syntax stands there.
-            length_at = place + 6 if vr.isalpha() and vr.isupper() else place + 4
-            length = int.from_bytes(data[length_at:value], order)
-            return data[value : min(value + length, end)].strip(b" \0")
-    return b""
 
 
 def collect(state: ObjectState, tag: int, vr: bytes, value: bytes) -> None:

@@ -179,7 +179,10 @@ class Needles:
             if len(run) >= _SURE_RUN or len(match[0].strip(b"\0 ")) >= bare:
                 if self._verdict(text) & _HIT or self._moving_in(text, _UIDS | _DAYS):
                     return True
-            elif _any_in(words.long, text):
+            elif _any_in(words.long, text) or any(
+                len(digits) >= LONG_WORD and digits.lstrip("0") in words.numbers
+                for digits in _NUMBER.findall(text)
+            ):
                 return True
         # A short name and nothing else, padded.
         whole = value.replace(b"\0", b"").strip(b" ").lower()

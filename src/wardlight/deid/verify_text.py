@@ -249,7 +249,7 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
 
 @cache
 def _decimals() -> re.Pattern[bytes]:
-    one = rb"[ \0]*+(?:[-+]?(?:\d{1,64}+\.?+\d{0,64}+|\.\d{1,64}+)(?:[eE][-+]?\d{1,4}+)?[ \0]*+)?"
+    one = rb"[ \0]*+(?:[-+]?(?:\d{1,64}+(?:\.\d{0,64}+)?|\.\d{1,64}+)(?:[eE][-+]?\d{1,4}+)?[ \0]*+)?"
     return re.compile(one + rb"(?:\\" + one + rb")*+")
 
 
@@ -312,6 +312,8 @@ def in_binary(value: bytes, needles: Needles, dates: Dates) -> bool:
     for match in _RUN.finditer(bare):
         text = match[0].decode("ascii").lower()
         if any_within(needles.long, text):
+            return True
+        if any(len(run) >= LONG and run.lstrip("0") in needles.numbers for run in _DIGITS.findall(text)):
             return True
         if (len(text) >= _SURE or len(text.strip()) == len(bare.strip())) and in_text(text, needles, dates):
             return True
