@@ -171,6 +171,14 @@ def test_binary_values_spell_nobody(level: str, name: str, tag: int, vr: str, va
     assert "identifier" in found or "wrong-vr" in found
 
 
+@pytest.mark.parametrize("level", ["high", "medium"])
+def test_numbers_that_are_text_from_end_to_end_go_and_numbers_stay(level: str) -> None:
+    out, _ = tried(subject(), level, 0x00189307, element(0x00189307, "FD", struct.pack("<d", 38.4)))
+    assert struct.pack("<d", 38.4) in out
+    _, found = tried(subject(), level, 0x00189307, element(0x00189307, "FD", b"Mary Poppins Jr "), b"Poppins")
+    assert "words" in found
+
+
 @pytest.mark.parametrize("name", ["LEE", "LI", "王=王", "O", "LEE^LI", "Ng^O"])
 def test_tables_of_noise_are_no_alarm(name: str) -> None:
     generator = random.Random(11)

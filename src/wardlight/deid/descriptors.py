@@ -50,6 +50,7 @@ _SCHEMES: Final[dict[bytes, re.Pattern[bytes]]] = {
         (b"I9 I9C", rb"[0-9]{3}(?:\.[0-9]{1,2})?"),
         (b"ICDO3", rb"[0-9]{4}/[0-9]|C[0-9]{2}\.?[0-9]"),
         (b"BARI BI ACR", rb"[0-9]{1,2}(?:\.[0-9]{1,4})?|[0-6][A-C]?"),
+        (b"SCPECG", rb"5(?:\.[0-9]{1,2}){2,3}-[0-9]{1,3}"),
         (b"UBERON", rb"[0-9]{7}"),
         (b"ITIS_TSN", rb"[0-9]{5,6}"),
         (b"MSH", rb"D[0-9]{6}"),
@@ -92,7 +93,7 @@ def _known(token: bytes) -> bool:
     lowered = token.lower()
     whole, _, fraction = lowered.partition(b".")
     # 12.05 could be a day of the year as well; 1.25 and 12.5 are thicknesses.
-    if not whole.isascii() or (fraction and (len(fraction) > 2 or len(token) > 4)):
+    if not whole.isascii() or (fraction and (len(fraction) > 2 or (len(token) > 4 and whole.isdigit()))):
         return False
     words = vocabulary()
     if whole.isalpha():

@@ -191,12 +191,17 @@ def binary(expected: bytes, strict: bool, fallback: bytes | None) -> Handler:
         if length >= _SPELLS:
             if state.needles is not None and state.needles.in_binary(value):
                 return fallback
-            if strict and numbers and length >= _WORDY and _ALL_TEXT.fullmatch(value) is not None:
+            if strict and numbers and length >= _WORDY and _is_text(value):
                 return fallback
             state.binaries.append(value)
         return value
 
     return handle
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether numbers are letters from end to end. 38.4 is 333333C@ as FD: two letters make no word."""
+    return _ALL_TEXT.fullmatch(value) is not None and len({b for b in value.lower() if 97 <= b <= 122}) > 3
 
 
 def _fits(tag: int, vr: bytes, length: int, expected: bytes) -> bool:

@@ -96,6 +96,7 @@ _SCHEMES: Final[dict[bytes, re.Pattern[bytes]]] = {
         (b"NCIt UMLS MSH", rb"[CD]\d{4,7}"),
         (b"ICD10 ICD10CM I10 I10P ICDO3", rb"[A-Z]\d[\dA-Z](?:\.?[\dA-Z]{1,4})?|\d{4}/\d"),
         (b"I9 I9C BARI BI ACR", rb"\d{1,3}(?:\.\d{1,4})?|[0-6][A-C]"),
+        (b"SCPECG", rb"5(?:\.\d{1,2}){2,3}-\d{1,3}"),
         (b"UBERON", rb"\d{7}"),
         (b"IBSI", rb"[\dA-Z]{4}"),
         (b"UCUM", rb"[^0-9]*(?:\d{1,2}[^0-9]+)*\d{0,2}"),

@@ -32,6 +32,7 @@ from wardlight.deid.verify_text import (
     in_binary,
     in_numbers,
     in_text,
+    is_prose,
     is_short_name,
     needles_of,
     plain,
@@ -53,6 +54,8 @@ _CODED: Final = frozenset(
 )
 _MOST_CHARSETS: Final = 16
 _FEW: Final = 64
+#: Numbers of up to so many bytes spell nothing.
+_SPELLS: Final = 5
 #: Where a number has fewer digits, an element on which reading the image depends holds what it says.
 _LONG_NUMBER: Final = 6
 
@@ -105,10 +108,14 @@ def leaks(
         **dict.fromkeys(_BINARY, binaries),
         **forms,
     }
+    wordless = expected.vocabulary
     for path, tag, vr, start, end in new:
         lists[vr].append(after[start:end])
-        if vr in _SIZES and VRS.get(tag, vr) != vr and not _same_numbers(vr, VRS[tag], end - start):
-            yield finding("wrong-vr", path, tag)
+        if vr in _SIZES:
+            if VRS.get(tag, vr) != vr and not _same_numbers(vr, VRS[tag], end - start):
+                yield finding("wrong-vr", path, tag)
+            if wordless and end - start > _SPELLS and is_prose(after[start:end]):
+                yield finding("words", path, tag)
     odd = [vr for vr, values in forms.items() if values and not FORMS[vr].fullmatch(b"\\".join(values))]
     joined = b"\\".join(numbers)
     orderly = are_numbers(joined)

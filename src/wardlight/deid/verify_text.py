@@ -288,6 +288,8 @@ def in_numbers(value: bytes, needles: Needles, dates: Dates, shortest: int) -> b
 
 _RUN: Final = re.compile(rb"[\x20-\x7e]{4,}")
 _SPELT: Final = re.compile(rb"[\x20-\x7e]{4}|(?:[\x20-\x7e]\0){4}|(?:\0[\x20-\x7e]){4}")
+#: From this length on numbers do not spell by chance.
+_RUN_OF_NUMBERS: Final = 6
 #: Noise has shorter runs of letters.
 _SURE: Final = 8
 
@@ -295,6 +297,14 @@ _SURE: Final = 8
 def runs_in(joined: bytes) -> bool:
     """Whether text may be in bytes, with or without the zeros of UTF-16 between."""
     return _RUN.search(joined) is not None or _RUN.search(joined.replace(b"\0", b"")) is not None
+
+
+def is_prose(value: bytes) -> bool:
+    """Whether what should be numbers reads as letters and marks from end to end, with more letters than chance has."""
+    bare = value.rstrip(b"\0")
+    if len(bare) < _RUN_OF_NUMBERS or not bare.isascii() or not bare.decode("ascii").isprintable():
+        return False
+    return len({letter for letter in bare.lower() if chr(letter).isalpha()}) > 3
 
 
 def spells(value: bytes) -> bool:
