@@ -90,12 +90,12 @@ if "wardlight.receiver.pipeline" in arguments:
 
     deidentify = Deidentifier.deidentify
 
-    def faulty_deidentify(self, header, *rest):
+    def faulty_deidentify(self, header, *rest, **named):
         if b"FAULT-DEID" in header:
             warnings.warn(header.decode("latin-1"), UserWarning)
             threading.Thread(target=stranger, args=(header,)).start()
             stranger(header, IndexError)
-        return deidentify(self, header, *rest)
+        return deidentify(self, header, *rest, **named)
 
     Deidentifier.deidentify = faulty_deidentify
 

@@ -77,14 +77,11 @@ class Setbacks:
             failures = self._failures.get(work.key, 0) + 1
         try:
             if code in _UNREADABLE or (failures >= TRIES and code != _DISK_FULL):
-                log.error(
-                    "receiver.spool_damaged" if code in _UNREADABLE else "receiver.object_given_up",
-                    error,
-                    file_id=work.file_id,
-                    offset=work.offset,
-                    code=code,
-                    attempt=failures,
-                )
+                facts = {"file_id": work.file_id, "offset": work.offset, "code": code, "attempt": failures}
+                if code in _UNREADABLE:
+                    log.error("receiver.spool_damaged", error, **facts)
+                else:
+                    log.error("receiver.object_given_up", error, **facts)
                 self._store.damaged(work)
                 self.forget(work)
                 return None
