@@ -50,6 +50,8 @@ STREAMS: Final = 4
 """Streams that share a file at one time. Reading one passes over the others' records, so this bounds its cost."""
 
 _HOUSEKEEPING_SECONDS: Final = 5.0
+_OPENED: Final = 16
+"""File keys that are kept for the next object of the same file."""
 
 
 class SpoolWriter:
@@ -181,10 +183,12 @@ class Spool:
     def __init__(self, folder: Path, keys: SpoolKeys) -> None:
         private_folder(folder)
         self._folder = folder
+        self._prefix = f"{folder}/"  # a text, as a path costs more to join than a file to open
         self._keys = keys
         self._lock = threading.Lock()
         self._current: list[SpoolFile] = []  # files that take new streams
         self._made: set[str] = set()  # files of this process that are not removed yet
+        self._opening: dict[bytes, tuple[str, AESGCM]] = {}  # by header; few files are read at one time
         self._ready: SimpleQueue[SpoolFile | None] = SimpleQueue()
         self._helper: threading.Thread | None = None
 
@@ -349,6 +353,19 @@ class Spool:
                 return
             file.write_early()
 
+    def _key_of(self, file_id: str, raw: bytes) -> AESGCM:
+        """The key of the file with this header."""
+        known = self._opening.get(raw)
+        if known is None or known[0] != file_id:
+            header = parse_header(raw)
+            if header.kind is not ObjectKind.SPOOL or header.object_id.hex != file_id:
+                raise WardlightError("object-damaged", "not the spool file of this name")
+            known = file_id, AESGCM(open_header(self._keys.get(header.key_id), raw))
+            if len(self._opening) >= _OPENED:
+                self._opening.clear()
+            self._opening[raw] = known
+        return known[1]
+
     def _used_keys(self) -> set[UUID]:
         used = set()
         for file_id in self.files():
@@ -366,7 +383,7 @@ class Spool:
 
     def _open(self, file_id: str) -> int:
         try:
-            return os.open(self._folder / f"{file_id}.spool", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            return os.open(f"{self._prefix}{file_id}.spool", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             raise WardlightError("not-found") from None
         except OSError as error:
@@ -377,10 +394,7 @@ class Spool:
         descriptor = self._open(file_id)
         try:
             raw = os.pread(descriptor, HEADER_BYTES, 0)
-            header = parse_header(raw)
-            if header.kind is not ObjectKind.SPOOL or header.object_id.hex != file_id:
-                raise WardlightError("object-damaged", "not the spool file of this name")
-            yield descriptor, AESGCM(open_header(self._keys.get(header.key_id), raw))
+            yield descriptor, self._key_of(file_id, raw)
         except OSError as error:
             raise disk_error(error) from None
         finally:

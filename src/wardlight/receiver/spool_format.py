@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Final, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,6 +32,10 @@ RECORD_BYTES: Final = HEAD.size + DATA_BYTES + TAG_BYTES
 """Most stored bytes of one record."""
 
 _WINDOW_BYTES: Final = 1 << 20
+
+
+#: Buffers of readers that have ended. A fresh one for each object costs more than reading into it.
+_buffers: Final[list[memoryview]] = []
 
 
 class RecordType(IntEnum):
@@ -95,12 +99,16 @@ def encode_meta(meta: dict[str, str]) -> bytes:
 
 
 class RecordReader:
-    """Walks the records of one open file with `pread`, from a given place on."""
+    """Walks the records of one open file with `pread`, from a given place on. `close` it."""
 
-    __slots__ = ("_aead", "_base", "_descriptor", "_limit", "_window", "number", "offset")
+    __slots__ = ("_aead", "_base", "_buffer", "_descriptor", "_limit", "_window", "number", "offset")
 
     def __init__(self, descriptor: int, aead: AESGCM, offset: int, number: int, limit: int) -> None:
         """Stands before the record `number` at `offset`; never reads at or after `limit`."""
+        try:
+            self._buffer = _buffers.pop()
+        except IndexError:
+            self._buffer = memoryview(bytearray(_WINDOW_BYTES))
         self._descriptor = descriptor
         self._aead = aead
         self._limit = limit
@@ -108,6 +116,17 @@ class RecordReader:
         self._base = offset
         self.offset = offset
         self.number = number
+
+    def close(self) -> None:
+        """Give the buffer back. Nothing may be read after that."""
+        self._window = memoryview(b"")
+        _buffers.append(self._buffer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def head(self) -> tuple[int, int, int] | None:
         """Stream, type and stored length of the record here; None when fewer bytes are left than a head has."""
@@ -135,8 +154,11 @@ class RecordReader:
         if start + length > len(self._window):
             if self.offset + length > self._limit:
                 return None
-            wanted = min(max(_WINDOW_BYTES, length), self._limit - self.offset)
-            self._window = memoryview(os.pread(self._descriptor, wanted, self.offset))
+            if length > _WINDOW_BYTES:
+                return None  # no record is so long
+            wanted = min(_WINDOW_BYTES, self._limit - self.offset)
+            found = os.preadv(self._descriptor, [self._buffer[:wanted]], self.offset)
+            self._window = self._buffer[:found]
             self._base, start = self.offset, 0
             if length > len(self._window):
                 return None
@@ -149,7 +171,11 @@ def read_object(descriptor: int, aead: AESGCM, ref: SpoolRef, start: int = 0) ->
     Records of other streams in between are verified, too: stepped over by their heads alone, an altered stream number
     would leave a hole in the object that shows only at its end. Raises `WardlightError("object-damaged")`.
     """
-    records = RecordReader(descriptor, aead, ref.offset, ref.record, ref.end)
+    with RecordReader(descriptor, aead, ref.offset, ref.record, ref.end) as records:
+        yield from _object(records, ref, start)
+
+
+def _object(records: RecordReader, ref: SpoolRef, start: int) -> Iterator[bytes]:
     position, begun = 0, False
     while (head := records.head()) is not None:
         stream, kind, length = head
@@ -180,13 +206,13 @@ def read_object(descriptor: int, aead: AESGCM, ref: SpoolRef, start: int = 0) ->
 
 def read_meta(descriptor: int, aead: AESGCM, ref: SpoolRef) -> dict[str, str]:
     """What `begin` was given for this object. Raises `WardlightError("object-damaged")`."""
-    records = RecordReader(descriptor, aead, ref.offset, ref.record, ref.end)
-    head = records.head()
-    if head is not None and head[:2] == (ref.stream, RecordType.BEGIN):
-        content = records.content(head[2])
-        if content is not None:
-            meta: dict[str, str] = json.loads(content)
-            return meta
+    with RecordReader(descriptor, aead, ref.offset, ref.record, ref.end) as records:
+        head = records.head()
+        if head is not None and head[:2] == (ref.stream, RecordType.BEGIN):
+            content = records.content(head[2])
+            if content is not None:
+                meta: dict[str, str] = json.loads(content)
+                return meta
     raise WardlightError("object-damaged", "a spooled object does not verify")
 
 
@@ -205,7 +231,11 @@ class _Stream:
 
 def scan_records(descriptor: int, aead: AESGCM, file_id: str, watermark: int) -> Scan:
     """Verify every record up to the first that is short or fails; an object exists only if its COMMIT verifies."""
-    records = RecordReader(descriptor, aead, HEADER_BYTES, 0, os.fstat(descriptor).st_size)
+    with RecordReader(descriptor, aead, HEADER_BYTES, 0, os.fstat(descriptor).st_size) as records:
+        return _scan(records, file_id, watermark)
+
+
+def _scan(records: RecordReader, file_id: str, watermark: int) -> Scan:
     streams: dict[int, _Stream] = {}
     objects: list[tuple[SpoolRef, dict[str, str]]] = []
     while (head := records.head()) is not None:

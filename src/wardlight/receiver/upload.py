@@ -6,6 +6,7 @@ import http.client
 import json
 import secrets
 import select
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ _CONNECT_S: Final = 10.0
 #: A platform that takes or gives no byte for so long is taken as gone. It answers after the fsync of a whole batch.
 _SILENCE_S: Final = 120.0
 _ANSWER_BYTES: Final = 16 << 20
+#: Pieces are sent together up to so many bytes, or so many pieces.
+_CALL_BYTES: Final = 256 << 10
+_CALL_PIECES: Final = 64
 _MEDIA: Final = "application/dicom"
 _PART_HEADERS: Final = {"Content-Type": _MEDIA}
 
@@ -177,23 +181,52 @@ class Platform:
         tail: bytes,
     ) -> bool:
         """Send the body. False: the platform answered before its end, so the rest was left out."""
-        send = connection.sock.sendall
+        out = _Gathered(connection.sock)
         for index, (head, one) in enumerate(zip(heads, batch, strict=True)):
             if select.select([connection.sock], [], [], 0)[0]:
                 return False
-            pending: bytes = head
             try:
+                out.put(head)
                 for chunk in one.part.chunks(one.read):
-                    # The first piece goes out with the part's head: one packet less, and one call.
-                    if pending:
-                        send(b"".join((pending, chunk)))
-                        pending = b""
-                    else:
-                        send(chunk)
+                    out.put(chunk)
             except WardlightError as error:
                 raise UnreadableObject(index, error) from None
-        send(tail)
+        out.put(tail)
+        out.flush()
         return True
+
+
+class _Gathered:
+    """Sends small and large pieces in few calls, none of them copied (but by TLS)."""
+
+    __slots__ = ("_pieces", "_size", "_sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._pieces: list[bytes | memoryview] = []
+        self._size = 0
+
+    def put(self, piece: bytes | memoryview) -> None:
+        """Take a piece, and send all of them once they are worth a call."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= _CALL_BYTES or len(self._pieces) >= _CALL_PIECES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is there."""
+        pieces, self._pieces = self._pieces, []
+        size, self._size = self._size, 0
+        if isinstance(self._sock, ssl.SSLSocket):
+            self._sock.sendall(b"".join(pieces))
+            return
+        sent = self._sock.sendmsg(pieces)
+        if sent < size:
+            # The kernel took a part: the rest is sent piece by piece.
+            for piece in pieces:
+                if sent < len(piece):
+                    self._sock.sendall(memoryview(piece)[sent:])
+                sent = max(0, sent - len(piece))
 
 
 def _answer(status: int, body: bytes, retry_after: str) -> dict[str, int]:

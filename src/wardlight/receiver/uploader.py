@@ -118,7 +118,7 @@ class Uploader:
                 )
             except UnreadableObject as error:
                 item = batch.items[error.index]
-                self._release([item.work], self._setbacks.failed(item.work, error.cause))
+                self._release([item.work], self._unreadable(item, error.cause))
                 self._release([work for work in batch.works if work is not item.work], 0.0)
                 return
             except UploadError as error:
@@ -205,6 +205,12 @@ class Uploader:
             )
         )
         return entries
+
+    def _unreadable(self, item: Protected, cause: WardlightError) -> float | None:
+        if cause.reason:  # It can be read, but must not leave: that was seen only while it was sent.
+            outgoing = item.outgoing
+            return self._setbacks.keep_back(item.work, outgoing.read, outgoing.original_uid, (cause.reason,))
+        return self._setbacks.failed(item.work, cause)
 
     def _put_back(self, works: Sequence[Work], wait_s: float, *, counted: bool = True) -> None:
         self._store.postpone(works, clock.unix_ms() + int(wait_s * 1000), counted=counted)

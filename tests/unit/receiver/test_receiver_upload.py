@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,18 @@ from sqlalchemy import select
 
 from stow_stub import StowStub
 from wardlight import clock
+from wardlight.deid.verify_pixels import Unverified
 from wardlight.dicom.part10 import write_meta
 from wardlight.errors import WardlightError
 from wardlight.receiver import secrets, setbacks, tables, uploader
 from wardlight.receiver.batches import Batch, Protected
-from wardlight.receiver.body import plain_part
+from wardlight.receiver.body import Buffer, plain_part
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Level, Received, Target, Work
 from wardlight.receiver.quarantine import Quarantine
 from wardlight.receiver.setbacks import Backoff, Setbacks
 from wardlight.receiver.store import ReceiverStore
-from wardlight.receiver.upload import Outgoing, Platform, Trouble, UnreadableObject, UploadError
+from wardlight.receiver.upload import Outgoing, Platform, Trouble, UnreadableObject, UploadError, _Gathered
 from wardlight.receiver.uploader import Holds, Uploader
 
 HIGH = Target("images", Level.HIGH)
@@ -154,6 +156,30 @@ def test_an_object_that_cannot_be_read_is_named(stub: StowStub, platform: Platfo
         store(platform, outgoing("1.1"), bad, outgoing("1.3"))
     assert caught.value.index == 1
     assert store(platform, outgoing("1.1")) == {"1.1": 0}
+
+
+@pytest.mark.parametrize("sizes", [[1, 70_000, 0, 300_000, 5], [10] * 500, [2 << 20], [0], []])
+def test_pieces_arrive_in_order_however_much_the_kernel_takes(sizes: list[int]) -> None:
+    near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    sent = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
+    got = bytearray()
+
+    def take() -> None:
+        while piece := far.recv(3000):
+            got.extend(piece)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    near.settimeout(10)  # As the uploader's is: a call then may take a part only.
+    out = _Gathered(near)
+    for piece in sent:
+        out.put(memoryview(piece))
+    out.flush()
+    near.close()
+    taker.join(10)
+    far.close()
+    assert bytes(got) == b"".join(sent)
 
 
 def test_only_http_addresses_are_taken(tmp_path: Path) -> None:
@@ -335,6 +361,23 @@ def test_an_unreadable_object_does_not_hold_up_its_batch(desk: Desk) -> None:
     batch.items[0] = Protected(item.work, Outgoing(item.outgoing.part, broken, "1.1", "9"), GROUP)
     desk.uploader.deliver(batch)
     assert desk.states()[1] == "damaged"
+    assert ([2], 0.0) in desk.released
+
+
+def test_content_that_proves_wrong_while_it_is_sent_goes_to_quarantine(desk: Desk) -> None:
+    batch = desk.batch(1, 2)
+    item = batch.items[0]
+
+    def through(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+        raise Unverified("unused-bits")
+        yield b""
+
+    part = replace(item.outgoing.part, through=through)
+    batch.items[0] = Protected(item.work, replace(item.outgoing, part=part), GROUP)
+    desk.uploader.deliver(batch)
+    assert desk.states()[1] == "quarantined"
+    (entry,) = desk.store.quarantined()
+    assert entry.reasons == ("unused-bits",)
     assert ([2], 0.0) in desk.released
 
 
