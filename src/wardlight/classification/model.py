@@ -22,4 +22,6 @@ class DataClass(StrEnum):
 
 
 #: Classes that may stand in a column in clear. All others are sealed or hashed, and the column says how.
-CLEAR = frozenset({DataClass.LOG, DataClass.STATUS, DataClass.CONFIGURATION, DataClass.ACCOUNT, DataClass.AUDIT})
+CLEAR = frozenset(
+    {DataClass.LOG, DataClass.STATUS, DataClass.CONFIGURATION, DataClass.ACCOUNT, DataClass.AUDIT}
+)

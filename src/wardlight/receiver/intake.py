@@ -90,6 +90,9 @@ class ReceiverGateway:
                 on_refusal=lambda error: self._refused(route, calling_ae, address, error),
             )
         except WardlightError as error:
+            if error.code == "out-of-resources":
+                # A file goes only when it is closed: what lies in the present ones makes room once it is uploaded.
+                intake.spool.roll()
             self._refused(route, calling_ae, address, error)
             raise
 

@@ -22,7 +22,8 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    chosen = receiver_data.settings(tmp_path)
+    # Nothing listens there; on the default port somebody may.
+    chosen = receiver_data.settings(tmp_path, platform_url="http://127.0.0.1:1")
     for name, value in chosen.environment().items():
         monkeypatch.setenv(name, value)
     process.prepare(chosen)

@@ -20,7 +20,17 @@ import receiver_data
 from receiver_data import DEFLATED, ENCAPSULATED, Encoded, ct, encode
 from wardlight import log
 from wardlight.errors import WardlightError
-from wardlight.receiver import admission, recovery, registrar, routes, secrets, sink, spool_file, tables
+from wardlight.receiver import (
+    admission,
+    intake,
+    recovery,
+    registrar,
+    routes,
+    secrets,
+    sink,
+    spool_file,
+    tables,
+)
 from wardlight.receiver.admission import DenialCounter, RouteTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.gateway import Rejection
@@ -176,6 +186,25 @@ def test_no_free_space_is_refused_before_the_data(bench: Bench, monkeypatch: pyt
     with pytest.raises(WardlightError) as caught:
         bench.send(encode(ct()))
     assert caught.value.kind.dicom == 0xA700
+
+
+def test_a_full_disk_closes_the_files_in_use_so_that_they_make_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.send(encode(ct()))
+    (work,) = bench.works(1)
+    assert not bench.spool.finished(work.file_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "require_space", _raise_no_space)
+        with pytest.raises(WardlightError):
+            bench.send(encode(ct()))
+    assert bench.spool.finished(work.file_id)
+    bench.send(encode(ct()))
+    assert len({one.file_id for one in bench.works(2)}) == 2
+
+
+def _raise_no_space(*_: object) -> None:
+    raise WardlightError("out-of-resources")
 
 
 def test_the_disk_may_fill_while_a_large_object_comes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
