@@ -38,7 +38,8 @@ from wardlight.supervisor import die_with_parent
 
 #: Two, so that one sends while the other waits for the platform's fsync.
 _UPLOADERS: Final = 2
-_IDLE_S: Final = 0.05
+#: How often an idle process looks, in seconds: so long a new object waits at most.
+_IDLE_S: Final = 0.02
 #: Everything pending is looked at anew so often, in seconds: for what another process put back.
 _RESCAN_S: Final = 30.0
 _TICK_S: Final = 0.05
@@ -63,6 +64,8 @@ class Pipeline:
         self._lock = threading.Lock()
         self._in_hand: set[tuple[int, Target]] = set()
         self._after = 0
+        # The database's version at which nothing was pending that is not put off.
+        self._empty_at: int | None = None
         # When everything pending is to be looked at from the start again: each object put off has a time of its own.
         self._rescans = {_tick(_RESCAN_S)}
         self.stop = threading.Event()
@@ -128,12 +131,15 @@ class Pipeline:
 
     def _next(self) -> list[Work]:
         """The next pending objects that are not in hand, and put them in hand."""
+        version = self._store.version()
         with self._lock:
             due = {tick for tick in self._rescans if tick <= time.monotonic() / _TICK_S}
             if due:
                 self._after = 0
                 self._rescans -= due
                 self._rescans.add(_tick(_RESCAN_S))
+            elif version == self._empty_at:
+                return []
             after = self._after
             in_hand = set(self._in_hand)
         # From the start on, what is in hand comes first, so more rows are needed to find others.
@@ -141,6 +147,8 @@ class Pipeline:
         rows = self._store.pending(self._slot, self._slots, after, limit, self._holds.held())
         fresh = [work for work in rows if work.key not in in_hand]
         works = fresh[:BLOCK]
+        # Read before the rows: what is committed in between is seen next time.
+        self._empty_at = None if rows else version
         with self._lock:
             if rows and self._after == after:
                 # The last object may have more targets than fitted in, so it is looked at again unless all were seen.

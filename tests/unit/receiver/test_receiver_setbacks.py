@@ -299,3 +299,26 @@ def test_objects_put_off_for_different_times_each_come_back_at_theirs(
     monkeypatch.setattr(protector, "protect", fails(protector.protect, 1))
     with line.running():
         line.ends(all_but({number: "damaged" for number, code in FAILING.items() if code in UNREADABLE}))
+
+
+def test_an_idle_pipeline_asks_for_work_only_when_the_database_changed(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = line.store.pending
+    monkeypatch.setattr(line.store, "pending", lambda *a: (asked.append(1), real(*a))[1])
+    with line.running():
+        line.ends(all_but({}))
+        time.sleep(0.2)
+        before = len(asked)
+        time.sleep(0.5)
+        assert len(asked) == before
+        # One that another process puts back is seen at once, by the change, or at the latest by the next round.
+        monkeypatch.setattr(pipeline, "_RESCAN_S", 0.05)
+        line.pipeline._rescans.add(0)
+        with line.store.database.begin() as tx:
+            tx.execute(tables.upload.update().where(tables.upload.c.object_id == 1).values(state="pending"))
+        deadline = time.monotonic() + 10
+        while len(line.platform.requests) <= NUMBER and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(line.platform.requests) == NUMBER + 1

@@ -201,3 +201,16 @@ def test_notes_are_replaced(store: ReceiverStore) -> None:
     store.forget_note("nothing")
     with store.database.read() as tx:
         assert [row.value for row in tx.execute(select(tables.state))] == ["ok"]
+
+
+def test_the_version_changes_with_every_commit_of_anybody(store: ReceiverStore, tmp_path: Path) -> None:
+    seen = [store.version()]
+    assert store.version() == seen[0]
+    store.register([received(1)])
+    seen.append(store.version())
+    other = ReceiverStore(tmp_path / "receiver.db")
+    other.note("port", "1")
+    seen.append(store.version())
+    other.close()
+    assert len(set(seen)) == 3
+    assert store.version() == seen[2]
