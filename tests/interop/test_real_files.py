@@ -32,8 +32,8 @@ from wardlight.dicom.part10 import read_meta, write_meta
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "interop.md"
 #: Identifying values of these collections that are words of the program or the standard (`operator` is a log,
-#: `anonymou` begins `anonymous`, PATIENT is a coded value).
-VOCABULARY = frozenset({"operator", "anonymou", "PATIENT", "HEAD", "BRAIN", "CHEST"})
+#: `anonymou` begins `anonymous`, PATIENT is a coded value, zeros are in file names).
+VOCABULARY = frozenset({"operator", "anonymou", "PATIENT", "000000000", "HEAD", "BRAIN", "CHEST"})
 STUDY, SERIES, SOP = "0020000D", "0020000E", "00080018"
 
 
