@@ -26,6 +26,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions, close_orphans
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, create_all
+from wardlight.errors import WardlightError
 from wardlight.identity.service import Identity
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
@@ -90,8 +91,41 @@ class Platform:
         self.keystore.close()
 
 
-def platform(settings: Settings) -> Platform:
-    """Open, or make, everything in the data folder."""
+def require_whole(settings: Settings, *, create: bool = True) -> None:
+    """Refuse to open, or to make anew, an installation of which a part is missing: a disk may not be mounted.
+
+    create: an installation that does not exist at all may be made. Raises `settings-unsafe`, `not-found`.
+    """
+    slots = [sorted(folder.glob("*.slot")) for folder in settings.keyslots]
+    if not any(slots):
+        if not create and not settings.keystore_path.exists():
+            raise WardlightError(
+                "not-found", "there is no installation here; give --config or --data, or set WARDLIGHT_CONFIG"
+            )
+        return
+    missing = [
+        name
+        for name, path in (("root key", settings.root_path), ("keystore", settings.keystore_path))
+        if not path.exists()
+    ]
+    if not settings.database_url and not settings.index_path.exists():
+        missing.append("index database")
+    missing += [
+        f"keyslot folder {number}"
+        for number, folder in enumerate(settings.keyslots, 1)
+        if not folder.is_dir()
+    ]
+    if missing:
+        raise WardlightError(
+            "settings-unsafe",
+            f"keyslots exist, but not: {', '.join(missing)}. Is a disk not mounted? Nothing was made anew; a new "
+            "keyslot folder must be made by hand, then it is filled",
+        )
+
+
+def platform(settings: Settings, *, create: bool = True) -> Platform:
+    """Open, or make, everything in the data folder. create: as `require_whole` has it."""
+    require_whole(settings, create=create)
     database = open_database(settings.index_url)
     create_all(database)
     keystore = Keystore(settings.keystore_path, settings.keyslots, KeyringKms(settings.root_path))
@@ -100,6 +134,10 @@ def platform(settings: Settings) -> Platform:
     recorder.ensure_operator_log(database)
     sessions = ReadSessions(database, recorder)
     denials = Denials(database, recorder)
+    identity = Identity(database, recorder, keystore)
+    if len(settings.keyslots) > 1:
+        for institution in identity.institutions():
+            keystore.ensure_institution(institution.id)  # Fills a mirror that is new or was emptied.
     return Platform(
         settings=settings,
         database=database,
@@ -108,7 +146,7 @@ def platform(settings: Settings) -> Platform:
         recorder=recorder,
         sessions=sessions,
         denials=denials,
-        identity=Identity(database, recorder, keystore),
+        identity=identity,
         agreements=Agreements(database, recorder),
         access=Access(denials),
         archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),

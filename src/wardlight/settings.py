@@ -50,6 +50,9 @@ class ReceiverSettings(BaseModel):
         105, ge=0, le=65535, description="Port the DICOM node listens on (R3.1); 0 takes a free one."
     )
     platform_url: str = Field("", description="Where to upload to; empty: the platform on this machine.")
+    platform_ca: Path | None = Field(
+        None, description="PEM file of the authority that signed the platform's certificate."
+    )
     associations: int = Field(64, gt=0, description="Most associations at once.")
     associations_per_address: int = Field(16, gt=0, description="Most associations at once from one address.")
     half_open_per_address: int = Field(
@@ -215,7 +218,7 @@ class Settings(BaseSettings):
         reasons = []
         if not self.allow_plain_root:
             reasons.append("the root key lies in a plain file: set allow_plain_root to accept that")
-        if len(self.keyslots) < 2 and not self.allow_one_keyslot:
+        if len({folder.absolute() for folder in self.keyslots}) < 2 and not self.allow_one_keyslot:
             reasons.append("keyslot_dirs names fewer than two folders")
         if (self.web.tls_certificate is None) != (self.web.tls_key is None):
             reasons.append("web.tls_certificate and web.tls_key go together")

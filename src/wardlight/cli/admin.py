@@ -58,12 +58,12 @@ _Row = Institution | Person | Application | Agreement | Receiver
 
 
 @contextmanager
-def _opened(data: Path | None, config: Path | None) -> Iterator[bootstrap.Platform]:
+def _opened(data: Path | None, config: Path | None, *, create: bool = False) -> Iterator[bootstrap.Platform]:
     chosen = settings.load(config)
     if data is not None:
         chosen = chosen.model_copy(update={"data_dir": data})
     log.configure("admin", level="error")
-    platform = bootstrap.platform(chosen)
+    platform = bootstrap.platform(chosen, create=create)
     try:
         yield platform
     finally:
@@ -114,7 +114,7 @@ def institution_create(
 
     Example: wardlight admin institution create stmary --name "St. Mary Hospital" --region eu
     """
-    with _opened(data, config) as platform:
+    with _opened(data, config, create=True) as platform:
         row = platform.identity.create_institution(slug, name, region, by=LOCAL_ADMINISTRATOR)
     _show([row], as_json, one=True)
 

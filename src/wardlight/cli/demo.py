@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 import sys
 import threading
@@ -12,6 +14,8 @@ import typer
 from rich.console import Console
 
 from wardlight import log, settings
+from wardlight.errors import WardlightError
+from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
 from wardlight.supervisor import Supervisor, wardlight_command
 
@@ -47,6 +51,7 @@ def demo(
     )  # fmt: skip
     log.configure("demo", level=chosen.log_level)
     harden()
+    lock = _lock(chosen.data_dir)
     ready = chosen.data_dir / "demo.json"
     ready.unlink(missing_ok=True)
     platform = bootstrap.platform(chosen)
@@ -69,8 +74,20 @@ def demo(
     threading.Thread(target=prepare, name="demo-seed", daemon=True).start()
     supervisor.watch()
     platform.close()
+    os.close(lock)
     if failures:
         raise typer.Exit(1)
+
+
+def _lock(folder: Path) -> int:
+    """One demo a folder: a second would take the first one's files from under it."""
+    private_folder(folder)
+    lock = os.open(folder / ".demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise WardlightError("conflict", "another demo runs on this folder; choose another --data") from None
+    return lock
 
 
 def _dicom_port() -> int:

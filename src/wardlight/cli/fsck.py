@@ -11,7 +11,6 @@ import typer
 
 from wardlight import bootstrap, log, settings
 from wardlight.archive.fsck import ERRORS, NOTES, Fsck, Report
-from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
 # A transaction ends within 30 s; an object that then has no row never gets one.
@@ -41,10 +40,9 @@ def fsck(
     chosen = settings.load(config)
     if data is not None:
         chosen = chosen.model_copy(update={"data_dir": data})
-    if not chosen.database_url and not chosen.index_path.exists():
-        raise WardlightError("not-found", "there is no index in the data folder")
+    bootstrap.require_whole(chosen, create=False)
     log.configure("fsck", level="error")
-    platform = bootstrap.platform(chosen)
+    platform = bootstrap.platform(chosen, create=False)
     try:
         checker = Fsck(platform.database, platform.keystore, platform.objects, platform.recorder)
         report = checker.check(deep=deep)

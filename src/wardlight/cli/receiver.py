@@ -63,7 +63,7 @@ def status(
     """
     from wardlight.receiver.status import status as read_status
 
-    found = read_status(_load(config), ask_platform=not offline)
+    found = read_status(_existing(config), ask_platform=not offline)
     typer.echo(json.dumps(found) if as_json else _page(found))
 
 
@@ -76,7 +76,7 @@ def quarantine_list(config: ConfigOption = None, as_json: JsonOption = False) ->
     from wardlight.receiver.places import database_path
     from wardlight.receiver.store import ReceiverStore
 
-    store = ReceiverStore(database_path(_load(config)))
+    store = ReceiverStore(database_path(_existing(config)))
     try:
         found = store.quarantined()
     finally:
@@ -118,7 +118,7 @@ def quarantine_purge(
     from wardlight.receiver.secrets import load
     from wardlight.receiver.store import ReceiverStore
 
-    chosen = _load(config)
+    chosen = _existing(config)
     store = ReceiverStore(database_path(chosen))
     try:
         quarantine = Quarantine(
@@ -128,6 +128,17 @@ def quarantine_purge(
     finally:
         store.close()
     typer.echo(f"{number} removed")
+
+
+def _existing(config: Path | None) -> settings.Settings:
+    """The settings of a receiver that exists: asking must not make one."""
+    from wardlight.receiver.places import database_path
+
+    chosen = _load(config)
+    if not database_path(chosen).exists():
+        typer.echo("wardlight: there is no receiver here; give --config, or set WARDLIGHT_CONFIG", err=True)
+        raise typer.Exit(1)
+    return chosen
 
 
 def _load(config: Path | None) -> settings.Settings:
@@ -153,7 +164,8 @@ def _page(found: dict[str, Any]) -> str:
         f"platform     {last}" + (f" since {platform['since']}" if platform["since"] else ""),
     ]
     if "reachable" in platform:
-        lines.append(f"             {'reachable' if platform['reachable'] else 'not reachable'} now")
+        why = f": {platform['why']}" if platform.get("why") else ""
+        lines.append(f"             {'reachable' if platform['reachable'] else 'not reachable'} now{why}")
     if not platform["credential"]:
         lines.append("             no credential: see `wardlight admin receiver create`")
     lines += [

@@ -26,7 +26,7 @@ from wardlight.keys.process import harden
 from wardlight.receiver.batches import LINGER_S, Batch, Batcher
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target, Work
-from wardlight.receiver.places import database_path, open_spool, platform_url
+from wardlight.receiver.places import database_path, open_spool, platform_address
 from wardlight.receiver.protect import NotReleased, Protector
 from wardlight.receiver.quarantine import FOLDER, Quarantine
 from wardlight.receiver.secrets import load
@@ -73,7 +73,7 @@ class Pipeline:
         self.failed = False
         self._uploaders = [
             Uploader(
-                Platform(platform_url(chosen), chosen.receiver_secrets),
+                Platform(platform_address(chosen), chosen.receiver_secrets),
                 self._store,
                 self._setbacks,
                 entries,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wardlight.receiver.connection import Address
 from wardlight.receiver.secrets import SPOOL_KEYS
 from wardlight.receiver.spool import Spool, SpoolKeys
-from wardlight.settings import Settings
+from wardlight.settings import Settings, http_address
 
 
 def database_path(chosen: Settings) -> Path:
@@ -24,9 +25,15 @@ def open_spool(chosen: Settings) -> Spool:
     return Spool(spool_dir(chosen), SpoolKeys(chosen.receiver_secrets / SPOOL_KEYS))
 
 
-def platform_url(chosen: Settings) -> str:
+def platform_address(chosen: Settings) -> Address:
     """Where to upload to: as the settings say, else the platform on this machine."""
-    return chosen.receiver.platform_url or f"{_scheme(chosen)}://{_host(chosen)}:{chosen.web.port}"
+    if chosen.receiver.platform_url:
+        return Address(chosen.receiver.platform_url, chosen.receiver.platform_ca)
+    public = http_address(chosen.public_url) if chosen.public_url else None
+    name = (public.hostname or "") if public is not None else ""
+    return Address(
+        f"{_scheme(chosen)}://{_host(chosen)}:{chosen.web.port}", chosen.receiver.platform_ca, name
+    )
 
 
 def _scheme(chosen: Settings) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import ssl
-import urllib.request
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from wardlight import clock
+from wardlight.errors import WardlightError
+from wardlight.receiver.connection import Address
 from wardlight.receiver.model import UploadState
-from wardlight.receiver.places import database_path, platform_url, spool_dir
+from wardlight.receiver.places import database_path, platform_address, spool_dir
 from wardlight.receiver.secrets import TOKEN_FILE
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import audit_pending, meter, quarantine, spool_file, spooled, state, upload
-from wardlight.settings import Settings, http_address
+from wardlight.settings import Settings
 
 #: Throughput is averaged over so many whole minutes.
 _MINUTES: Final = 5
@@ -37,21 +39,24 @@ def status(chosen: Settings, *, ask_platform: bool = True) -> dict[str, Any]:
     result["spool"]["key_tier"] = 3
     result["platform"]["credential"] = (chosen.receiver_secrets / TOKEN_FILE).exists()
     if ask_platform:
-        result["platform"]["reachable"] = reachable(platform_url(chosen))
+        result["platform"]["reachable"], result["platform"]["why"] = reachable(platform_address(chosen))
     return result
 
 
-def reachable(url: str) -> bool:
-    """Whether the platform answers that it is ready."""
-    address = http_address(url)
-    if address is None:
-        return False
+def reachable(address: Address) -> tuple[bool, str]:
+    """Whether the platform answers that it is ready; else why not, in a word."""
     try:
-        context = ssl.create_default_context() if address.scheme == "https" else None
-        with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=_REACH_S, context=context) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
-        return False
+        connection, path = address.open("/readyz", _REACH_S)
+        try:
+            connection.request("GET", path)
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+    except ssl.SSLCertVerificationError as error:
+        return False, f"certificate not trusted: {error.verify_message}"
+    except (OSError, http.client.HTTPException, WardlightError) as error:
+        return False, type(error).__name__
+    return status == 200, "" if status == 200 else f"HTTP {status}"
 
 
 def _from_database(store: ReceiverStore) -> dict[str, Any]:

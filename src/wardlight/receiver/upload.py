@@ -19,8 +19,8 @@ from wardlight.dicom.related import RelatedWriter
 from wardlight.errors import WardlightError
 from wardlight.receiver import secrets as receiver_secrets
 from wardlight.receiver.body import Part, Reader
+from wardlight.receiver.connection import Address
 from wardlight.receiver.model import Target
-from wardlight.settings import http_address
 
 _CONNECT_S: Final = 10.0
 #: A platform that takes or gives no byte for so long is taken as gone. It answers after the fsync of a whole batch.
@@ -82,17 +82,16 @@ class Outgoing:
     original_uid: str = field(repr=False)
 
 
+_STUDIES: Final = "/dicom-web/studies"
+
+
 class Platform:
     """The connection of one thread to the platform. Not thread-safe."""
 
-    def __init__(self, url: str, secrets_dir: Path) -> None:
-        parts = http_address(url)
-        if parts is None:
-            raise WardlightError("bad-request", "receiver.platform_url is not an http or https address")
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._tls else 80)
-        self._path = f"{parts.path.rstrip('/')}/dicom-web/studies"
+    def __init__(self, address: Address, secrets_dir: Path) -> None:
+        self._address = address
+        # Said now, not with the first object: an address that is none.
+        _, self._path = address.open(_STUDIES, _CONNECT_S)
         self._secrets_dir = secrets_dir
         self._connection: http.client.HTTPConnection | None = None
 
@@ -162,12 +161,7 @@ class Platform:
 
     def _open(self) -> http.client.HTTPConnection:
         if self._connection is None:
-            if self._tls is not None:
-                connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=_CONNECT_S, context=self._tls
-                )
-            else:
-                connection = http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_S)
+            connection, _ = self._address.open(_STUDIES, _CONNECT_S)
             connection.connect()
             connection.sock.settimeout(_SILENCE_S)
             self._connection = connection

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +23,7 @@ from wardlight.errors import WardlightError
 from wardlight.receiver import secrets, setbacks, tables, uploader
 from wardlight.receiver.batches import Batch, Protected
 from wardlight.receiver.body import Buffer, plain_part
+from wardlight.receiver.connection import Address
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Level, Received, Target, Work
 from wardlight.receiver.quarantine import Quarantine
@@ -53,7 +57,7 @@ def stub() -> Iterator[StowStub]:
 @pytest.fixture
 def platform(stub: StowStub, tmp_path: Path) -> Iterator[Platform]:
     secrets.save_token(tmp_path / "secrets", stub.token)
-    made = Platform(stub.url, tmp_path / "secrets")
+    made = Platform(Address(stub.url), tmp_path / "secrets")
     yield made
     made.close()
 
@@ -185,11 +189,37 @@ def test_pieces_arrive_in_order_however_much_the_kernel_takes(sizes: list[int]) 
 def test_only_http_addresses_are_taken(tmp_path: Path) -> None:
     for url in ("", "ftp://x", "platform.example", "http://", "http://localhost:80@platform.example"):
         with pytest.raises(WardlightError):
-            Platform(url, tmp_path)
-    assert Platform("https://platform.example/base/", tmp_path)._path == "/base/dicom-web/studies"
-    shouted = Platform("HTTPS://Platform.Example", tmp_path)
-    assert (shouted._host, shouted._port) == ("platform.example", 443)
-    assert shouted._tls is not None
+            Platform(Address(url), tmp_path)
+    connection, path = Address("https://platform.example/base/").open("/dicom-web/studies", 1)
+    assert (connection.host, connection.port, path) == ("platform.example", 443, "/base/dicom-web/studies")
+    assert isinstance(Address("HTTPS://Platform.Example").open("/", 1)[0], http.client.HTTPSConnection)
+
+
+def test_a_platform_on_this_machine_is_verified_by_its_public_name(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x",
+         "-addext", "subjectAltName=DNS:images.hospital.example", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listener = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+
+    def serve() -> None:
+        for _ in range(3):
+            try:
+                listener.accept()[0].close()
+            except OSError:
+                pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    Address(url, certificate, "images.hospital.example").open("/", 5)[0].connect()
+    for wrong in (Address(url, certificate), Address(url, None, "images.hospital.example")):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            wrong.open("/", 5)[0].connect()
+    listener.close()
 
 
 @dataclass
