@@ -32,8 +32,9 @@ from wardlight.dicom.part10 import read_meta, write_meta
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "interop.md"
 #: Identifying values of these collections that are words of the program or the standard (`operator` is a log,
-#: `anonymou` begins `anonymous`, PATIENT is a coded value, zeros are in file names).
-VOCABULARY = frozenset({"operator", "anonymou", "PATIENT", "000000000", "HEAD", "BRAIN", "CHEST"})
+#: `anonymou` begins `anonymous`, PATIENT is a coded value, zeros are in file names). 12345678 is, in
+#: UTF-16, part of the ramp 0, 1, 2 … that nibabel's phantoms have as pixels.
+VOCABULARY = frozenset({"operator", "anonymou", "PATIENT", "000000000", "12345678", "HEAD", "BRAIN", "CHEST"})
 STUDY, SERIES, SOP = "0020000D", "0020000E", "00080018"
 
 
