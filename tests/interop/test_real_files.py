@@ -33,8 +33,21 @@ from wardlight.dicom.part10 import read_meta, write_meta
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "interop.md"
 #: Identifying values of these collections that are words of the program or the standard (`operator` is a log,
 #: `anonymou` begins `anonymous`, PATIENT is a coded value, zeros are in file names). 12345678 is, in
-#: UTF-16, part of the ramp 0, 1, 2 … that nibabel's phantoms have as pixels.
-VOCABULARY = frozenset({"operator", "anonymou", "PATIENT", "000000000", "12345678", "HEAD", "BRAIN", "CHEST"})
+#: UTF-16, part of the ramp 0, 1, 2 … that nibabel's phantoms have as pixels. Manufacturers stay at every level;
+#: one file names its own as the institution.
+VOCABULARY = frozenset(
+    {
+        "operator",
+        "anonymou",
+        "PATIENT",
+        "000000000",
+        "12345678",
+        "GE MEDICAL SYSTEMS",
+        "HEAD",
+        "BRAIN",
+        "CHEST",
+    }
+)
 STUDY, SERIES, SOP = "0020000D", "0020000E", "00080018"
 
 
@@ -212,6 +225,7 @@ def test_at_high_no_identifying_value_is_found_anywhere(at_high, instances):
     places |= canaries.search(temporary)
     log = canaries.find(wardlight.log.read_bytes())
     assert (places, log) == ({}, set())
+    found: dict[str, set[str]] = {}
     for study in wardlight.search("/studies?includefield=all&limit=200"):
         uid = study[STUDY]["Value"][0]
         outputs = {
@@ -222,7 +236,8 @@ def test_at_high_no_identifying_value_is_found_anywhere(at_high, instances):
             ),
         }
         for kind, output in outputs.items():
-            assert canaries.find(output) == set(), kind
+            found.setdefault(kind, set()).update(canaries.find(output))
+    assert found == {"search": set(), "metadata": set(), "study": set()}
 
 
 def test_at_high_released_files_keep_their_pixels_and_read_well(at_high):
