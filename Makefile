@@ -37,8 +37,8 @@ lint: setup ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-lock: ## Renew requirements*.txt
-	@uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements.txt
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements-dev.txt
+lock: setup ## Renew requirements*.txt
+	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements.txt
+	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements-dev.txt
 
 .PHONY: help setup demo test test-long bench lint lock
