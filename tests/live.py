@@ -155,12 +155,12 @@ def start(
 
 @contextmanager
 def installation(
-    folder: Path, *options: str, environment: dict[str, str] | None = None
+    folder: Path, *options: str, samples: bool = False, environment: dict[str, str] | None = None
 ) -> Iterator[Installation]:
-    """A running installation below `folder`, stopped at the end."""
-    running = start(
-        folder / "data", free_port(), free_port(), *(options or ("--no-samples",)), environment=environment
-    )
+    """A running installation below `folder`, stopped at the end; `samples`: with the demo's studies."""
+    if not samples and not options:
+        options = ("--no-samples",)
+    running = start(folder / "data", free_port(), free_port(), *options, environment=environment)
     try:
         yield running
     finally:
