@@ -1,4 +1,4 @@
-"""Seeded corpora: (a) CT series, (b) small MR, (c) large multi-frame. Written once, then reused.
+"""Seeded corpora: (a) CT series, (b) small MR, (c) large multi-frame, (d) multi-frame. Written once, then reused.
 
 The elements are those a scanner sends: about 100 in the header, with sequences and private groups, names with
 umlauts, identifiers everywhere.
@@ -179,7 +179,32 @@ def _corpus_c(folder: Path, count: int) -> None:
         _save(ds, frames.tobytes(), folder / f"{index:05d}.dcm")
 
 
-_CORPORA: dict[str, Callable[[Path, int], None]] = {"a": _corpus_a, "b": _corpus_b, "c": _corpus_c}
+def _corpus_d(folder: Path, count: int) -> None:
+    """Multi-frame CT of 59 frames, 31 MB each, one a study."""
+    rng = np.random.default_rng(10)
+    for index in range(count):
+        ds = _make("d", "CT", ENHANCED_CT, 1200 + index, index, 1, index)
+        _image(ds, 512, 512, 59)
+        frames = rng.integers(0, 4096, (59, 512, 512), dtype="<u2")
+        _save(ds, frames.tobytes(), folder / f"{index:05d}.dcm")
+
+
+_CORPORA: dict[str, Callable[[Path, int], None]] = {
+    "a": _corpus_a,
+    "b": _corpus_b,
+    "c": _corpus_c,
+    "d": _corpus_d,
+}
+
+
+def canaries() -> tuple[bytes, ...]:
+    """Values of the corpora that identify somebody: none may be in what a de-identification tool writes."""
+    texts = (
+        "Müller", "Hans", "Karl", "PID0", "HOSP", "A0000", "19560724", "20240317", "Lindenweg", "1234567",
+        "Musterstadt", "Hauptstr", "Universit", "Weiß", "Hannelore", "Meier", "Schulz", "Petra", "Braun", "Otto",
+        "Lehmann", "Radiologie", "54321", _ROOT, "RP1", "SPS1", "PPS1", "99HOSP",
+    )  # fmt: skip
+    return tuple(text.encode("latin-1") for text in texts)
 
 
 def corpus(root: Path, name: str, count: int) -> Path:

@@ -1,0 +1,122 @@
+"""Wardlight's processes under measurement: all of it, the DICOM node alone, and how soon it is there."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.process import Server, free_port, last_words, running, scratch
+
+CALLED_AE = "TEAMPLAYISHARE"
+"""The route at level high. Orthanc and the others take any called AE title."""
+
+_NODE_LIMITS = {
+    # Associations of the benchmark all come from one address.
+    "WARDLIGHT_RECEIVER__ASSOCIATIONS_PER_ADDRESS": "64",
+    "WARDLIGHT_RECEIVER__HALF_OPEN_PER_ADDRESS": "64",
+}
+
+
+def _python() -> str:
+    return sys.executable
+
+
+@contextmanager
+def wardlight(
+    parent: Path,
+    *,
+    data: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 60.0,
+) -> Iterator[Server]:
+    """All of Wardlight, as `wardlight demo` starts it but without the sample studies. data: reuse this folder."""
+    with scratch(parent) as folder:
+        port, http = free_port(), free_port()
+        data = data or folder / "data"
+        command = [
+            _python(), "-m", "wardlight", "demo", "--data", str(data),
+            "--web-port", str(http), "--dicom-port", str(port), "--no-samples",
+        ]  # fmt: skip
+        (data / "demo.json").unlink(missing_ok=True)
+        with running("Wardlight", command, port, folder, {**_NODE_LIMITS, **(environment or {})}) as server:
+            deadline = time.monotonic() + seconds
+            while not (data / "demo.json").exists():
+                if time.monotonic() > deadline or server.process.poll() is not None:
+                    raise RuntimeError(f"Wardlight did not come up: {last_words(folder)}")
+                time.sleep(0.05)
+            facts = json.loads((data / "demo.json").read_text())
+            server.http = f"http://127.0.0.1:{http}/dicom-web"
+            person = next(row for row in facts["people"] if row["role"] == "administrator")
+            server.headers = {"Authorization": f"Bearer {person['token']}"}
+            yield server
+
+
+@contextmanager
+def receiver_node(parent: Path) -> Iterator[Server]:
+    """The DICOM node alone: it spools and answers; nothing is de-identified or uploaded meanwhile."""
+    with scratch(parent) as folder:
+        port = free_port()
+        environment = {
+            "WARDLIGHT_DATA_DIR": str(folder / "data"),
+            "WARDLIGHT_DEMO": "true",
+            "WARDLIGHT_LOG_LEVEL": "warning",
+            "WARDLIGHT_RECEIVER__DICOM_HOST": "127.0.0.1",
+            "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),
+            **_NODE_LIMITS,
+        }
+        command = [_python(), "-m", "wardlight.receiver.node"]
+        with running("Wardlight", command, port, folder, environment) as server:
+            yield server
+
+
+def seconds_to_serve(parent: Path) -> float:
+    """Seconds from `wardlight serve` to an answer of /readyz and of the DICOM port, on a new folder."""
+    with scratch(parent) as folder:
+        port, http = free_port(), free_port()
+        environment = {
+            "WARDLIGHT_ALLOW_PLAIN_ROOT": "true",
+            "WARDLIGHT_ALLOW_ONE_KEYSLOT": "true",
+            "WARDLIGHT_ALLOW_SECRETS_IN_DATA": "true",
+            "WARDLIGHT_WEB__PORT": str(http),
+            "WARDLIGHT_RECEIVER__DICOM_HOST": "127.0.0.1",
+            "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),
+        }
+        command = [_python(), "-m", "wardlight", "serve", "--data", str(folder / "data")]
+        began = time.perf_counter()
+        with running("Wardlight", command, port, folder, environment):
+            while True:
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz", timeout=1):
+                        return time.perf_counter() - began
+                except OSError:
+                    if time.perf_counter() - began > 30:
+                        raise
+                    time.sleep(0.02)
+
+
+def search(server: Server, path: str) -> list[dict[str, Any]]:
+    """Rows of a QIDO-RS search, all pages of it; empty while the server does not answer with any."""
+    rows: list[dict[str, Any]] = []
+    while True:
+        joined = "&" if "?" in path else "?"
+        request = urllib.request.Request(
+            f"{server.http}{path}{joined}limit=100&offset={len(rows)}",
+            headers={"Accept": "application/dicom+json", **server.headers},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            body = answer.read()
+        page = json.loads(body) if body else []
+        rows += page
+        if len(page) < 100:
+            return rows
+
+
+def count_instances(server: Server) -> int:
+    """Instances that a QIDO-RS search finds now."""
+    return sum(int(row["00201208"]["Value"][0]) for row in search(server, "/studies?includefield=00201208"))
