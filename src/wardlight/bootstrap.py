@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions, close_orphans
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, create_all
+from wardlight.decoding.pool import DecoderPool
 from wardlight.errors import WardlightError
 from wardlight.identity.service import Identity
 from wardlight.keys.keystore import Keystore
@@ -160,6 +162,7 @@ def run_web(settings: Settings) -> None:
     from wardlight.web.services import Services
 
     harden()
+    decoders = decoder_pool(settings)
     built = platform(settings)
     services = Services(
         settings=settings,
@@ -167,6 +170,7 @@ def run_web(settings: Settings) -> None:
         access=built.access,
         archive=built.archive,
         ingest=Ingest(built.archive, built.access, built.agreements),
+        decoders=decoders,
         checks={"database": built.check_database, "keystore": built.check_keystore},
     )
     stopping = threading.Event()
@@ -180,7 +184,16 @@ def run_web(settings: Settings) -> None:
         server.run(services)
     finally:
         stopping.set()
+        decoders.close()
         built.close()
+
+
+def decoder_pool(settings: Settings) -> DecoderPool:
+    """The processes that decode images. Raises `settings-unsafe` where they cannot be confined and must be."""
+    return DecoderPool(
+        settings.decoders or min(4, os.cpu_count() or 1),
+        allow_unsandboxed=settings.demo or settings.allow_unsandboxed_decoders,
+    )
 
 
 def run_worker(settings: Settings) -> None:

@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         description="Accept the receiver's keys below the data folder outside demo: whoever gets a copy of the data "
         "then has the keys of spool and pseudonyms, too.",
     )
+    decoders: int = Field(
+        0, ge=0, le=256, description="Processes that decode images; 0: one a processor, four at most."
+    )
+    allow_unsandboxed_decoders: bool = Field(
+        False, description="Decode images where the kernel cannot confine the decoders, outside demo, too."
+    )
     completion_quiet_s: float = Field(
         10.0, ge=0, description="A release is complete after so many seconds without a new instance."
     )

@@ -17,6 +17,7 @@ from wardlight.agreements.model import IMAGES, Level
 from wardlight.archive import search
 from wardlight.archive.keyring import ReleaseKey
 from wardlight.archive.matching import MAX_UIDS
+from wardlight.decoding.pool import DecoderPool
 from wardlight.dicom.part10 import write_meta
 from wardlight.identity.model import Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
@@ -54,6 +55,7 @@ class Web:
         services = Services(
             platform.settings, platform.identity, platform.access, platform.archive,
             Ingest(platform.archive, platform.access, platform.agreements),
+            DecoderPool(1),
         )  # fmt: skip
         self.client = TestClient(create_app(services), headers={"Authorization": f"Bearer {token}"})
 

@@ -22,6 +22,7 @@ from platform_kit import a_platform
 from wardlight.access.model import Principal, PrincipalKind, Role, TokenScope
 from wardlight.agreements.model import IMAGES, Level
 from wardlight.bootstrap import WORKER
+from wardlight.decoding.pool import DecoderPool
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.ingest.service import Ingest
 from wardlight.web.app import create_app
@@ -119,6 +120,7 @@ class World:
         services = Services(
             platform.settings, WithUnissued(), platform.access, platform.archive,
             Ingest(platform.archive, platform.access, platform.agreements),
+            DecoderPool(1),
         )  # fmt: skip
         self.app = create_app(services)
         self.client = TestClient(self.app, raise_server_exceptions=False)

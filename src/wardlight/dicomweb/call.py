@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from wardlight.access.model import Scope
 from wardlight.archive.service import Archive
+from wardlight.decoding.pool import DecoderPool
 from wardlight.errors import WardlightError
 
 # PS3.5 9.1 without its rules on components: old devices break those, and their images must be found too.
@@ -23,6 +25,7 @@ class Call:
     """
 
     archive: Archive
+    decoders: DecoderPool
     scope: Scope
     base_url: str
     path: Mapping[str, str] = field(repr=False)
@@ -41,15 +44,25 @@ class Call:
         return self.uid(name) if name in self.path else None
 
 
+#: Reads bytes [start, end) of a body, in pieces; how an answer is given whose parts can be asked for by `Range`.
+ReadBody: TypeAlias = Callable[[int, int], Iterator[bytes]]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to send. length: bytes of the body where it is an iterator and they are known ahead."""
+    """What to send.
 
-    body: bytes | Iterator[bytes] = field(repr=False)
+    body: the bytes, an iterator that gives them once, or a `ReadBody`. Work that costs belongs into an iterator: it is
+    not begun where the answer turns out as 304. length: bytes of the body where it is no `bytes` and they are known
+    ahead; a `ReadBody` needs it. etag: what `conditional.entity_tag` gives, "" where the answer has no validator.
+    """
+
+    body: bytes | Iterator[bytes] | ReadBody = field(repr=False)
     content_type: str
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
+    etag: str = ""
 
 
 def is_uid(value: str) -> bool:

@@ -23,6 +23,7 @@ from starlette.types import Message
 
 from wardlight.access.model import Principal, PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
+from wardlight.dicomweb import conditional
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
@@ -132,13 +133,24 @@ def _read(services: Services, operation: Read, request: Request) -> Response:
     _check_declared(services, operation, principal, request, address)
     call = Call(
         services.archive,
+        services.decoders,
         scope,
         base_url(services, request),
         request.path_params,
         request.scope["query_string"].decode("latin-1"),
         request.headers.get("accept", ""),
     )
-    return AnswerResponse(operation.handler(call))
+    answer = conditional.apply(operation.handler(call), _conditions(request), request.method)
+    return AnswerResponse(answer, head=request.method == "HEAD")
+
+
+def _conditions(request: Request) -> conditional.Conditions:
+    def listed(name: str) -> str:
+        return ", ".join(request.headers.getlist(name))
+
+    return conditional.Conditions(
+        listed("if-match"), listed("if-none-match"), listed("if-range"), listed("range")
+    )
 
 
 async def _store(services: Services, operation: Store, request: Request) -> Response:

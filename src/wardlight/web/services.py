@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wardlight.access.service import Access
 from wardlight.archive.service import Archive
+from wardlight.decoding.pool import DecoderPool
 from wardlight.identity.service import Identity
 from wardlight.ingest.service import Ingest
 from wardlight.settings import Settings
@@ -24,4 +25,5 @@ class Services:
     access: Access
     archive: Archive
     ingest: Ingest
+    decoders: DecoderPool
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from wardlight.archive.model import (
     ReleaseTarget,
     StoreOutcome,
 )
+from wardlight.decoding.pool import DecoderPool
 from wardlight.deid.engine import METHODS
 from wardlight.deid.profile import load_profile
 from wardlight.errors import WardlightError
@@ -279,7 +280,7 @@ def make(**web: Any) -> Fakes:
     access = Access(denials)  # type: ignore[arg-type]
     ingest = Ingest(archive, access, agreements)  # type: ignore[arg-type]
     settings = Settings(demo=True, web=WebSettings(**web))
-    services = Services(settings, FakeIdentity(), access, archive, ingest)  # type: ignore[arg-type]
+    services = Services(settings, FakeIdentity(), access, archive, ingest, DecoderPool(1))  # type: ignore[arg-type]
     return Fakes(services, archive, denials, agreements)
 
 

@@ -1,0 +1,195 @@
+"""Decoder processes: what they can do is nothing, and whatever they do, the pool serves on (security.md section 11,
+tests 22 and 23)."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+import threading
+import time
+
+import psutil
+import pytest
+
+import decoder_attacks
+from wardlight.decoding import sandbox
+from wardlight.decoding.pool import LARGEST, DecoderPool
+from wardlight.errors import WardlightError
+
+
+@pytest.fixture(scope="module")
+def pool():
+    made = DecoderPool(2, modules=["decoder_attacks"], cpu_s=1, wall_s=4)
+    yield made
+    made.close()
+
+
+def serves(pool: DecoderPool) -> None:
+    assert pool.run("echo", {"a": 1}, [b"still", b"here"]) == ({"a": 1}, [b"still", b"here"])
+
+
+#: What an attempt comes to where that is not EPERM.
+OUTCOMES = {
+    "2 GiB": ("MemoryError", None),
+    "thread": ("RuntimeError", None),
+    "socket": ("PermissionError", errno.EPERM),
+    "raise a limit": ("ValueError", None),
+}
+
+
+@pytest.mark.parametrize("what", decoder_attacks.ATTEMPTS)
+def test_what_a_decoder_must_not_is_refused_and_it_serves_on(pool, what):
+    if what in ("open by number", "connect", "ptrace") and os.uname().machine != "x86_64":
+        pytest.skip("the number is that of x86-64")
+    result, _ = pool.run("attack", {"what": what}, [])
+    kind, number = OUTCOMES.get(what, ("PermissionError", errno.EPERM))
+    assert result["outcome"] == kind, result
+    assert result["errno"] == number
+    serves(pool)
+
+
+def test_a_decoder_sees_no_environment_and_no_descriptor_but_its_own(pool, monkeypatch):
+    monkeypatch.setenv("WARDLIGHT_SECRET", "CANARY")
+    secret = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    fresh = DecoderPool(1, modules=["decoder_attacks"])
+    try:
+        result, _ = fresh.run("world", {}, [])
+    finally:
+        fresh.close()
+        os.close(secret)
+    assert set(result["environment"]) <= {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "LC_ALL"}
+    assert len(result["descriptors"]) == 6
+    assert secret not in result["descriptors"]
+
+
+@pytest.mark.parametrize(("job", "least"), [("spin", 0.9), ("sleep", 3.5), ("crash", 0.0)])
+def test_a_decoder_that_spins_sleeps_or_crashes_is_replaced(pool, job, least):
+    started = time.monotonic()
+    with pytest.raises(WardlightError) as error:
+        pool.run(job, {}, [])
+    assert error.value.code == "cannot-decode"
+    assert least <= time.monotonic() - started < 8
+    serves(pool)
+
+
+def test_processor_time_is_counted_anew_for_each_job(pool):
+    single = DecoderPool(1, modules=["decoder_attacks"], cpu_s=1, wall_s=10)
+    try:
+        assert all(
+            single.run("work", {"seconds": 0.3}, [])[0]["process"] >= total for total in (0.3, 0.6, 0.9, 1.2)
+        )
+        with pytest.raises(WardlightError):
+            single.run("spin", {}, [])
+    finally:
+        single.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        struct.pack("<I", 0xFFFFFFFF) + b"x",
+        struct.pack("<I", 2) + b"[]",
+        struct.pack("<I", 5) + b"nope!",
+        *(
+            struct.pack("<I", len(text)) + text
+            for text in (
+                json.dumps(message).encode()
+                for message in (
+                    {},
+                    {"result": {}, "sizes": [-1]},
+                    {"result": {}, "sizes": [LARGEST, 1]},
+                    {"result": {}, "sizes": [1e3]},
+                    {"result": {}, "sizes": [True]},
+                    {"result": [], "sizes": []},
+                    {"result": {}, "sizes": "12"},
+                )
+            )
+        ),
+        struct.pack("<I", 200_000) + b"[" * 200_000,
+    ],
+)
+def test_what_a_decoder_says_is_not_trusted(pool, said):
+    with pytest.raises(WardlightError) as error:
+        pool.run("talk", {"bytes": said.decode("latin-1")}, [])
+    assert error.value.code == "cannot-decode"
+    serves(pool)
+
+
+def test_a_reason_that_is_none_of_ours_is_not_passed_on():
+    pool = DecoderPool(1, modules=["decoder_attacks"])
+    text = json.dumps({"failed": "CANARY"}).encode()
+    with pytest.raises(WardlightError) as error:
+        pool.run("talk", {"bytes": (struct.pack("<I", len(text)) + text).decode("latin-1")}, [])
+    pool.close()
+    assert "CANARY" not in str(error.value)
+
+
+def test_threads_share_the_pool_and_get_their_own_answers(pool):
+    wrong = []
+
+    def work(number: int) -> None:
+        for size in (1, 10_000, 3 << 20):
+            given = bytes([number]) * size
+            result, (back,) = pool.run("echo", {"number": number}, [given])
+            if back != given or result != {"number": number}:
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_no_process_starts_before_a_job_and_none_is_left_after_close():
+    before = set(psutil.Process().children())
+    fresh = DecoderPool(2, modules=["decoder_attacks"])
+    assert set(psutil.Process().children()) == before
+    serves(fresh)
+    (process,) = set(psutil.Process().children()) - before
+    fresh.close()
+    assert not process.is_running()
+    with pytest.raises(WardlightError) as error:
+        fresh.run("echo", {}, [])
+    assert error.value.code == "unavailable"
+
+
+def test_a_decoder_that_was_killed_while_idle_costs_no_job(pool):
+    fresh = DecoderPool(1, modules=["decoder_attacks"])
+    try:
+        before = set(psutil.Process().children())
+        serves(fresh)
+        for process in set(psutil.Process().children()) - before:
+            process.kill()
+            time.sleep(0.1)
+        serves(fresh)
+    finally:
+        fresh.close()
+
+
+def test_more_data_than_a_frame_may_have_is_refused_before_it_is_copied(pool):
+    with pytest.raises(WardlightError) as error:
+        pool.run("echo", {}, [memoryview(bytes(1 << 20))] * 300)
+    assert error.value.code == "cannot-decode"
+
+
+def test_jobs_that_cannot_be_loaded_are_our_fault():
+    fresh = DecoderPool(1, modules=["no.such.module"])
+    with pytest.raises(WardlightError) as error:
+        fresh.run("echo", {}, [])
+    assert error.value.code == "unavailable"
+
+
+def test_without_a_filter_the_pool_refuses_unless_told(monkeypatch):
+    monkeypatch.setattr(sandbox, "supported", lambda: False)
+    with pytest.raises(WardlightError) as error:
+        DecoderPool(1)
+    assert error.value.code == "settings-unsafe"
+    unsafe = DecoderPool(1, modules=["decoder_attacks"], allow_unsandboxed=True)
+    serves(unsafe)
+    unsafe.close()
