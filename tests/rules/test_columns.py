@@ -89,6 +89,7 @@ def test_sql_stands_in_stores_only():
         "fsck_store.py",
         "tables.py",
         "schema.py",
+        "rls.py",
         "engine.py",
         "columns.py",
     }

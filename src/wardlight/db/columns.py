@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Column, LargeBinary
+from sqlalchemy import Column, LargeBinary, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -28,6 +28,12 @@ def column(
 ) -> Column[Any]:
     """A column with its data class. `options` go to SQLAlchemy; columns are NOT NULL unless `nullable=True`."""
     options.setdefault("nullable", False)
+    if isinstance(type_, type):
+        type_ = type_()
+    if isinstance(type_, String):
+        # By bytes, as SQLite orders texts: a page of a list goes on at the same place on both.
+        same = type(type_)(type_.length, collation="C")
+        type_ = type_.with_variant(same, "postgresql")
     info = {"data_class": data_class, "protection": protection, "reason": reason}
     return Column(name, type_, *constraints, info=info, **options)
 
