@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "InstanceLocation",
     "Level",
     "MatchKey",
+    "Metadata",
     "Outcome",
     "Page",
     "PixelIndex",
@@ -29,6 +30,7 @@ __all__ = [
     "ReleaseState",
     "ReleaseTarget",
     "StoreOutcome",
+    "ValuePlace",
 ]
 
 #: Stands for `{base}/studies` in the BulkDataURI of precomputed metadata; replaced when it is handed out, so that one
@@ -213,3 +215,42 @@ class FrameTable:
     def bit_packed(self) -> bool:
         """True when frames do not start at byte borders."""
         return self.frame_bits % 8 != 0
+
+
+@dataclass(frozen=True, slots=True)
+class ValuePlace:
+    """Where one value of an instance lies.
+
+    path: tags and item numbers from 0, the value's own tag last. spans: (start, end) pieces in the data set, inflated
+    where it is deflated; one a fragment, the Basic Offset Table left out, where the value is encapsulated. word: bytes
+    of the words that are stored in big endian, 1 where none are.
+    """
+
+    path: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    word: int = 1
+    encapsulated: bool = False
+
+    @property
+    def length(self) -> int:
+        """Bytes of the value."""
+        return sum(end - start for start, end in self.spans)
+
+
+class Metadata(Iterator[bytes]):
+    """DICOM JSON of instances in pieces, to be read once. version: changes when the text does, before it is read."""
+
+    __slots__ = ("_pieces", "version")
+
+    def __init__(self, pieces: Iterator[bytes], version: tuple[object, ...]) -> None:
+        self._pieces = pieces
+        self.version = version
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Release what reading it holds."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()

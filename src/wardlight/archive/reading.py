@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from wardlight.access.model import Operation, Scope
-from wardlight.archive import frames, store
+from wardlight.archive import frames, store, values
 from wardlight.archive.completion import describe
 from wardlight.archive.content import PIECE, header, stored_range
 from wardlight.archive.intake import image_classes
@@ -17,7 +17,9 @@ from wardlight.archive.model import (
     BULK_BASE,
     FrameTable,
     InstanceLocation,
+    Metadata,
     ReleaseState,
+    ValuePlace,
 )
 from wardlight.archive.places import locations, patient_of
 from wardlight.archive.store import InstanceRow, ReleaseRow, SeriesRow
@@ -87,7 +89,9 @@ class Reader:
         whole = start == 0 and stop == location.length
         if frames_ is None:
             frames_ = int(scope.action is Action.DICOMWEB_FRAME_READ)
-        return self._counted(location, self._open(location), start, stop, int(whole), frames_)
+        reader = self._open(location)
+        pieces = stored_range(reader, location, start, stop)
+        return self._counted(location, reader, pieces, int(whole), frames_)
 
     def frames(self, scope: Scope, location: InstanceLocation) -> FrameTable:
         """See `Archive.frames`."""
@@ -113,9 +117,31 @@ class Reader:
                     extended = data[element.value : element.end]
             return frames.encapsulated(pixel, location.frames, extended, read)
 
+    def value(self, scope: Scope, location: InstanceLocation, path: tuple[int, ...]) -> ValuePlace:
+        """See `Archive.value`."""
+        scope.require(Operation.RETRIEVE, location.institution)
+        with self._open(location) as reader:
+            return values.find(reader, location, path)
+
+    def values(self, scope: Scope, location: InstanceLocation) -> list[ValuePlace]:
+        """See `Archive.values`."""
+        scope.require(Operation.RETRIEVE, location.institution)
+        with self._open(location) as reader:
+            return values.referenced(reader, location)
+
+    def read_value(
+        self, scope: Scope, location: InstanceLocation, place: ValuePlace, start: int, end: int
+    ) -> Iterator[bytes]:
+        """See `Archive.read_value`."""
+        scope.require(Operation.RETRIEVE, location.institution)
+        if not 0 <= start <= end <= place.length:
+            raise WardlightError("range-not-satisfiable")
+        reader = self._open(location)
+        return self._counted(location, reader, values.value_range(reader, location, place, start, end), 0, 0)
+
     def metadata(
         self, scope: Scope, study_uid: str, series_uid: str | None, sop_uid: str | None, base_url: str
-    ) -> Iterator[bytes]:
+    ) -> Metadata:
         """See `Archive.metadata`."""
         scope.require(Operation.METADATA)
         rows: list[InstanceRow] = []
@@ -135,7 +161,9 @@ class Reader:
         else:
             pieces = _members(describe(self._objects, key, locations(release, key, rows, study_uid, None)))
         bulk = f"{_BULK_MEMBER}{base_url.rstrip('/')}/studies".encode()
-        return self._sum(reading, replaced(pieces, _STORED_BULK, bulk))
+        # Instances never change and are only added.
+        version = (release.id, release.instance_count, series_uid, sop_uid, base_url)
+        return Metadata(self._sum(reading, replaced(pieces, _STORED_BULK, bulk)), version)
 
     def _precomputed(
         self, release: ReleaseRow, key: ReleaseKey, series: SeriesRow | None, rows: list[InstanceRow]
@@ -194,8 +222,7 @@ class Reader:
         self,
         location: InstanceLocation,
         reader: ObjectReader,
-        start: int,
-        end: int,
+        pieces: Iterator[bytes],
         instances: int,
         frames_: int,
     ) -> Iterator[bytes]:
@@ -205,7 +232,7 @@ class Reader:
             if reading:
                 series = self._recorder.references(location.institution).series(location.series_uid)
                 reading.count(series=series, instances=instances, frames=frames_)
-            for piece in stored_range(reader, location, start, end):
+            for piece in pieces:
                 if reading:
                     reading.count(bytes_=len(piece))
                 yield piece

@@ -13,11 +13,13 @@ from wardlight.archive.model import (
     IncomingInstance,
     InstanceLocation,
     Level,
+    Metadata,
     Page,
     Query,
     QueryLevel,
     ReleaseTarget,
     StoreOutcome,
+    ValuePlace,
 )
 from wardlight.archive.reading import Reader
 from wardlight.archive.search import Search
@@ -140,6 +142,23 @@ class Archive:
         """Where frames lie; empty without pixel data. Raises `not-acceptable` where frames cannot be told apart."""
         return self._reader.frames(scope, location)
 
+    def value(self, scope: Scope, location: InstanceLocation, path: tuple[int, ...]) -> ValuePlace:
+        """Where the value at this path of tags and item numbers from 0 lies. Raises `not-found`."""
+        return self._reader.value(scope, location, path)
+
+    def values(self, scope: Scope, location: InstanceLocation) -> list[ValuePlace]:
+        """The places of all values that the instance's metadata gives by reference, pixel data last."""
+        return self._reader.values(scope, location)
+
+    def read_value(
+        self, scope: Scope, location: InstanceLocation, place: ValuePlace, start: int, end: int
+    ) -> Iterator[bytes]:
+        """Bytes [start, end) of a value in little endian (PS3.18 section 8.7.3.3.1), its fragments joined.
+
+        Raises `range-not-satisfiable`, `key-destroyed`, and, also between pieces, `object-damaged`.
+        """
+        return self._reader.read_value(scope, location, place, start, end)
+
     def metadata(
         self,
         scope: Scope,
@@ -148,7 +167,7 @@ class Archive:
         sop_uid: str | None = None,
         *,
         base_url: str,
-    ) -> Iterator[bytes]:
+    ) -> Metadata:
         """DICOM JSON of instances as UTF-8: the members of a JSON array with the commas between, without brackets.
 
         Pieces are cut anywhere; together they are never held whole.

@@ -207,7 +207,7 @@ class _Converter:
         value = self._bytes(element)
         if binary:
             if big and vr in WORD_SIZES:
-                value = _swap(value, WORD_SIZES[vr])
+                value = swap_words(value, WORD_SIZES[vr])
             return {"vr": name, "InlineBinary": b64encode(value).decode("ascii")}
         values = _values(value, vr, level.charsets, big)
         return {"vr": name, "Value": values} if values else {"vr": name}
@@ -237,7 +237,7 @@ def _choose(choices: tuple[bytes, ...], *, signed: bool) -> bytes:
     return choices[0]
 
 
-def _swap(value: bytes, size: int) -> bytes:
+def swap_words(value: bytes, size: int) -> bytes:
     """The words of a value in the other byte order; a remainder stays as it is."""
     if size == 1:
         return value

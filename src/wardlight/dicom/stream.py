@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -241,6 +241,13 @@ class _Inflater:
         too_dense = self._given > _RATIO_FROM and self._given > limits.inflate_ratio * self._taken
         if too_dense or self._given > limits.inflated:
             raise DicomError("inflate-ratio", self._taken)
+
+
+def inflated(chunks: Iterable[Buffer], *, limits: Limits = LIMITS) -> Iterator[bytes]:
+    """A deflated data set, inflated, at most 64 KiB at a time. Raises `DicomError` as `DataSetStream.feed` does."""
+    inflater = _Inflater(limits)
+    for chunk in chunks:
+        yield from inflater.inflate(chunk)
 
 
 def inflate_header(data: Buffer, *, limits: Limits = LIMITS) -> bytes:

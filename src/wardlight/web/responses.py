@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 _BATCH: Final = 1 << 20
 #: A client that takes nothing for so long has gone.
 _STALL_S: Final = 120.0
+#: Answers without a body, whose Content-Length would be another answer's (RFC 9110 section 8.6).
+_BODILESS: Final = frozenset({204, 304})
 
 
 async def in_thread(run: Callable[[], _T]) -> _T:
@@ -29,27 +31,32 @@ async def in_thread(run: Callable[[], _T]) -> _T:
 
 
 class AnswerResponse(Response):
-    """An answer on its way. Build it in a thread: the first batch is read there, and its errors still get a status."""
+    """An answer on its way. Build it in a thread: the first batch is read there, and its errors still get a status.
 
-    def __init__(self, answer: Answer) -> None:
+    head: only the header is sent, and the body not begun.
+    """
+
+    def __init__(self, answer: Answer, *, head: bool = False) -> None:
         self._first: list[bytes] = []
         self._rest: Iterator[bytes] | None = None
-        length = answer.length
+        length = len(answer.body) if isinstance(answer.body, bytes) else answer.length
         if isinstance(answer.body, bytes):
-            self._first, length = [answer.body], len(answer.body)
-        else:
-            self._first, more = _pull(answer.body)
+            self._first = [] if head else [answer.body]
+        elif not head:
+            body = answer.body if isinstance(answer.body, Iterator) else answer.body(0, answer.length or 0)
+            self._first, more = _pull(body)
             if more:
-                self._rest = answer.body
+                self._rest = body
             else:
                 length = sum(map(len, self._first))
         self.status_code = answer.status
         self.background = None
         self.raw_headers = [
-            (b"content-type", answer.content_type.encode("latin-1")),
-            *((name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()),
+            (name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()
         ]
-        if length is not None:
+        if answer.content_type:
+            self.raw_headers.append((b"content-type", answer.content_type.encode("latin-1")))
+        if length is not None and answer.status not in _BODILESS:
             self.raw_headers.append((b"content-length", str(length).encode()))
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
