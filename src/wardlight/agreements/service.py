@@ -70,7 +70,7 @@ class Agreements:
         if not attested_by.isprintable() or not 0 < len(attested_by) <= 200:
             raise WardlightError("bad-request", "attested_by must be 1 to 200 printable characters")
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(institution) as tx:
                 if application != IMAGES and not identity.applications(tx, application):
                     raise WardlightError("not-found", "there is no such application")
                 before = store.current(tx, institution, application)
@@ -93,12 +93,12 @@ class Agreements:
 
     def list(self, institution: UUID) -> list[Agreement]:
         """All versions of an institution's agreements, newest first for each application."""
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             return store.versions(tx, institution)
 
     def show(self, institution: UUID, application: str) -> Agreement:
         """The agreement that holds. Raises `no-agreement`."""
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             row = store.current(tx, institution, application)
         if row is None:
             raise WardlightError("no-agreement")

@@ -31,7 +31,7 @@ from wardlight.archive.sweeping import discard
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.json import to_json
 from wardlight.errors import WardlightError
@@ -78,7 +78,7 @@ class Completion:
         """See `Archive.complete`."""
         now = time.monotonic()
         self._waiting = {release: until for release, until in self._waiting.items() if until > now}
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             quiet = store.quiet_releases(tx, clock.unix_ms() - self._quiet_ms, BATCH + len(self._waiting))
         done = 0
         for release_id in quiet:
@@ -93,7 +93,7 @@ class Completion:
         return done
 
     def _complete(self, scope: SystemScope, release_id: UUID) -> bool:
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             release = store.release_by_id(tx, release_id)
             if release is None or release.sealed is None or release.state is not ReleaseState.RECEIVING:
                 return False
@@ -104,7 +104,7 @@ class Completion:
         written = self._write(release, key, places, [row.series for row in rows])
         decided = False
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(release.institution) as tx:
                 published = self._publish(tx, scope, release, key, study_uid, written)
                 decided = True
         except BaseException:

@@ -18,7 +18,7 @@ from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import AGE_MS, Sweeper
 from wardlight.audit.model import Actor
 from wardlight.audit.recorder import Recorder
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
@@ -85,7 +85,7 @@ class Fsck:
         """Examine everything; deep: also decrypt every byte and compare digests. `progress` is called per release."""
         report = Report()
         present = dict(self._objects.list())
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             releases = fsck_store.all_releases(tx)
             named = store.referenced_objects(tx)
         for release in releases:
@@ -103,7 +103,7 @@ class Fsck:
         orphans = [id_ for code, id_ in report.findings if code == "orphan-object"]
         report.repaired = self._sweeper.remove_objects(orphans, actor)
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             used = {release.key_id for release in fsck_store.all_releases(tx)}
         for key in list(self._keystore.list_keys()):
             old = key.created_ms < clock.unix_ms() - AGE_MS
@@ -122,7 +122,7 @@ class Fsck:
         if not release.instance_count:
             report.findings.append(("reserved", release.id))
             return
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             held = fsck_store.checks_of(tx, release.id)
         if held is None:
             return
@@ -213,7 +213,7 @@ class Fsck:
         except WardlightError as error:
             code = {"missing": "missing-object", "size": "object-size"}.get(error.reason)
             code = code or ("wrong-key" if error.code == "wrong-key" else "damaged-object")
-            with self._database.read() as tx:
+            with self._database.read(EVERYWHERE) as tx:
                 # A metadata object may have been replaced meanwhile.
                 if store.is_referenced(tx, object_id):
                     report.findings.append((code, object_id))
@@ -232,7 +232,7 @@ class Fsck:
     def _presence(self, report: Report, present: dict[UUID, int], named: Container[UUID]) -> None:
         for object_id in present:
             if object_id not in named:
-                with self._database.read() as tx:
+                with self._database.read(EVERYWHERE) as tx:
                     if not store.is_referenced(tx, object_id):
                         report.findings.append(("orphan-object", object_id))
 

@@ -124,7 +124,7 @@ class Intake:
     ) -> ReleaseTarget:
         """See `Archive.target`."""
         token = Tokens(self._keystore, institution).study(study_uid)
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             found = store.find_target(tx, institution, application, level, token)
         if found is None:
             found = self._reserve(institution, application, level, token, study_group)
@@ -160,11 +160,11 @@ class Intake:
             "last_arrival_ms": now,
             "metadata_size": 0,
         }
-        with self._database.begin() as tx:
+        with self._database.begin(institution) as tx:
             if store.reserve(tx, values):
                 return values["id"], key_id  # type: ignore[return-value]  # the dictionary holds several types
         self._keystore.destroy_key(institution, key_id)
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             found = store.find_target(tx, institution, application, level, token)
         if found is None:
             raise WardlightError("unavailable", "the release was removed at the same moment")
@@ -200,7 +200,7 @@ class Intake:
             writer.abort()
         decided = False
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(target.institution) as tx:
                 outcomes, added = self._add(tx, batch, stored)
                 self._record(tx, batch, outcomes, actor, request, address)
                 decided = True
@@ -222,7 +222,7 @@ class Intake:
         tokens = [keyed.instance(incoming.sop_uid) for incoming in instances]
         digests = [keyed.digest(target.release, incoming.sha256) for incoming in instances]
         series_tokens = [keyed.series(incoming.series_uid) for incoming in instances]
-        with self._database.read() as tx:
+        with self._database.read(target.institution) as tx:
             known = store.digests_by_token(tx, target.release, tokens)
             known_series = store.series_by_token(tx, target.release, set(series_tokens))
         key = ReleaseKey(target.key, target.institution, target.release)

@@ -63,7 +63,7 @@ class Reader:
     ) -> list[InstanceLocation]:
         """See `Archive.instances`."""
         scope.require(Operation.RETRIEVE)
-        with self._database.read() as tx:
+        with self._database.read(scope.institution) as tx:
             tokens = Tokens(self._keystore, scope.institution)
             release, series = self._find(tx, scope, tokens, study_uid, series_uid)
             rows = store.find_instances(
@@ -145,7 +145,7 @@ class Reader:
         """See `Archive.metadata`."""
         scope.require(Operation.METADATA)
         rows: list[InstanceRow] = []
-        with self._database.read() as tx:
+        with self._database.read(scope.institution) as tx:
             tokens = Tokens(self._keystore, scope.institution)
             release, series = self._find(tx, scope, tokens, study_uid, series_uid)
             precomputed = release.state is ReleaseState.COMPLETE and release.metadata_object is not None

@@ -99,7 +99,7 @@ class Search:
         plan.returned = _returned(level, query)
         plan.everything = query.include_all
         limit = min(query.limit or DEFAULT_ROWS[level], MAX_ROWS)
-        with self._database.read() as tx:
+        with self._database.read(scope.institution) as tx:
             self._resolve(tx, plan, query, tokens)
             if plan.filters:
                 found = search_store.candidates(tx, level, plan.conditions, MAX_CANDIDATES + 1, 0)
@@ -170,7 +170,7 @@ class Search:
             counts={"results": results},
             detail={"query": "&".join(_told(key) for key in query.keys)[:2000], "level": level.value},
         )
-        with self._database.begin() as tx:
+        with self._database.begin(scope.institution) as tx:
             self._recorder.write(tx, scope.institution, event)
 
 

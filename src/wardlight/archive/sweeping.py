@@ -12,7 +12,7 @@ from wardlight.archive import store
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.identity.model import PrincipalKind
 from wardlight.keys.keystore import Keystore
@@ -46,7 +46,7 @@ class Sweeper:
         now = clock.unix_ms()
         # Objects first, rows second: an object that gets its row in between is found there.
         present = [object_id for object_id, _ in self._objects.list()]
-        with self._database.begin() as tx:
+        with self._database.begin(EVERYWHERE) as tx:
             named = store.referenced_objects(tx)
             store.note_orphans(tx, (object_id for object_id in present if object_id not in named), now)
             old = store.old_orphans(tx, now - AGE_MS)
@@ -57,7 +57,7 @@ class Sweeper:
         """Delete objects that still no row names; returns how many. Each is an entry in the operator's trail."""
         removed = 0
         for object_id in candidates:
-            with self._database.begin() as tx:
+            with self._database.begin(EVERYWHERE) as tx:
                 store.forget_orphans(tx, [object_id])
                 if store.is_referenced(tx, object_id):
                     continue
@@ -73,11 +73,11 @@ class Sweeper:
         return removed
 
     def _drop_reservations(self, before_ms: int) -> int:
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             empty = store.empty_reservations(tx, before_ms)
         dropped = 0
         for release, institution, key_id in empty:
-            with self._database.begin() as tx:
+            with self._database.begin(EVERYWHERE) as tx:
                 gone = store.drop_reservation(tx, release)
             if gone:
                 self._keystore.destroy_key(institution, key_id)

@@ -57,7 +57,7 @@ class Denials:
         if finished:
             self._write_rest(finished)
         if singly:
-            with self._database.begin() as tx:
+            with self._database.begin(institution) as tx:
                 self._recorder.write(tx, institution, event)
 
     def sweep(self, *, everything: bool = False) -> None:
@@ -78,5 +78,5 @@ class Denials:
     def _write_rest(self, window: _Window) -> None:
         if window.seen > SINGLY:
             event = replace(window.event, counts={"denied": window.seen - SINGLY}, request="")
-            with self._database.begin() as tx:
+            with self._database.begin(window.institution) as tx:
                 self._recorder.write(tx, window.institution, event)

@@ -19,7 +19,7 @@ from wardlight.audit.model import Event, Outcome
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.references import base64url
 from wardlight.audit.tables import pending, read_session
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
 
@@ -124,7 +124,7 @@ class ReadSessions:
             return session
 
     def _start(self, institution: UUID, event: Event, now: float) -> _Session:
-        with self._database.begin() as tx:
+        with self._database.begin(institution) as tx:
             number, origin = self._recorder.log_for(tx, institution)
             authorised = replace(event, phase="authorised")
             entry = self._recorder.entry(origin, authorised, authorised.subjects[:100])
@@ -161,7 +161,7 @@ class ReadSessions:
         done = 0
         for session in ending:
             try:
-                with self._database.begin() as tx:
+                with self._database.begin(EVERYWHERE) as tx:
                     self._finish(tx, session)
                 done += 1
             except WardlightError as error:
@@ -200,13 +200,13 @@ class ReadSessions:
 def close_orphans(database: Database, recorder: Recorder) -> int:
     """End sessions whose node was lost, as `unknown`; returns how many. Any number of workers may do this."""
     limit = clock.unix_ms() - ORPHAN_MS
-    with database.read() as connection:
+    with database.read(EVERYWHERE) as connection:
         rows = connection.execute(
             select(read_session).where(read_session.c.started_ms < limit).limit(1000)
         ).all()
     done = 0
     for row in rows:
-        with database.begin() as tx:
+        with database.begin(EVERYWHERE) as tx:
             done += _write_end(tx, recorder.node, row.id, row.log, row.content, Outcome.UNKNOWN, {}, {})
     return done
 

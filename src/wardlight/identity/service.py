@@ -18,7 +18,7 @@ from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import OPERATOR, Recorder
 from wardlight.audit.references import base64url
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
 from wardlight.identity import store
@@ -75,7 +75,7 @@ class Identity:
             detail={"region": region},
         )
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(EVERYWHERE) as tx:
                 store.add_institution(tx, row)
                 self._recorder.open_log(tx, row.id, slug)
                 self._recorder.write_to_all(tx, (row.id, None), event)
@@ -85,7 +85,7 @@ class Identity:
 
     def institution(self, slug_or_id: str) -> Institution:
         """The institution of this slug or id. Raises `not-found`."""
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             try:
                 rows = store.institutions(tx, id_=UUID(slug_or_id))
             except ValueError:
@@ -96,7 +96,7 @@ class Identity:
 
     def institutions(self) -> list[Institution]:
         """All institutions."""
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             return store.institutions(tx)
 
     def create_person(self, institution: UUID, login: str, name: str, role: Role, *, by: Actor) -> Person:
@@ -111,7 +111,7 @@ class Identity:
             Action.IDENTITY_PERSON_CREATE, by, target=Target("person", id=row.id), detail={"name": commitment}
         )
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(institution) as tx:
                 store.add_person(tx, row, salt)
                 self._recorder.write(tx, institution, event)
         except IntegrityError:
@@ -120,12 +120,12 @@ class Identity:
 
     def people(self, institution: UUID) -> list[Person]:
         """People of an institution."""
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             return store.people(tx, institution)
 
     def person(self, institution: UUID, login: str) -> Person:
         """The person of this login. Raises `not-found`."""
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             rows = store.people(tx, institution, login)
         if not rows:
             raise WardlightError("not-found", "there is no such person")
@@ -155,7 +155,7 @@ class Identity:
         row = Receiver(_new_id("rc"), institution, name, store.ACTIVE, clock.unix_ms())
         event = Event(Action.IDENTITY_RECEIVER_ENROL, by, target=Target("receiver", id=row.id))
         try:
-            with self._database.begin() as tx:
+            with self._database.begin(institution) as tx:
                 store.add_receiver(tx, row)
                 self._recorder.write(tx, institution, event)
         except IntegrityError:
@@ -164,7 +164,7 @@ class Identity:
 
     def receivers(self, institution: UUID) -> list[Receiver]:
         """Receivers of an institution."""
-        with self._database.read() as tx:
+        with self._database.read(institution) as tx:
             return store.receivers(tx, institution)
 
     def issue_receiver_token(
@@ -203,7 +203,7 @@ class Identity:
 
     def revoke_tokens(self, institution: UUID, holder: str, *, by: Actor) -> int:
         """End all tokens of a person or receiver at once; returns how many lived."""
-        with self._database.begin() as tx:
+        with self._database.begin(institution) as tx:
             count = store.revoke_tokens(tx, institution, holder, clock.unix_ms())
             event = Event(Action.IDENTITY_TOKEN_REVOKE, by, target=Target("holder", id=holder))
             self._recorder.write(tx, institution, event)
@@ -214,7 +214,7 @@ class Identity:
         kind = token_kind(token)
         if kind is None:
             return None
-        with self._database.read() as tx:
+        with self._database.read(EVERYWHERE) as tx:
             row = store.find_token(tx, token_hash(token))
         if row is None or row.kind != kind.name.lower() or row.revoked_ms is not None:
             return None
@@ -258,7 +258,7 @@ class Identity:
             "created_ms": int(now.timestamp() * 1000),
             "expires_ms": int(expires.timestamp() * 1000),
         }
-        with self._database.begin() as tx:
+        with self._database.begin(institution) as tx:
             store.add_token(tx, values)
             self._recorder.write(tx, institution, event)
         return token
