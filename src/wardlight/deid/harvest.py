@@ -68,6 +68,7 @@ class Harvester:
 
     def harvest(self, seen: list[Seen], syntax: TransferSyntax) -> Words:
         """The words of what identifies. Removed sequences are looked into."""
+        seen = _telling(seen)
         digest = blake2b(syntax.uid.encode(), key=_KEY, digest_size=16)
         size = 0
         for tag, vr, value, charset in seen:
@@ -117,10 +118,22 @@ def harvest(seen: list[Seen], syntax: TransferSyntax, digest: bytes = b"") -> Wo
     )
 
 
+def _telling(seen: list[Seen]) -> list[Seen]:
+    """What of it a harvest can be made of: times and the like, which differ from object to object, are not."""
+    wanted = _wanted()
+    # In UN may be a name, whose VR the tag tells.
+    return [one for one in seen if one[0] in wanted or one[1] in (b"PN", b"SQ", b"UN")]
+
+
+@cache
+def _wanted() -> frozenset[int]:
+    lists = harvest_lists()
+    return frozenset(lists.identifiers | lists.places | lists.dates)
+
+
 def _opened(seen: list[Seen], syntax: TransferSyntax) -> Iterator[Seen]:
     """What was seen, removed sequences replaced by the identifying elements in them."""
-    lists = harvest_lists()
-    wanted = lists.identifiers | lists.places | lists.dates
+    wanted = _wanted()
     for tag, vr, value, charset in seen:
         if vr != b"SQ":
             yield tag, (vr if vr != b"UN" else vr_of(tag)), value, charset

@@ -12,7 +12,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from wardlight.deid.pixels_image import Image, PixelError
 
@@ -42,12 +44,34 @@ class _Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class _Words:
+    """Samples as machine words. unused: bits that are zero in all; least, most: between which signed ones are."""
+
+    form: np.dtype[Any]
+    unused: int
+    least: int
+    most: int
+
+    def clean(self, data: Buffer) -> bool:
+        """Whether all samples follow the rule."""
+        values = np.frombuffer(data, self.form)
+        if not len(values):
+            return True
+        if self.unused and int(np.bitwise_or.reduce(values)) & self.unused:
+            return False
+        return not self.least or (int(values.min()) >= self.least and int(values.max()) <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
 class _Layout:
+    """words: for the sizes that the machine has, by which clean samples are told at once."""
+
     size: int
     own: tuple[_Own, ...]
     copies: tuple[_Copy, ...]
     floating: bool
     big: bool
+    words: _Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +150,16 @@ def _layout(allocated: int, stored: int, high: int, signed: bool, floating: bool
         good = bytes(byte for byte in _ALL if table[byte] == byte)
         if len(good) < 256:
             own.append(_Own(place[n], table, good))
-    return _Layout(size, tuple(own), tuple(copies), False, big)
+    words: _Words | None = None
+    if size in (1, 2, 4, 8):
+        form = np.dtype(f"{'>' if big else '<'}{'i' if signed else 'u'}{size}")
+        below = (1 << high + 1 - stored) - 1
+        if signed:
+            # Copies of the sign above the high bit: the word as a whole is a number of high + 1 bits.
+            words = _Words(form, below, -(1 << high), (1 << high) - 1)
+        else:
+            words = _Words(form, ~used & ((1 << allocated) - 1), 0, 0)
+    return _Layout(size, tuple(own), tuple(copies), False, big, words)
 
 
 def _samples(layout: _Layout, chunk: Buffer) -> Buffer:
@@ -135,9 +168,7 @@ def _samples(layout: _Layout, chunk: Buffer) -> Buffer:
         return _numbers(layout, chunk)
     if not layout.own and not layout.copies:
         return chunk
-    # A slice with a step is five times as fast from bytes as from a memoryview, and small pieces stay in the cache.
-    step = _BLOCK - _BLOCK % layout.size
-    if all(_clean(layout, bytes(chunk[at : at + step])) for at in range(0, len(chunk), step)):
+    if _clean(layout, chunk):
         return chunk
     size = layout.size
     data = bytes(chunk)
@@ -149,7 +180,15 @@ def _samples(layout: _Layout, chunk: Buffer) -> Buffer:
     return bytes(changed)
 
 
-def _clean(layout: _Layout, data: bytes) -> bool:
+def _clean(layout: _Layout, chunk: Buffer) -> bool:
+    if layout.words is not None:
+        return layout.words.clean(chunk)
+    # A slice with a step is five times as fast from bytes as from a memoryview, and small pieces stay in the cache.
+    step = _BLOCK - _BLOCK % layout.size
+    return all(_clean_bytes(layout, bytes(chunk[at : at + step])) for at in range(0, len(chunk), step))
+
+
+def _clean_bytes(layout: _Layout, data: bytes) -> bool:
     size = layout.size
     for one in layout.own:
         if data[one.place :: size].translate(None, one.good):

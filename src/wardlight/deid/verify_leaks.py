@@ -119,14 +119,15 @@ def leaks(
     odd = [vr for vr, values in forms.items() if values and not FORMS[vr].fullmatch(b"\\".join(values))]
     joined = b"\\".join(numbers)
     orderly = are_numbers(joined)
+    wordy = _suspect_raw(after, sought) or _suspect_text(texts, sought)
     if (
-        odd
+        wordy
+        or odd
         or not orderly
         or suspect_numbers(joined, sought.needles, sought.dates)
-        or _suspect_text(texts, sought)
-        or _suspect_bytes(after, [value for value in binaries if len(value) > 3], sought)
+        or _suspect_binaries([value for value in binaries if len(value) > 3], sought)
     ):
-        yield from _search(after, new, sought, frozenset(odd), orderly)
+        yield from _search(after, new, sought, frozenset(odd), orderly, wordy)
 
 
 def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int]) -> _Sought:
@@ -187,16 +188,19 @@ def _suspect_text(texts: list[bytes], sought: _Sought) -> bool:
     )
 
 
-def _suspect_bytes(after: bytes, binaries: list[bytes], sought: _Sought) -> bool:
-    """Whether something may be in the raw bytes, or spelt in binary values."""
+def _suspect_raw(after: bytes, sought: _Sought) -> bool:
+    """Whether something may be in the raw bytes, whatever element they are of."""
     raw = sought.needles.raw
     lowered = after.lower()
     if len(raw) <= _FEW:
         found = any(word in lowered for word in raw)
     else:
         found = any_within(tuple(word.decode("latin-1") for word in raw), lowered.decode("latin-1"))
-    if found or found_uids(after, sought.uids):
-        return True
+    return found or found_uids(after, sought.uids)
+
+
+def _suspect_binaries(binaries: list[bytes], sought: _Sought) -> bool:
+    """Whether something may be spelt in binary values."""
     if not binaries:
         return False
     if sought.needles.short and any(is_short_name(value, sought.needles) for value in binaries):
@@ -206,9 +210,9 @@ def _suspect_bytes(after: bytes, binaries: list[bytes], sought: _Sought) -> bool
 
 
 def _search(
-    after: bytes, new: list[Item], sought: _Sought, odd: frozenset[bytes], orderly: bool
+    after: bytes, new: list[Item], sought: _Sought, odd: frozenset[bytes], orderly: bool, wordy: bool
 ) -> Iterator[Finding]:
-    """Element by element, since something may be there."""
+    """Element by element, since something may be there. wordy: in text, too; numbers often look like text."""
     needles, dates = sought.needles, sought.dates
     raw = tuple(word.decode("latin-1") for word in needles.raw)
     for path, tag, vr, start, end in new:
@@ -225,7 +229,7 @@ def _search(
             elif in_numbers(value, needles, dates, _LONG_NUMBER if tag in structural() else 0):
                 yield finding("identifier", path, tag)
         elif vr in _TEXT and vr != b"UN":
-            if tag not in _CODED and _in_text(value, sought):
+            if wordy and tag not in _CODED and _in_text(value, sought):
                 yield finding("identifier", path, tag)
         elif in_binary(value, needles, dates) or any_within(raw, value.lower().decode("latin-1")):
             yield finding("identifier", path, tag)

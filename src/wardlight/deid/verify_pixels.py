@@ -11,7 +11,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from wardlight.deid.verify_reader import Unreadable, read
 
@@ -27,8 +29,8 @@ _NATIVE: Final = frozenset(
 _FLOATS: Final = {0x0008: 4, 0x0009: 8}
 #: A frame is held while it is looked at; a larger one does not leave.
 _LARGEST_FRAME: Final = 256 << 20
-#: Bytes looked at in one go: what is made of them stays in the processor's nearest cache.
-_BLOCK: Final = 16 << 10
+#: Bytes looked at in one go: what is made of them stays in the processor's cache.
+_BLOCK: Final = 256 << 10
 #: PS3.3 C.7.6.3: samples, frames, rows, columns, bits allocated, stored, high bit, representation.
 _WANTED: Final = (0x0002, 0x0008, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103)
 #: Marker of JPEG or JPEG-LS after coded data: neither stuffing, nor RST, nor fill.
@@ -128,6 +130,24 @@ def _frames(header: bytes, tag: bytes, order: str) -> int | None:
     return int(value) if value.isdigit() and len(value) < 10 else None
 
 
+class _Words(NamedTuple):
+    """Samples of a machine's word size. zero: bits that none may have; least, most: between which each one is."""
+
+    form: np.dtype[Any]
+    zero: int
+    least: int
+    most: int
+
+    def fit(self, data: Buffer) -> bool:
+        """Whether all samples are so."""
+        samples = np.frombuffer(data, self.form)
+        if not samples.size:
+            return True
+        if self.zero and int(np.bitwise_or.reduce(samples)) & self.zero:
+            return False
+        return bool(samples.max() <= self.most and (not self.least or samples.min() >= self.least))
+
+
 class _Bits:
     """Unused bits and padding of native samples, one after the other however they are cut into chunks."""
 
@@ -143,6 +163,7 @@ class _Bits:
         # Where two pixels share their colours the value is shorter, and has no padding that could be looked at.
         self._bits = min(pixels * allocated, 8 * length)
         self._left = length
+        self._words: _Words | None = None
         self._wrong: list[tuple[int, bytes]] = []
         self._signs: list[tuple[int, int, bytes]] = []
         stored, high = get(0x0101, 0), get(0x0102, -1)
@@ -153,6 +174,11 @@ class _Bits:
 
     def _plan(self, stored: int, high: int, signed: bool) -> None:
         low = high + 1 - stored
+        if self._size in (1, 2, 4, 8):
+            form = np.dtype(f"{'>' if self._big else '<'}{'i' if signed else 'u'}{self._size}")
+            # What is right of the image is zero; what is left of it is zero or the sign: then the word is in range.
+            self._words = _Words(form, 2**low - 1, -(2**high) if signed else 0, 2 ** (high + 1 - signed) - 1)
+            return
         for place in range(self._size):
             byte = self._size - 1 - place if self._big else place
             first = 8 * byte
@@ -169,16 +195,23 @@ class _Bits:
         self._left -= len(chunk)
         if self._left < 0:
             raise Unverified("pixel-length")
-        if self._wrong or self._signs or self._floating:
+        if self._words or self._wrong or self._signs or self._floating:
             for at in range(0, len(chunk), _BLOCK):
-                data = self._tail + bytes(chunk[at : at + _BLOCK])
+                data: Buffer = memoryview(chunk)[at : at + _BLOCK]
+                if self._tail or not self._words:
+                    data = self._tail + bytes(data)
                 whole = len(data) - len(data) % self._size
-                self._tail = data[whole:]
+                self._tail = bytes(data[whole:])
                 self._look(data if whole == len(data) else data[:whole])
         if not self._left:
             self._end(chunk)
 
-    def _look(self, data: bytes) -> None:
+    def _look(self, data: Buffer) -> None:
+        if self._words is not None:
+            if not self._words.fit(data):
+                raise Unverified("unused-bits")
+            return
+        assert isinstance(data, bytes)
         for place, wrong in self._wrong:
             if len(data[place :: self._size].translate(None, wrong)) * self._size != len(data):
                 raise Unverified("unused-bits")
