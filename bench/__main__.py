@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench import ingest
+from bench import deidentification, ingest, reads, resources
 from bench.rows import markdown, show
 from bench.runner import Run, workplace
 
@@ -27,6 +27,11 @@ BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "storescu": ingest.stock_sender,
     "end-to-end": ingest.end_to_end,
     "stow": ingest.store_requests,
+    "deidentify": deidentification.deidentify,
+    "reads": reads.reads,
+    "clients": reads.crowd,
+    "memory": resources.receiver_memory,
+    "start-up": resources.start_up,
 }
 LONG_ONLY: dict[str, Callable[[Run], None]] = {
     "large": ingest.large_objects,
@@ -68,6 +73,8 @@ def report(run: Run) -> None:
     if run.also:
         show(run.also, "Measured beside them, without a target")
     console = Console(width=180)
+    for text in run.notes:
+        console.print(text, highlight=False)
     for text in run.failures:
         console.print(f"[red]failed[/] {text}", highlight=False)
     for text in run.absent:
@@ -91,6 +98,7 @@ def document(run: Run) -> str:
     parts = [markdown(run.rows)]
     if run.also:
         parts += ["\nBeside them, without a target:\n", markdown(run.also)]
+    parts += [f"\n{text[0].upper()}{text[1:]}." for text in run.notes]
     parts += [f"\nFailed: {text}." for text in run.failures]
     parts += [f"\nAbsent: {text}." for text in run.absent]
     return "\n".join([*parts, "", machine(run) + ".", ""])

@@ -131,7 +131,7 @@ def _save(ds: Dataset, pixels: bytes, path: Path) -> None:
     ds["PixelData"].VR = "OW"
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
-    meta.TransferSyntaxUID, meta.ImplementationClassUID = ExplicitVRLittleEndian, UID(_ROOT + "1")
+    meta.TransferSyntaxUID, meta.ImplementationClassUID = ExplicitVRLittleEndian, UID("1.2.826.0.1.3680043.10.9998.1")
     ds.file_meta = meta
     pydicom.dcmwrite(path, ds, enforce_file_format=True, implicit_vr=False, little_endian=True)
 

@@ -53,6 +53,7 @@ class Run:
     also: list[Row] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def size(self, short: int, long: int | None = None, quick: int | None = None) -> int:
@@ -65,10 +66,13 @@ class Run:
         """The first `count` files of corpus `name`, made on first use."""
         return sorted(corpus(DATA, name, count).glob("*.dcm"))[:count]
 
-    def interleave(self, contenders: Mapping[str, Measure]) -> dict[str, Series]:
-        """Rounds of A B C, A B C …; a contender that fails is left out of the rounds that follow."""
+    def interleave(self, contenders: Mapping[str, Measure], rounds: int | None = None) -> dict[str, Series]:
+        """Rounds of A B C, A B C …; a contender that fails is left out of the rounds that follow.
+
+        rounds: where a figure does not vary, so many without a warm-up.
+        """
         series = {name: Series(name) for name in contenders}
-        for number in range(-self.warm_up, self.rounds):
+        for number in range(-self.warm_up, self.rounds) if rounds is None else range(rounds):
             for name, measure in contenders.items():
                 if series[name].failure:
                     continue
@@ -90,9 +94,10 @@ class Run:
         contenders: Mapping[str, Measure],
         claims: Sequence[Claim],
         includes: str,
+        rounds: int | None = None,
     ) -> dict[str, Series]:
         """Measure and add a row for each claim; contenders in none of them go to the rows without a target."""
-        series = self.interleave(contenders)
+        series = self.interleave(contenders, rounds)
         self.add(name, unit, series, claims, includes)
         return series
 
