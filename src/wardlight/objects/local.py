@@ -89,6 +89,11 @@ class LocalObjectStore:
                     continue  # committed or aborted meanwhile
         return removed
 
+    def check(self) -> None:
+        """See `ObjectStore.check`."""
+        if not os.access(self._incoming, os.W_OK | os.X_OK):
+            raise WardlightError("unavailable", "the folder of objects cannot be written to")
+
     def _path(self, object_id: UUID) -> Path:
         name = object_id.hex
         return self._folder / name[:2] / name

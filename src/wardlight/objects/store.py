@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID, uuid4
 
+from wardlight.errors import WardlightError
 from wardlight.objects.disk import disk_error
 from wardlight.objects.format import CHUNK_BYTES, Decryptor, Encryptor, ObjectKind
 
@@ -70,9 +71,9 @@ class ObjectWriter(AbstractContextManager["ObjectWriter"]):
         """Add content."""
         try:
             self._encryptor.write(data)
-        except OSError as error:
+        except (OSError, WardlightError) as error:
             self._destination.discard()
-            raise disk_error(error) from None
+            raise (disk_error(error) if isinstance(error, OSError) else error) from None
 
     def tell(self) -> int:
         """Offset in the content at which the next write begins."""
@@ -83,9 +84,9 @@ class ObjectWriter(AbstractContextManager["ObjectWriter"]):
         try:
             size = self._encryptor.finish()
             self._destination.publish()
-        except OSError as error:
+        except (OSError, WardlightError) as error:
             self._destination.discard()
-            raise disk_error(error) from None
+            raise (disk_error(error) if isinstance(error, OSError) else error) from None
         return StoredObject(self.object_id, size, self._encryptor.plaintext)
 
     def abort(self) -> None:
@@ -183,6 +184,14 @@ class ObjectStore(Protocol):
 
     def list(self) -> Iterator[tuple[UUID, int]]:
         """Every committed object with its stored size, in no order."""
+        ...
+
+    def sweep(self, older_than_s: float = 24 * 3600.0) -> int:
+        """Remove unfinished objects that nobody has written to for so many seconds. Returns how many."""
+        ...
+
+    def check(self) -> None:
+        """Raise `WardlightError("unavailable")` unless objects can be stored and read now, as far as that shows."""
         ...
 
 
