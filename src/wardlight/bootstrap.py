@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from wardlight.audit.denials import Denials
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions, close_orphans
 from wardlight.db.engine import Database, open_database
-from wardlight.db.schema import SCHEMA_VERSION, create_all
+from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
 from wardlight.errors import WardlightError
 from wardlight.identity.service import Identity
@@ -34,6 +35,7 @@ from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
+from wardlight.objects.store import ObjectStore
 from wardlight.settings import Settings
 from wardlight.supervisor import Supervisor, wardlight_command
 
@@ -54,7 +56,7 @@ class Platform:
     settings: Settings
     database: Database
     keystore: Keystore
-    objects: LocalObjectStore
+    objects: ObjectStore
     recorder: Recorder
     sessions: ReadSessions
     denials: Denials
@@ -125,13 +127,15 @@ def require_whole(settings: Settings, *, create: bool = True) -> None:
         )
 
 
-def platform(settings: Settings, *, create: bool = True) -> Platform:
-    """Open, or make, everything in the data folder. create: as `require_whole` has it."""
+def platform(settings: Settings, *, create: bool = True, migrate: bool = False) -> Platform:
+    """Open, or make, everything in the data folder. create: as `require_whole` has it; migrate: as `schema.ensure`."""
     require_whole(settings, create=create)
-    database = open_database(settings.index_url)
-    create_all(database)
+    database = _database(settings)
+    ensure(database, migrate=migrate)
+    if not settings.demo:
+        require_wall(database)
     keystore = Keystore(settings.keystore_path, settings.keyslots, KeyringKms(settings.root_path))
-    objects = LocalObjectStore(settings.objects_dir)
+    objects = _objects(settings)
     recorder = Recorder(settings.node, settings.base_url.split("://", 1)[-1], keystore)
     recorder.ensure_operator_log(database)
     sessions = ReadSessions(database, recorder)
@@ -155,6 +159,30 @@ def platform(settings: Settings, *, create: bool = True) -> Platform:
     )
 
 
+def _database(settings: Settings) -> Database:
+    return open_database(
+        settings.index_url,
+        connections=settings.database_connections,
+        timeout_s=settings.database_timeout_s,
+    )
+
+
+def _objects(settings: Settings) -> ObjectStore:
+    """The object store that the settings name, which has answered."""
+    if not settings.objects_url:
+        return LocalObjectStore(settings.objects_dir)
+    from wardlight.objects.s3 import S3ObjectStore, S3Place, parse_url  # obstore takes a while to load
+
+    bucket, prefix = parse_url(settings.objects_url)
+    s3 = settings.s3
+    place = S3Place(
+        bucket, prefix, s3.region, s3.endpoint, s3.credentials_file, s3.ca_file, s3.timeout_s, s3.retries
+    )
+    objects = S3ObjectStore(place, os.environ)
+    objects.check()
+    return objects
+
+
 def run_web(settings: Settings) -> None:
     """`wardlight web`: API and DICOMweb until SIGTERM or SIGINT."""
     from wardlight.ingest.service import Ingest
@@ -171,7 +199,7 @@ def run_web(settings: Settings) -> None:
         archive=built.archive,
         ingest=Ingest(built.archive, built.access, built.agreements),
         decoders=decoders,
-        checks={"database": built.check_database, "keystore": built.check_keystore},
+        checks={"database": built.check_database, "keystore": built.check_keystore, "objects": built.objects.check},
     )
     stopping = threading.Event()
 
@@ -228,7 +256,7 @@ def run_all(settings: Settings) -> None:
     """`wardlight serve`: web, worker and receiver as children, until SIGTERM or SIGINT."""
     harden()
     # Made once here, so that the three children do not race to make the same database and keys.
-    platform(settings).close()
+    platform(settings, migrate=True).close()
     supervisor = Supervisor(
         {name: wardlight_command(name) for name in ("web", "worker", "receiver")}, settings.environment()
     )
@@ -239,9 +267,9 @@ def run_all(settings: Settings) -> None:
 
 def migrate(settings: Settings) -> int:
     """`wardlight migrate`: bring the index database to this version's schema, which is returned."""
-    database = open_database(settings.index_url)
+    database = _database(settings)
     try:
-        create_all(database)
+        ensure(database, migrate=True)
     finally:
         database.close()
     return SCHEMA_VERSION

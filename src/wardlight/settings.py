@@ -13,7 +13,7 @@ import tomllib
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -79,6 +79,23 @@ class ReceiverSettings(BaseModel):
     batch_instances: int = Field(64, gt=0, description="Instances at which a batch is sent.")
 
 
+class S3Settings(BaseModel):
+    """The S3 service of `objects_url`. Its credentials are never settings: they come from a file or AWS_* variables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str = Field("", description="http(s)://host[:port] of the service; empty: Amazon's in the region.")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]+$", description="Region that requests are signed for.")
+    credentials_file: Path | None = Field(
+        None,
+        description="File in the form of `~/.aws/credentials`, of which `[default]` is read; empty: AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
+    )
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the service's certificate.")
+    timeout_s: float = Field(30.0, gt=0, description="A request takes at most so many seconds, with its retries twice.")
+    retries: int = Field(3, ge=0, le=20, description="How often a request that fails is tried again.")
+
+
 class Settings(BaseSettings):
     """Everything a process needs to know before it starts."""
 
@@ -107,8 +124,22 @@ class Settings(BaseSettings):
         "info", description="Least level that is logged."
     )
     database_url: str = Field(
-        "", description="SQLAlchemy address of the index; empty: SQLite in the data folder."
+        "",
+        description="Address of the index, as `postgresql://role@host/database?sslmode=verify-full`; empty: SQLite in the "
+        "data folder.",
     )
+    database_connections: int = Field(
+        16, ge=2, le=500, description="Most connections of one process to PostgreSQL."
+    )
+    database_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        description="A statement on PostgreSQL, and the wait for a connection, takes at most so many seconds.",
+    )
+    objects_url: str = Field(
+        "", description="Where objects are, as `s3://bucket/prefix`; empty: the data folder."
+    )
+    s3: S3Settings = S3Settings()
     keystore_dir: Path | None = Field(
         None, description="Folder of the keystore; empty: `keystore` in the data folder."
     )
@@ -236,6 +267,7 @@ class Settings(BaseSettings):
                 reasons.append("receiver.platform_url is not an http or https address")
             elif address.scheme == "http" and not _is_loopback(address.hostname or ""):
                 reasons.append("receiver.platform_url is not https")
+        reasons += _unsafe_stores(self)
         secrets, data = self.receiver_secrets.resolve(), self.data_dir.resolve()
         if secrets.is_relative_to(data) and not self.allow_secrets_in_data:
             reasons.append("receiver_secrets_dir lies in data_dir: set allow_secrets_in_data to accept that")
@@ -274,6 +306,27 @@ def load(file: Path | None = None, **overrides: Any) -> Settings:
         raise WardlightError("bad-request", f"settings not accepted: {names}") from None
     finally:
         _file_values.reset(token)
+
+
+def _unsafe_stores(settings: Settings) -> list[str]:
+    """What is unsafe about the ways to the database and the object store."""
+    reasons = []
+    if settings.database_url:
+        parts = urlsplit(settings.database_url)
+        options = parse_qs(parts.query)
+        host = options.get("host", [parts.hostname or ""])[-1]
+        if parts.scheme not in ("postgresql", "sqlite"):
+            reasons.append("database_url is neither postgresql nor sqlite")
+        near = parts.scheme == "sqlite" or not host or host.startswith("/") or _is_loopback(host)
+        if not near and options.get("sslmode") != ["verify-full"]:
+            reasons.append("database_url crosses the network without sslmode=verify-full")
+    if settings.s3.endpoint:
+        address = http_address(settings.s3.endpoint)
+        if address is None:
+            reasons.append("s3.endpoint is not an http or https address")
+        elif address.scheme == "http" and not _is_loopback(address.hostname or ""):
+            reasons.append("s3.endpoint is not https")
+    return reasons
 
 
 def _is_loopback(host: str) -> bool:

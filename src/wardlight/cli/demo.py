@@ -54,7 +54,7 @@ def demo(
     lock = _lock(chosen.data_dir)
     ready = chosen.data_dir / "demo.json"
     ready.unlink(missing_ok=True)
-    platform = bootstrap.platform(chosen)
+    platform = bootstrap.platform(chosen, migrate=True)
     facts = demo_seed.seed_platform(platform)
     demo_seed.seed_routes(chosen)
     processes = ("web", "worker", "receiver")
