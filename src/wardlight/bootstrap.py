@@ -199,7 +199,11 @@ def run_web(settings: Settings) -> None:
         archive=built.archive,
         ingest=Ingest(built.archive, built.access, built.agreements),
         decoders=decoders,
-        checks={"database": built.check_database, "keystore": built.check_keystore, "objects": built.objects.check},
+        checks={
+            "database": built.check_database,
+            "keystore": built.check_keystore,
+            "objects": built.objects.check,
+        },
     )
     stopping = threading.Event()
 
