@@ -23,7 +23,6 @@ from functools import cache
 from pathlib import Path
 
 import live
-
 from wardlight.objects.s3 import S3ObjectStore, S3Place
 from wardlight.objects.s3_calls import Credentials, S3Calls
 
@@ -108,7 +107,8 @@ def server() -> Iterator[Server]:
             ports.append(port)
     master, volume, filer, port = ports
     command = [
-        str(Path(sys.executable).parent / "weed"), "-v=0", "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        str(Path(sys.executable).parent / "weed"), "-v=0", "server", f"-dir={folder}",
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={port}",
         "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64",
         "-volume.max=100", "-filer", "-s3", f"-s3.config={folder / 's3.json'}",

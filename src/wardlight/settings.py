@@ -12,16 +12,25 @@ import os
 import tomllib
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wardlight.errors import WardlightError
 
 #: What `load` read from the file, for the settings that it makes.
 _file_values: ContextVar[dict[str, Any]] = ContextVar("_file_values", default={})  # noqa: B039 - never changed
+
+
+#: A web page's origin as a browser sends it (RFC 6454 section 6.2): scheme, host in lower case, port unless the usual.
+Origin = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^https?://[a-z0-9.-]+(?::[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?$"
+    ),
+]
 
 
 class WebSettings(BaseModel):
@@ -38,6 +47,10 @@ class WebSettings(BaseModel):
     behind_tls_proxy: bool = Field(False, description="A proxy on this machine or network ends TLS.")
     request_bytes: int = Field(64 << 30, gt=0, description="Largest request body, in bytes.")
     part_count: int = Field(100_000, gt=0, description="Most parts of one multipart request.")
+    cors_origins: tuple[Origin, ...] = Field(
+        (),
+        description="Origins of web pages elsewhere that may call, such as `https://viewer.example`; never `*`.",
+    )
 
 
 class ReceiverSettings(BaseModel):
@@ -84,15 +97,23 @@ class S3Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    endpoint: str = Field("", description="http(s)://host[:port] of the service; empty: Amazon's in the region.")
-    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]+$", description="Region that requests are signed for.")
+    endpoint: str = Field(
+        "", description="http(s)://host[:port] of the service; empty: Amazon's in the region."
+    )
+    region: str = Field(
+        "us-east-1", pattern=r"^[a-z0-9-]+$", description="Region that requests are signed for."
+    )
     credentials_file: Path | None = Field(
         None,
         description="File in the form of `~/.aws/credentials`, of which `[default]` is read; empty: AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.",
     )
-    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the service's certificate.")
-    timeout_s: float = Field(30.0, gt=0, description="A request takes at most so many seconds, with its retries twice.")
+    ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the service's certificate."
+    )
+    timeout_s: float = Field(
+        30.0, gt=0, description="A request takes at most so many seconds, with its retries twice."
+    )
     retries: int = Field(3, ge=0, le=20, description="How often a request that fails is tried again.")
 
 

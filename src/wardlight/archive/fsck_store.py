@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select
 
 from wardlight.archive import store
 from wardlight.archive.store import InstanceRow, ReleaseRow, SeriesRow
@@ -23,7 +23,7 @@ def all_releases(tx: Connection) -> list[ReleaseRow]:
 def _counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
     """What a release holds by counting: series, instances, bytes, and series whose own count is wrong."""
     instances, size = tx.execute(
-        select(func.count(), func.coalesce(func.sum(instance.c.length), 0)).where(
+        select(func.count(), cast(func.coalesce(func.sum(instance.c.length), 0), BigInteger)).where(
             instance.c.release == release_id
         )
     ).one()

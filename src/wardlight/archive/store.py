@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
 from wardlight.archive.tables import instance, orphan, release, segment, series
+from wardlight.db.insert import add_missing
 
 #: Values in one `IN`; SQLite takes 32,766 in a statement.
 IN_VALUES: Final = 1000
@@ -383,7 +384,9 @@ def note_orphans(tx: Connection, seen: Iterable[UUID], now_ms: int) -> list[UUID
     known = set(tx.execute(select(orphan.c.id)).scalars())
     present = set(seen)
     if fresh := present - known:
-        tx.execute(insert(orphan), [{"id": id_, "seen_ms": now_ms} for id_ in fresh])
+        # In one order: two sweeps of the same objects then wait for each other instead of meeting crosswise.
+        rows = [{"id": id_, "seen_ms": now_ms} for id_ in sorted(fresh)]
+        add_missing(tx, orphan, rows)
     forget_orphans(tx, known - present)
     return sorted(present & known, key=lambda id_: id_.bytes)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from wardlight import clock, log
 from wardlight.access.model import SystemScope
 from wardlight.archive import store
@@ -46,10 +48,13 @@ class Sweeper:
         now = clock.unix_ms()
         # Objects first, rows second: an object that gets its row in between is found there.
         present = [object_id for object_id, _ in self._objects.list()]
-        with self._database.begin(EVERYWHERE) as tx:
+
+        def note(tx: Connection) -> list[UUID]:
             named = store.referenced_objects(tx)
             store.note_orphans(tx, (object_id for object_id in present if object_id not in named), now)
-            old = store.old_orphans(tx, now - AGE_MS)
+            return store.old_orphans(tx, now - AGE_MS)
+
+        old = self._database.run(note, EVERYWHERE)
         removed = self.remove_objects(old, Actor(PrincipalKind.SYSTEM.value, scope.reason))
         return removed + self._drop_reservations(now - AGE_MS)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from wardlight import clock
 from wardlight.audit.canonical import canonical
@@ -49,9 +50,14 @@ class Recorder:
 
     def ensure_operator_log(self, database: Database) -> None:
         """Begin the operator's log where there is none."""
-        with database.begin() as tx:
-            if tx.execute(_OPERATOR_LOG).first() is None:
+        with database.read() as tx:
+            if tx.execute(_OPERATOR_LOG).first() is not None:
+                return
+        try:
+            with database.begin() as tx:
                 self.open_log(tx, None, OPERATOR)
+        except IntegrityError:
+            pass  # Another process was first; its origin is the same.
 
     def log_for(self, tx: Connection, institution: UUID | None) -> tuple[int, str]:
         """Number and origin of the log in which entries of this institution are written now.

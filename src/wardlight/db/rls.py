@@ -43,15 +43,13 @@ def _condition(table: Table, known: dict[str, str]) -> str | None:
         for key in column.foreign_keys:
             parent = key.column.table.name
             if parent in known:
-                quoted = f'"{table.name}"."{column.name}"'
-                return (
-                    f'EXISTS (SELECT 1 FROM "{parent}" AS parent WHERE parent."{key.column.name}" = {quoted})'
-                )
+                child = f'"{table.name}"."{column.name}"'
+                return f'EXISTS (SELECT FROM "{parent}" parent WHERE parent."{key.column.name}" = {child})'
     return None
 
 
 def protect(tx: Connection, metadata: MetaData) -> None:
-    """Put the policies on all tables that are there, also against the tables' owner. Changes nothing at a second call."""
+    """Put the policies on all tables that are there, also against their owner; the same again at a second call."""
     present = set(inspect(tx).get_table_names())
     for name, condition in conditions(metadata).items():
         if name in present:

@@ -102,3 +102,12 @@ def _protect(tx: Connection) -> None:
         from wardlight.db import rls
 
         rls.protect(tx, metadata)
+
+
+def require_wall(database: Database) -> None:
+    """Raise `settings-unsafe` where PostgreSQL does not keep this process from rows of other institutions."""
+    if database.dialect == "postgresql":
+        from wardlight.db import rls
+
+        with database.read() as tx:
+            rls.require(tx, metadata)

@@ -185,9 +185,11 @@ class S3ObjectStore:
             # The name is random, so it is ours: a try before had succeeded, and its answer was lost.
             there = _asked(lambda: obstore.get(self._store, key).bytes())
             if bytes(there) != content:
-                raise WardlightError("unavailable", "object storage holds another object of this name") from None
+                raise WardlightError(
+                    "unavailable", "object storage holds another object of this name"
+                ) from None
 
-    def upload(self, key: str) -> obstore.WritableFile:  # type: ignore[name-defined]  # named in the stubs only
+    def upload(self, key: str) -> obstore.WritableFile:
         """Begin an object of many parts."""
         return _asked(
             lambda: obstore.open_writer(
