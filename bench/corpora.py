@@ -126,12 +126,16 @@ def _image(ds: Dataset, rows: int, columns: int, frames: int = 0) -> None:
     ds.RescaleIntercept, ds.RescaleSlope = "-1024", "1"
 
 
-def _save(ds: Dataset, pixels: bytes, path: Path) -> None:
+def save(ds: Dataset, pixels: bytes, path: Path) -> None:
+    """Write a data set with these pixels as a file."""
     ds.PixelData = pixels
     ds["PixelData"].VR = "OW"
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
-    meta.TransferSyntaxUID, meta.ImplementationClassUID = ExplicitVRLittleEndian, UID("1.2.826.0.1.3680043.10.9998.1")
+    meta.TransferSyntaxUID, meta.ImplementationClassUID = (
+        ExplicitVRLittleEndian,
+        UID("1.2.826.0.1.3680043.10.9998.1"),
+    )
     ds.file_meta = meta
     pydicom.dcmwrite(path, ds, enforce_file_format=True, implicit_vr=False, little_endian=True)
 
@@ -156,7 +160,7 @@ def _corpus_a(folder: Path, count: int) -> None:
         ds = _make("a", "CT", CT, 1, 1, 3, index)
         _image(ds, 512, 512)
         noise = rng.integers(0, 64, (512, 512), dtype="<u2")
-        _save(ds, (phantom + noise).tobytes(), folder / f"{index:05d}.dcm")
+        save(ds, (phantom + noise).tobytes(), folder / f"{index:05d}.dcm")
 
 
 def _corpus_b(folder: Path, count: int) -> None:
@@ -166,7 +170,7 @@ def _corpus_b(folder: Path, count: int) -> None:
         patient = index // 40
         ds = _make("b", "MR", MR, 100 + patient, patient, 1 + (index % 40) // 20, index)
         _image(ds, 160, 160)
-        _save(ds, rng.integers(0, 4096, (160, 160), dtype="<u2").tobytes(), folder / f"{index:05d}.dcm")
+        save(ds, rng.integers(0, 4096, (160, 160), dtype="<u2").tobytes(), folder / f"{index:05d}.dcm")
 
 
 def _corpus_c(folder: Path, count: int) -> None:
@@ -176,7 +180,7 @@ def _corpus_c(folder: Path, count: int) -> None:
         ds = _make("c", "CT", ENHANCED_CT, 900 + index, index, 1, index)
         _image(ds, 512, 512, 200)
         frames = rng.integers(0, 4096, (200, 512, 512), dtype="<u2")
-        _save(ds, frames.tobytes(), folder / f"{index:05d}.dcm")
+        save(ds, frames.tobytes(), folder / f"{index:05d}.dcm")
 
 
 def _corpus_d(folder: Path, count: int) -> None:
@@ -186,7 +190,32 @@ def _corpus_d(folder: Path, count: int) -> None:
         ds = _make("d", "CT", ENHANCED_CT, 1200 + index, index, 1, index)
         _image(ds, 512, 512, 59)
         frames = rng.integers(0, 4096, (59, 512, 512), dtype="<u2")
-        _save(ds, frames.tobytes(), folder / f"{index:05d}.dcm")
+        save(ds, frames.tobytes(), folder / f"{index:05d}.dcm")
+
+
+SIZES = {"a": 500, "b": 2000, "c": 5, "d": 20}
+"""How many files each corpus has."""
+
+
+def enhanced(patient: int, study: int, series: int, frames: int) -> Dataset:
+    """The header of a multi-frame CT of 512 × 512 × 16 bit frames."""
+    ds = _make("giant", "CT", ENHANCED_CT, patient, study, series, 0)
+    _image(ds, 512, 512, frames)
+    return ds
+
+
+def tiny() -> Dataset:
+    """The header of a CT slice of 8 × 8 pixels whose UIDs and instance number end in six digits of their own."""
+    ds = _make("crowd", "CT", CT, 4000, 4000, 1, 0)
+    ds.SeriesInstanceUID, ds.SOPInstanceUID = _ROOT + "71.100000", _ROOT + "72.100000"
+    ds.InstanceNumber = 100000
+    _image(ds, 8, 8)
+    return ds
+
+
+def noise(size: int) -> bytes:
+    """Seeded noise of 12 bit in 16."""
+    return np.random.default_rng(11).integers(0, 4096, size // 2, dtype="<u2").tobytes()
 
 
 _CORPORA: dict[str, Callable[[Path, int], None]] = {

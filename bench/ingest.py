@@ -30,7 +30,7 @@ STOW = (
     "commit, findable when answered. Orthanc: files with fsync and SQLite index; no authentication, encryption, audit"
 )
 RAW = "raw TCP + fsync"
-_STOW_MEDIA = 'multipart/related; type="application/dicom"; boundary=BENCH'
+STOW_MEDIA = 'multipart/related; type="application/dicom"; boundary=BENCH'
 
 
 Start = Callable[[Path], AbstractContextManager[Server]]
@@ -228,7 +228,7 @@ def multipart(files: list[bytes]) -> list[bytes]:
 def stow(client: Client, files: list[bytes]) -> None:
     """One store request; raises unless every instance was stored."""
     require(
-        client.post("/studies", multipart(files), _STOW_MEDIA, "application/dicom+json"),
+        client.post("/studies", multipart(files), STOW_MEDIA, "application/dicom+json"),
         200,
     )
 

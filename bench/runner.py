@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.corpora import corpus
+from bench.corpora import SIZES, corpus
 from bench.process import ROOT
 from bench.rows import Row, Sample, Series, Target
 
@@ -63,8 +63,9 @@ class Run:
         return long if self.long and long is not None else short
 
     def files(self, name: str, count: int) -> list[Path]:
-        """The first `count` files of corpus `name`, made on first use."""
-        return sorted(corpus(DATA, name, count).glob("*.dcm"))[:count]
+        """The first `count` files of corpus `name`, which is made on first use: whole, unless this is a quick run."""
+        made = count if self.quick else SIZES[name]
+        return sorted(corpus(DATA, name, made).glob("*.dcm"))[:count]
 
     def interleave(self, contenders: Mapping[str, Measure], rounds: int | None = None) -> dict[str, Series]:
         """Rounds of A B C, A B C …; a contender that fails is left out of the rounds that follow.

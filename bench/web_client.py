@@ -75,6 +75,14 @@ class Client:
             keep=keep,
         )
 
+    def begin(self, path: str, accept: str) -> socket.socket:
+        """Send a GET and give the connection from which its answer can be read, slowly or not at all."""
+        connection = self.connection()
+        connection.sendall(
+            f"GET {self._root}{path} HTTP/1.1\r\n{self._headers}\r\nAccept: {accept}\r\n\r\n".encode()
+        )
+        return connection
+
     def post(self, path: str, parts: Iterable[bytes | memoryview], media: str, accept: str) -> Answer:
         """POST a body that is given in parts."""
         parts = list(parts)
