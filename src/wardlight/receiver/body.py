@@ -12,10 +12,10 @@ from wardlight.deid.verify_pixels import Unverified
 from wardlight.dicom.limits import LIMITS
 from wardlight.errors import WardlightError
 
-Reader = Callable[[int], Iterator[bytes]]
+Buffer = bytes | memoryview
+Reader = Callable[[int], Iterator[Buffer]]
 """Begins to read the data set of one object from the spool, at an offset."""
 
-Buffer = bytes | memoryview
 Pass = Callable[[Iterable[Buffer]], Iterator[Buffer]]
 """What a pixel value goes through on its way out: as many bytes as came in. Raises PixelError, Unverified."""
 
@@ -112,7 +112,7 @@ def _changed(head: bytes, start: int, end: int, read: Reader, through: Pass | No
         yield from value if through is None else through(value)
 
 
-def cut(chunks: Iterator[bytes], start: int, end: int) -> Iterator[memoryview]:
+def cut(chunks: Iterator[Buffer], start: int, end: int) -> Iterator[memoryview]:
     """Bytes [start, end) of a stream, as slices of its chunks; reads no further than needed."""
     position = 0
     for chunk in chunks:
@@ -125,7 +125,7 @@ def cut(chunks: Iterator[bytes], start: int, end: int) -> Iterator[memoryview]:
             return
 
 
-def inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def inflate(chunks: Iterator[Buffer]) -> Iterator[bytes]:
     """Raw deflate in small steps, within the limits of the parser (it passed them when the object came)."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     given = 0

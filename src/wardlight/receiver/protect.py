@@ -23,8 +23,9 @@ from wardlight.errors import WardlightError
 from wardlight.receiver.batches import Protected
 from wardlight.receiver.body import Buffer, Part, Pass, Reader, cut, deflated_part, plain_part
 from wardlight.receiver.model import Target, Work
-from wardlight.receiver.reading import read_header, reference
+from wardlight.receiver.reading import follow, read_header, reference
 from wardlight.receiver.secrets import ReceiverSecrets
+from wardlight.receiver.shelf import Held, Shelf
 from wardlight.receiver.sink import SOP_INSTANCE, STUDY, read_identifiers
 from wardlight.receiver.spool import Spool
 from wardlight.receiver.upload import Outgoing
@@ -47,6 +48,7 @@ class Protector:
 
     def __init__(self, spool: Spool, secrets: ReceiverSecrets) -> None:
         self._spool = spool
+        self._shelf = Shelf(spool)
         self._secrets = secrets
         self._group_key = DeidKeys.derive(secrets.hospital, "", "").group
         self._deidentifiers: dict[Target, Deidentifier] = {}
@@ -56,8 +58,9 @@ class Protector:
 
         Raises NotReleased, and WardlightError as `Spool.read` does.
         """
-        read = self.reader(work)
-        stream, identifiers = self._read(work)
+        held = self._shelf.take(reference(work))
+        read = held or self.reader(work)
+        stream, identifiers = self._read(work, held)
         original_uid = identifiers[SOP_INSTANCE]
         if work.target.level is Level.IDENTIFIED:
             head = _meta(work.sop_class, original_uid, work.transfer_syntax)
@@ -72,10 +75,13 @@ class Protector:
         spool, ref = self._spool, reference(work)
         return lambda start: spool.read(ref, start)
 
-    def _read(self, work: Work) -> tuple[DataSetStream, dict[int, str]]:
+    def _read(self, work: Work, held: Held | None) -> tuple[DataSetStream, dict[int, str]]:
         """The header and its identifiers. Both were good when the object came; if they are not now, it stays here."""
         try:
-            stream = read_header(self._spool, reference(work), work.transfer_syntax)
+            if held is None:
+                stream = read_header(self._spool, reference(work), work.transfer_syntax)
+            else:
+                stream = follow(held(0), work.transfer_syntax)
             return stream, read_identifiers(stream)
         except DicomError as error:
             raise NotReleased((f"data-set:{error.code}",), "") from None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from wardlight.deid.engine import WANTED
+from wardlight.dicom.codec import Buffer
 from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import transfer_syntax
 from wardlight.errors import WardlightError
@@ -32,11 +34,16 @@ def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = F
     if not whole and ref.end - ref.offset > _FIRST_BYTES:
         # The spool reads ahead up to the end that it is given. Most headers lie in the first record, so the rest of
         # the object need not come from the disk for them, which halves what is read of it in all.
-        stream = _follow(spool, replace(ref, end=ref.offset + _FIRST_BYTES), syntax_uid)
+        stream = _begun(spool, replace(ref, end=ref.offset + _FIRST_BYTES), syntax_uid)
         if stream is not None:
             return stream
+    return follow(spool.read(ref), syntax_uid, whole=whole)
+
+
+def follow(chunks: Iterator[Buffer], syntax_uid: str, *, whole: bool = False) -> DataSetStream:
+    """As `read_header`, of an object that is read already."""
     stream = DataSetStream(transfer_syntax(syntax_uid), wanted=_LOOKED_AT)
-    for chunk in spool.read(ref):
+    for chunk in chunks:
         stream.feed(chunk)
         if stream.header is not None and not whole:
             return stream
@@ -44,7 +51,7 @@ def read_header(spool: Spool, ref: SpoolRef, syntax_uid: str, *, whole: bool = F
     return stream
 
 
-def _follow(spool: Spool, start: SpoolRef, syntax_uid: str) -> DataSetStream | None:
+def _begun(spool: Spool, start: SpoolRef, syntax_uid: str) -> DataSetStream | None:
     """The stream, if the header ends before the end of `start`, which is no object's end."""
     stream = DataSetStream(transfer_syntax(syntax_uid), wanted=_LOOKED_AT)
     try:

@@ -38,6 +38,7 @@ from wardlight.receiver.spool_format import (
     encode_meta,
     read_meta,
     read_object,
+    read_whole,
     scan_records,
 )
 from wardlight.receiver.spool_keys import SpoolKeys
@@ -204,6 +205,11 @@ class Spool:
         """
         with self._opened(ref.file_id) as (descriptor, aead):
             yield from read_object(descriptor, aead, ref, start)
+
+    def read_whole(self, ref: SpoolRef) -> memoryview:
+        """All of a small object's bytes at once. Raises as `read` does."""
+        with self._opened(ref.file_id) as (descriptor, aead):
+            return read_whole(descriptor, aead, ref)
 
     def read_begin(self, ref: SpoolRef) -> dict[str, str]:
         """What `begin` was given for this object. Raises as `read` does."""

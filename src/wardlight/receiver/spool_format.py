@@ -145,9 +145,25 @@ class RecordReader:
             content = self._aead.decrypt(nonce(self.number), record[HEAD.size :], record[: HEAD.size])
         except InvalidTag:
             return None
+        self.skip(length)
+        return content
+
+    def content_into(self, length: int, target: memoryview) -> bool:
+        """As `content`, into a place of the record's exact size."""
+        record = self._take(HEAD.size + length)
+        if record is None or length < TAG_BYTES:
+            return False
+        try:
+            self._aead.decrypt_into(nonce(self.number), record[HEAD.size :], record[: HEAD.size], target)
+        except InvalidTag:
+            return False
+        self.skip(length)
+        return True
+
+    def skip(self, length: int) -> None:
+        """Step over the record here, unread."""
         self.offset += HEAD.size + length
         self.number += 1
-        return content
 
     def _take(self, length: int) -> memoryview | None:
         start = self.offset - self._base
@@ -202,6 +218,42 @@ def _object(records: RecordReader, ref: SpoolRef, start: int) -> Iterator[bytes]
         else:
             break
     raise WardlightError("object-damaged", "a spooled object does not verify")
+
+
+def read_whole(descriptor: int, aead: AESGCM, ref: SpoolRef) -> memoryview:
+    """The content of one object at once, verified to its end before any of it is given.
+
+    So the records of other streams may be stepped over unread: an altered head among them would lead to a record that
+    does not verify, or to another length. Raises `WardlightError("object-damaged")`.
+    """
+    content = memoryview(bytearray(ref.length))
+    with RecordReader(descriptor, aead, ref.offset, ref.record, ref.end) as records:
+        if not _whole(records, ref, content):
+            raise WardlightError("object-damaged", "a spooled object does not verify")
+    return content
+
+
+def _whole(records: RecordReader, ref: SpoolRef, content: memoryview) -> bool:
+    position = 0
+    head = records.head()
+    if head is None or head[:2] != (ref.stream, RecordType.BEGIN) or records.content(head[2]) is None:
+        return False
+    while (head := records.head()) is not None:
+        stream, kind, length = head
+        if stream != ref.stream:
+            records.skip(length)
+        elif kind == RecordType.DATA:
+            end = position + length - TAG_BYTES
+            if end > ref.length or not records.content_into(length, content[position:end]):
+                return False
+            position = end
+        else:
+            return (
+                kind == RecordType.COMMIT
+                and records.content(length) == COMMIT.pack(ref.length, ref.sha256)
+                and (position, records.offset) == (ref.length, ref.end)
+            )
+    return False
 
 
 def read_meta(descriptor: int, aead: AESGCM, ref: SpoolRef) -> dict[str, str]:
