@@ -22,6 +22,10 @@ from pathlib import Path
 
 import psycopg
 
+from wardlight import bootstrap  # noqa: F401 - brings every slice's tables
+from wardlight.db.engine import open_database
+from wardlight.db.schema import ensure
+
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 #: Speed, where durability is not under test.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -36,6 +40,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     options: tuple[str, ...] = _FAST
     made: list[str] = field(default_factory=list)
+    template: Addresses | None = None
 
     def start(self) -> None:
         arguments = [argument for option in (*_SMALL, *self.options) for argument in ("-c", option)]
@@ -67,10 +72,24 @@ class Server:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]
 
+    def _new_name(self) -> str:
+        self.made.append(f"test_{len(self.made)}_{os.getpid()}")
+        return self.made[-1]
+
+    def migrated(self) -> Addresses:
+        """A new database with this version's schema; a copy of one that is made once."""
+        if self.template is None:
+            self.template = self.database()
+            database = open_database(self.template.owner)
+            ensure(database, migrate=True)
+            database.close()
+        name = self._new_name()
+        self.run(f"CREATE DATABASE {name} OWNER owner TEMPLATE {self.template.name}")
+        return Addresses(self, name)
+
     def database(self) -> Addresses:
         """A new database as docs/how-to/postgresql-and-s3.md makes it, without tables."""
-        name = f"test_{len(self.made)}_{os.getpid()}"
-        self.made.append(name)
+        name = self._new_name()
         self.run(f"CREATE DATABASE {name} OWNER owner")
         self.run(
             "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO serving",

@@ -39,6 +39,7 @@ class Server:
     port: int
     process: subprocess.Popen[bytes] | None = None
     buckets: int = 0
+    common: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -56,6 +57,11 @@ class Server:
             status = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
             self.put(name, "?versioning", status.encode())
         return name
+
+    def shared_bucket(self) -> str:
+        """One bucket for tests that keep apart by prefix."""
+        self.common = self.common or self.bucket()
+        return self.common
 
     def put(self, bucket: str, query: str = "", body: bytes = b"") -> None:
         """A signed PUT, by the signatures of the code under test; the server checks them."""
@@ -99,6 +105,9 @@ def server() -> Iterator[Server]:
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "credentials").write_text(
+        f"[default]\naws_access_key_id = {ACCESS}\naws_secret_access_key = {SECRET}\n"
+    )
     # Each service takes a second port, 10,000 above its own.
     ports = []
     while len(ports) < 4:

@@ -9,6 +9,7 @@ from platform_kit import a_platform
 from wardlight.access.model import Operation, Principal, PrincipalKind, Role, TokenScope
 from wardlight.access.service import OPERATION, ROLES
 from wardlight.audit.actions import Action
+from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
@@ -28,7 +29,7 @@ ALLOWED = {
 
 
 @pytest.fixture(scope="module")
-def platform():
+def platform(stores):
     with a_platform() as platform:
         yield platform
 
@@ -135,7 +136,7 @@ def test_denials_are_in_the_trail(platform, institution):
     principal = Principal(PrincipalKind.RECEIVER, "rc-77", institution, None, ALL, "ref")
     decide(platform, principal, READ)
     platform.access.deny(None, READ, "unauthenticated", request="1" * 32, address="192.0.2.9", status=401)
-    with platform.database.read() as tx:
+    with platform.database.read(EVERYWHERE) as tx:
         rows = tx.execute(text("SELECT content FROM audit_pending ORDER BY seq DESC LIMIT 2")).scalars().all()
     stranger, denied = (json.loads(row) for row in rows)
     assert denied["actor"] == {"kind": "receiver", "id": "rc-77"} and denied["outcome"] == "denied"

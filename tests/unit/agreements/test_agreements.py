@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from platform_kit import a_platform
 from wardlight.agreements.model import IMAGES, Level
+from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
@@ -19,7 +20,7 @@ TERMS = {
 
 
 @pytest.fixture(scope="module")
-def platform():
+def platform(stores):
     with a_platform() as platform:
         yield platform
 
@@ -56,7 +57,7 @@ def test_an_amendment_is_a_new_version(platform, institution):
     assert (first.id, 1, 2) == (second.id, first.version, second.version)
     refused("level-not-agreed", platform.agreements.require, institution, IMAGES, Level.HIGH)
     assert platform.agreements.list(institution) == [second, first]
-    with platform.database.read() as tx:
+    with platform.database.read(EVERYWHERE) as tx:
         rows = tx.execute(text("SELECT content FROM audit_pending ORDER BY seq DESC LIMIT 2")).scalars().all()
     amended, created = (json.loads(row) for row in rows)
     assert created["action"] == "agreement:agreement:create"

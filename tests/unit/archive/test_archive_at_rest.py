@@ -11,6 +11,7 @@ from wardlight.archive.keyring import ReleaseKey
 from wardlight.archive.model import Level, MatchKey, Query
 from wardlight.archive.tables import instance, release, series
 from wardlight.bootstrap import WORKER
+from wardlight.db.engine import EVERYWHERE
 from wardlight.db.schema import metadata
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
@@ -112,7 +113,7 @@ def test_blobs_moved_between_rows_levels_institutions_are_refused(kit):
 
 def test_rows_of_another_schema_are_not_read(kit):
     kit.store(dataset())
-    with kit.platform.database.begin() as tx:
+    with kit.platform.database.begin(EVERYWHERE) as tx:
         tx.execute(text("UPDATE archive_release SET sealed_schema = 2"))
     with pytest.raises(WardlightError) as error:
         kit.archive.instances(kit.retrieve, "1.2.3.4")
@@ -120,5 +121,5 @@ def test_rows_of_another_schema_are_not_read(kit):
 
 
 def test_the_database_has_the_declared_tables_only(kit):
-    with kit.platform.database.read() as tx:
+    with kit.platform.database.read(EVERYWHERE) as tx:
         assert set(inspect(tx).get_table_names()) == set(metadata.tables)

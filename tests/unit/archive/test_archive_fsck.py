@@ -12,6 +12,7 @@ from wardlight.agreements.model import Level
 from wardlight.archive import sweeping
 from wardlight.archive.fsck import ERRORS, NOTES, Fsck
 from wardlight.bootstrap import WORKER
+from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.keys.wrap import KeyKind
@@ -28,7 +29,7 @@ def checker(kit):
 
 
 def change(kit, statement, **values):
-    with kit.platform.database.begin() as tx:
+    with kit.platform.database.begin(EVERYWHERE) as tx:
         assert tx.execute(text(statement), values).rowcount >= 1
 
 
@@ -157,7 +158,7 @@ def test_an_orphan_that_got_its_row_is_left_alone(kit, checker):
     lost = orphan(kit)
     report = checker.check()
     release = kit.sql("SELECT id FROM archive_release LIMIT 1")[0][0]
-    with kit.platform.database.begin() as tx:
+    with kit.platform.database.begin(EVERYWHERE) as tx:
         tx.execute(
             text("INSERT INTO archive_segment VALUES (:id, :release, 1, 1)"),
             {"id": lost.bytes, "release": release},

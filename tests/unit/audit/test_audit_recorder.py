@@ -14,6 +14,7 @@ from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.model import Actor, Change, Event, Outcome, Target
 from wardlight.audit.sessions import ReadSessions, close_orphans
+from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
@@ -44,7 +45,7 @@ class Bench:
         self.start = len(self.all())
 
     def all(self):
-        with self.database.read() as tx:
+        with self.database.read(EVERYWHERE) as tx:
             rows = tx.execute(text("SELECT content FROM audit_pending ORDER BY seq")).scalars()
             return [json.loads(content) for content in rows]
 
@@ -53,7 +54,7 @@ class Bench:
         return self.all()[self.start :]
 
     def write(self, event, institution=...):
-        with self.database.begin() as tx:
+        with self.database.begin(EVERYWHERE) as tx:
             where = self.institution if institution is ... else institution
             return self.recorder.write(tx, where, event)
 

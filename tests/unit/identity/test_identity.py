@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from platform_kit import a_platform
 from wardlight import clock
+from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.model import PrincipalKind, Role, TokenScope
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, actor_of
@@ -21,7 +22,7 @@ BY = LOCAL_ADMINISTRATOR
 
 
 @pytest.fixture(scope="module")
-def platform():
+def platform(stores):
     with a_platform() as platform:
         yield platform
 
@@ -48,7 +49,7 @@ def refused(code, call, *arguments, **options):
 
 
 def sql(platform, statement):
-    with platform.database.read() as tx:
+    with platform.database.read(EVERYWHERE) as tx:
         return tx.execute(text(statement)).all()
 
 
@@ -121,7 +122,7 @@ def test_suspended_holders_and_institutions_are_nobody(platform, table, who):
     holder = platform.identity.create_person(tenant.id, who, "L", Role.CLINICIAN, by=BY)
     token = platform.identity.issue_person_token(holder, by=BY)
     id_ = f"'{holder.id}'" if table == "person" else f"x'{tenant.id.hex}'"
-    with platform.database.begin() as tx:
+    with platform.database.begin(EVERYWHERE) as tx:
         assert tx.execute(text(f"UPDATE {table} SET state = 'suspended' WHERE id = {id_}")).rowcount == 1
     assert platform.identity.authenticate(token) is None
 

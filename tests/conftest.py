@@ -1,0 +1,26 @@
+"""What tests of the platform run on: both databases and both object stores (architecture.md decision 10)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import platform_kit
+
+#: Folders whose tests of a platform run on each of `platform_kit.STORES`.
+_ON_ALL = ("agreements", "audit", "access", "archive", "events", "identity")
+_UNIT = Path(__file__).parent / "unit"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def stores(request: pytest.FixtureRequest) -> None:
+    """Chooses what `a_platform` is built on."""
+    platform_kit.chosen = getattr(request, "param", platform_kit.STORES[0])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    on_all = metafunc.definition.path.parent in [_UNIT / name for name in _ON_ALL]
+    embedded = metafunc.definition.get_closest_marker("embedded")
+    if on_all and not embedded and {"kit", "platform", "bench"} & set(metafunc.fixturenames):
+        metafunc.parametrize("stores", platform_kit.STORES, indirect=True, scope="module")
