@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -92,6 +93,15 @@ class Reader:
         reader = self._open(location)
         pieces = stored_range(reader, location, start, stop)
         return self._counted(location, reader, pieces, int(whole), frames_)
+
+    def checksum(self, scope: Scope, location: InstanceLocation) -> int:
+        """See `Archive.checksum`."""
+        scope.require(Operation.RETRIEVE, location.institution)
+        checksum = 0
+        with self._open(location) as reader:
+            for piece in stored_range(reader, location, 0, location.length):
+                checksum = zlib.crc32(piece, checksum)
+        return checksum
 
     def frames(self, scope: Scope, location: InstanceLocation) -> FrameTable:
         """See `Archive.frames`."""

@@ -138,6 +138,10 @@ class Archive:
         """
         return self._reader.read(scope, location, start, end, frames)
 
+    def checksum(self, scope: Scope, location: InstanceLocation) -> int:
+        """CRC-32 of the Part 10 file, read for it and not handed out. Raises as `read` does."""
+        return self._reader.checksum(scope, location)
+
     def frames(self, scope: Scope, location: InstanceLocation) -> FrameTable:
         """Where frames lie; empty without pixel data. Raises `not-acceptable` where frames cannot be told apart."""
         return self._reader.frames(scope, location)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 
+from wardlight import __version__
 from wardlight.archive.model import InstanceLocation
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.media import DICOM
 from wardlight.dicomweb.negotiation import MediaRange, json_type, ranges
 from wardlight.errors import WardlightError
@@ -48,8 +50,11 @@ def _content_type(location: InstanceLocation) -> str:
 
 
 def _single(call: Call, location: InstanceLocation) -> Answer:
-    body = call.archive.read(call.scope, location)
-    return Answer(body, _content_type(location), length=location.length)
+    def read(start: int, end: int) -> Iterator[bytes]:
+        return call.archive.read(call.scope, location, start, end)
+
+    tag = entity_tag("instance", location.row)
+    return Answer(read, _content_type(location), length=location.length, etag=tag)
 
 
 def _multipart(call: Call, locations: Sequence[InstanceLocation]) -> Answer:
@@ -71,7 +76,8 @@ def _multipart(call: Call, locations: Sequence[InstanceLocation]) -> Answer:
     length = writer.length(
         (head(number, location), location.length) for number, location in enumerate(locations)
     )
-    return Answer(body(), writer.content_type(DICOM), length=length)
+    tag = entity_tag("instances", b"".join(location.row.bytes for location in locations))
+    return Answer(body(), writer.content_type(DICOM), length=length, etag=tag)
 
 
 def metadata(call: Call) -> Answer:
@@ -90,4 +96,5 @@ def metadata(call: Call) -> Answer:
         yield from rows
         yield b"]"
 
-    return Answer(body(), content_type)
+    tag = entity_tag("metadata", __version__, content_type, rows.version)
+    return Answer(body(), content_type, etag=tag)

@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from wardlight import __version__
 from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
-from wardlight.dicomweb import frames, retrieve, search
-from wardlight.web import health, operations, problems
+from wardlight.dicomweb import bulk, frames, representations, retrieve, search
+from wardlight.web import about, capabilities, health, openapi, operations, problems
+from wardlight.web.cors import Cors
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
 from wardlight.web.operations import Operation, Public, Read, Store
@@ -22,6 +23,7 @@ _QUERY: Final = Action.DICOMWEB_STUDY_QUERY
 _READ: Final = Action.DICOMWEB_STUDY_READ
 _METADATA: Final = Action.DICOMWEB_METADATA_READ
 _FRAME: Final = Action.DICOMWEB_FRAME_READ
+_BULK: Final = Action.DICOMWEB_BULKDATA_READ
 _STORE: Final = Action.DICOMWEB_STUDY_STORE
 
 _PEOPLE: Final = frozenset({PrincipalKind.PERSON})
@@ -37,23 +39,31 @@ _INSTANCE: Final = f"{_SERIES}/instances/{{instance}}"
 #: PS3.18 chapter 10: what it is at, who serves it, what the audit trail calls it, who may come, with which scope.
 DICOMWEB: Final[tuple[Operation, ...]] = (
     # Store (STOW-RS)
-    Store(f"{_ROOT}/studies", _STORE, _SENDERS, _SEND),
-    Store(_STUDY, _STORE, _SENDERS, _SEND),
+    Store(f"{_ROOT}/studies", _STORE, _SENDERS, _SEND, about.STORE),
+    Store(_STUDY, _STORE, _SENDERS, _SEND, about.STORE),
     # Search (QIDO-RS)
-    Read(f"{_ROOT}/studies", search.studies, _QUERY, _PEOPLE, _SEE),
-    Read(f"{_ROOT}/series", search.series, _QUERY, _PEOPLE, _SEE),
-    Read(f"{_ROOT}/instances", search.instances, _QUERY, _PEOPLE, _SEE),
-    Read(f"{_STUDY}/series", search.series, _QUERY, _PEOPLE, _SEE),
-    Read(f"{_STUDY}/instances", search.instances, _QUERY, _PEOPLE, _SEE),
-    Read(f"{_SERIES}/instances", search.instances, _QUERY, _PEOPLE, _SEE),
+    Read(f"{_ROOT}/studies", search.studies, _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/series", search.series, _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/instances", search.instances, _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_STUDY}/series", search.series, _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_STUDY}/instances", search.instances, _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_SERIES}/instances", search.instances, _QUERY, _PEOPLE, _SEE, about.SEARCH),
     # Retrieve (WADO-RS)
-    Read(_STUDY, retrieve.instances, _READ, _PEOPLE, _SEE),
-    Read(_SERIES, retrieve.instances, _READ, _PEOPLE, _SEE),
-    Read(_INSTANCE, retrieve.instances, _READ, _PEOPLE, _SEE),
-    Read(f"{_STUDY}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE),
-    Read(f"{_SERIES}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE),
-    Read(f"{_INSTANCE}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE),
-    Read(f"{_INSTANCE}/frames/{{frames}}", frames.frames, _FRAME, _PEOPLE, _SEE),
+    Read(_STUDY, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
+    Read(_SERIES, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
+    Read(_INSTANCE, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
+    Read(f"{_STUDY}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE, about.METADATA),
+    Read(f"{_SERIES}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE, about.METADATA),
+    Read(f"{_INSTANCE}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE, about.METADATA),
+    Read(f"{_INSTANCE}/frames/{{frames}}", frames.frames, _FRAME, _PEOPLE, _SEE, about.FRAMES),
+    # Retrieve bulk data and pixel data
+    Read(f"{_STUDY}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),
+    Read(f"{_SERIES}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),
+    Read(f"{_INSTANCE}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),
+    Read(f"{_INSTANCE}/bulkdata/{{tags:path}}", bulk.value, _BULK, _PEOPLE, _SEE, about.BULK_VALUE),
+    Read(f"{_STUDY}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
+    Read(f"{_SERIES}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
+    Read(f"{_INSTANCE}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
 )
 
 
@@ -71,15 +81,31 @@ def create_app(services: Services) -> FastAPI:
     )
     problems.install(app)
     operations.install(app, services, DICOMWEB)
-    operations.install(
-        app,
-        services,
-        (
-            Public("/healthz", health.healthz, "says only that the process runs"),
-            Public("/readyz", health.readyz(services), "says only which parts of the platform answer"),
-            Public("/metrics", health.metrics(metrics), "counts by route template, for this machine only"),
+    describe = capabilities.Capabilities(DICOMWEB, _ROOT, services)
+    shown = "says only which routes this service has"
+    public = (
+        Public("/healthz", health.healthz, "says only that the process runs", about.ALIVE),
+        Public(
+            "/readyz",
+            health.readyz(services),
+            "says only which parts of the platform answer",
+            about.READY,
         ),
+        Public(
+            "/metrics",
+            health.metrics(metrics),
+            "counts by route template, for this machine only",
+            about.METRICS,
+        ),
+        # Retrieve Capabilities (PS3.18 section 8.9)
+        Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES),
+        Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES, method="OPTIONS"),
     )
+    every = [*DICOMWEB, *public]
+    every.append(Public("/api/openapi.json", openapi.Document(every, services), shown, about.OPENAPI))
+    operations.install(app, services, tuple(every[len(DICOMWEB) :]))
     https = web.tls_certificate is not None or web.behind_tls_proxy
     app.add_middleware(Edge, metrics=metrics, limit=web.request_bytes, https=https)
+    if web.cors_origins:
+        app.add_middleware(Cors, origins=web.cors_origins)
     return app

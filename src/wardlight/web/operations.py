@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from wardlight.dicomweb import conditional
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
+from wardlight.web.about import UNDESCRIBED, About
 from wardlight.web.responses import AnswerResponse, in_thread
 from wardlight.web.services import Services
 
@@ -51,6 +52,7 @@ class Read:
     action: Action
     kinds: frozenset[PrincipalKind]
     scopes: frozenset[TokenScope]
+    about: About = UNDESCRIBED
     method: str = "GET"
 
 
@@ -62,6 +64,7 @@ class Store:
     action: Action
     kinds: frozenset[PrincipalKind]
     scopes: frozenset[TokenScope]
+    about: About = UNDESCRIBED
     method: str = "POST"
 
 
@@ -72,6 +75,7 @@ class Public:
     path: str
     handler: Callable[[Request], Response]
     reason: str
+    about: About
     method: str = "GET"
 
 
@@ -84,13 +88,25 @@ def install(app: FastAPI, services: Services, operations: tuple[Operation, ...])
         app.add_api_route(
             operation.path,
             _endpoint(services, operation),
-            methods=[operation.method],
+            methods=list(methods_of(operation)),
             response_model=None,
-            openapi_extra={DECLARATION: _declaration(operation)},
+            openapi_extra={DECLARATION: declaration(operation)},
         )
 
 
-def _declaration(operation: Operation) -> dict[str, Any]:
+def methods_of(operation: Operation) -> tuple[str, ...]:
+    """The methods it answers: what can be read can be asked for by its head (RFC 9110 section 9.3.2)."""
+    return ("GET", "HEAD") if operation.method == "GET" else (operation.method,)
+
+
+def operation_id(operation: Operation, method: str) -> str:
+    """A name of the operation that is like no other's: `get_studies_study_metadata`."""
+    words = re.findall(r"\w+", operation.path.removeprefix("/dicom-web").replace(":path", ""))
+    return "_".join((method.lower(), *(words or ("service",))))
+
+
+def declaration(operation: Operation) -> dict[str, Any]:
+    """What the route declares, as data."""
     if isinstance(operation, Public):
         return {"public": operation.reason}
     return {
@@ -124,7 +140,10 @@ def _endpoint(services: Services, operation: Operation) -> Callable[..., Any]:
 
 
 def _read(services: Services, operation: Read, request: Request) -> Response:
-    """All of a read up to its first bytes, in one visit to a thread."""
+    """All of a read up to its first bytes, in one visit to a thread.
+
+    HEAD is authorised and in the audit trail as the read it is: it tells what exists.
+    """
     address = client_address(services, request)
     principal = _authenticate(services, operation.action, request, address)
     scope = services.access.scope_for(
@@ -140,7 +159,10 @@ def _read(services: Services, operation: Read, request: Request) -> Response:
         request.scope["query_string"].decode("latin-1"),
         request.headers.get("accept", ""),
     )
-    answer = conditional.apply(operation.handler(call), _conditions(request), request.method)
+    answer = operation.handler(call)
+    # All of them are negotiated (RFC 9110 section 12.5.5).
+    answer = replace(answer, headers={"Vary": "Accept", **answer.headers})
+    answer = conditional.apply(answer, _conditions(request), request.method)
     return AnswerResponse(answer, head=request.method == "HEAD")
 
 

@@ -50,6 +50,9 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         code = _FRAMEWORK.get(error.status_code, "internal")
         headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else {}
+        if error.status_code == 405 and request.method == "OPTIONS":
+            # What a path allows is no secret, nor is it about anybody's data (RFC 9110 section 9.3.7).
+            return Response(status_code=204, headers=headers)
         return problem(WardlightError(code, headers=headers), request.state.request)
 
     def validation(request: Request, error: Exception) -> Response:
@@ -65,7 +68,7 @@ def install(app: FastAPI) -> None:
 
 def _allowed(app: FastAPI, request: Request) -> str:
     """Methods that the path has, over all routes of the same path."""
-    methods: set[str] = set()
+    methods = {"OPTIONS"}
     for route in app.routes:
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
             methods |= route.methods or set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +12,18 @@ from typing import Any
 from wardlight.access.model import Operation, Principal, PrincipalKind, Role, Scope, TokenScope
 from wardlight.access.service import Access
 from wardlight.agreements.model import Level
+from wardlight.archive import values
 from wardlight.archive.model import (
     FrameTable,
     IncomingInstance,
     InstanceLocation,
+    Metadata,
     Outcome,
     Page,
     Query,
     ReleaseTarget,
     StoreOutcome,
+    ValuePlace,
 )
 from wardlight.decoding.pool import DecoderPool
 from wardlight.deid.engine import METHODS
@@ -201,7 +205,7 @@ class FakeArchive:
         return InstanceLocation(
             institution=INSTITUTION,
             release=uuid.UUID(int=2),
-            row=uuid.UUID(int=3),
+            row=uuid.uuid3(uuid.NAMESPACE_OID, row.sop_uid),
             application="images",
             level=Level.IDENTIFIED,
             key_id=uuid.UUID(int=4),
@@ -259,9 +263,40 @@ class FakeArchive:
         sop_uid: str | None = None,
         *,
         base_url: str,
-    ) -> Iterator[bytes]:
+    ) -> Metadata:
         self.base_url = base_url
-        return iter(self.rows)
+        return Metadata(iter(self.rows), (len(self.rows),))
+
+    def value(self, scope: Scope, location: InstanceLocation, path: tuple[int, ...]) -> ValuePlace:
+        return values.find(self._reader(location), location, path)
+
+    def values(self, scope: Scope, location: InstanceLocation) -> list[ValuePlace]:
+        return values.referenced(self._reader(location), location)
+
+    def read_value(
+        self, scope: Scope, location: InstanceLocation, place: ValuePlace, start: int, end: int
+    ) -> Iterator[bytes]:
+        return values.value_range(self._reader(location), location, place, start, end)
+
+    def checksum(self, scope: Scope, location: InstanceLocation) -> int:
+        return zlib.crc32(b"".join(self.read(scope, location)))
+
+    def _reader(self, location: InstanceLocation) -> Any:
+        return _FakeReader(b"".join(self.read(None, location)))
+
+
+@dataclass
+class _FakeReader:
+    """The object of one instance, in memory."""
+
+    data: bytes
+
+    def read(self, start: int, end: int) -> bytes:
+        return self.data[start:end]
+
+    def iter(self, start: int, end: int, chunk: int) -> Iterator[bytes]:
+        for begin in range(start, end, chunk):
+            yield self.data[begin : min(end, begin + chunk)]
 
 
 @dataclass

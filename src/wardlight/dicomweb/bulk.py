@@ -1,0 +1,233 @@
+"""Bulk data by URI and of whole resources, and pixel data resources (PS3.18 sections 10.4.1.1.5, 10.4.3.3.5).
+
+Metadata refers to values by BulkDataURI; each of them is served here, single values with byte ranges.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from wardlight.archive.model import InstanceLocation, ValuePlace
+from wardlight.dicom.codec import PIXEL_TAGS
+from wardlight.dicom.related import RelatedWriter
+from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
+from wardlight.dicomweb import frames
+from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.conditional import entity_tag
+from wardlight.dicomweb.media import OCTETS, pixel_syntax, pixel_types
+from wardlight.dicomweb.negotiation import MediaRange, ranges
+from wardlight.errors import WardlightError
+
+_TAG_PATH: Final = re.compile(r"(?:[0-9A-Fa-f]{8}/[0-9]{1,6}/){0,32}[0-9A-Fa-f]{8}")
+
+#: One part of a multipart answer: its Content-Type, its Content-Location, its bytes.
+_Part: TypeAlias = tuple[str, str, Iterator[bytes]]
+
+
+def value(call: Call) -> Answer:
+    """GET …/instances/{instance}/bulkdata/{tag path}: one value, or the frames of encapsulated pixel data."""
+    path = _tag_path(call.path["tags"])
+    accepted = ranges(call.accept, call.query)
+    location = _locations(call)[0]
+    place = call.archive.value(call.scope, location, path)
+    if _has_frames(place):
+        return _frames(call, location, place, accepted)
+    multipart = _multipart_wanted(accepted)
+    content_type = _octets(location, place)
+    tag = entity_tag("value", location.row, place.path)
+    if not multipart:
+        return Answer(_reader(call, location, place), content_type, length=place.length, etag=tag)
+    writer = RelatedWriter(secrets.token_hex(16))
+    head = writer.head(
+        {"Content-Type": content_type, "Content-Location": _uri(call, location, place)}, first=True
+    )
+    body = _joined(writer, iter([(head, _reader(call, location, place)(0, place.length))]))
+    return Answer(body, writer.content_type(OCTETS), length=writer.length([(head, place.length)]), etag=tag)
+
+
+def bulk_data(call: Call) -> Answer:
+    """GET …/bulkdata of a study, a series or an instance: every value that its metadata gives by reference."""
+    return _collection(call, lambda location: call.archive.values(call.scope, location))
+
+
+def pixel_data(call: Call) -> Answer:
+    """GET …/pixeldata of a study, a series or an instance: the pixel data of each instance that has some."""
+
+    def places(location: InstanceLocation) -> Iterable[ValuePlace]:
+        if location.pixel is not None:
+            yield call.archive.value(call.scope, location, (location.pixel.tag,))
+        elif transfer_syntax(location.transfer_syntax).deflated:
+            yield from _deflated_pixels(call, location)
+
+    return _collection(call, places)
+
+
+def _deflated_pixels(call: Call, location: InstanceLocation) -> Iterator[ValuePlace]:
+    for tag in sorted(PIXEL_TAGS):
+        try:
+            yield call.archive.value(call.scope, location, (tag,))
+        except WardlightError as error:
+            if error.code != "not-found":
+                raise
+
+
+def _tag_path(text: str) -> tuple[int, ...]:
+    """Tags and item numbers of `7FE00010` or `00880200/0/7FE00010`; what is no such path leads to nothing."""
+    if not _TAG_PATH.fullmatch(text):
+        raise WardlightError("not-found")
+    return tuple(int(step, 16 if index % 2 == 0 else 10) for index, step in enumerate(text.split("/")))
+
+
+def _locations(call: Call) -> list[InstanceLocation]:
+    return call.archive.instances(
+        call.scope, call.uid("study"), call.optional_uid("series"), call.optional_uid("instance")
+    )
+
+
+def _has_frames(place: ValuePlace) -> bool:
+    return place.encapsulated and len(place.path) == 1 and place.path[0] in PIXEL_TAGS
+
+
+def _uri(call: Call, location: InstanceLocation, place: ValuePlace) -> str:
+    """The BulkDataURI that metadata has for this value."""
+    steps = [f"{step:08X}" if index % 2 == 0 else str(step) for index, step in enumerate(place.path)]
+    return f"{_instance(call, location)}/bulkdata/{'/'.join(steps)}"
+
+
+def _instance(call: Call, location: InstanceLocation) -> str:
+    return (
+        f"{call.base_url}/studies/{location.study_uid}/series/{location.series_uid}"
+        f"/instances/{location.sop_uid}"
+    )
+
+
+def _reader(
+    call: Call, location: InstanceLocation, place: ValuePlace
+) -> Callable[[int, int], Iterator[bytes]]:
+    return lambda start, end: call.archive.read_value(call.scope, location, place, start, end)
+
+
+def _octets(location: InstanceLocation, place: ValuePlace) -> str:
+    """The Content-Type of a value. Fragments, joined, are a stream in the instance's transfer syntax."""
+    return f"{OCTETS}; transfer-syntax={location.transfer_syntax}" if place.encapsulated else OCTETS
+
+
+def _takes_octets(media_range: MediaRange) -> bool:
+    return media_range.covers(OCTETS) and media_range.transfer_syntax in ("", "*", EXPLICIT_LITTLE.uid)
+
+
+def _multipart_wanted(accepted: Sequence[MediaRange]) -> bool:
+    """Whether to answer as multipart; who takes anything gets the value itself, of which ranges can be asked."""
+    fitting = [media_range for media_range in accepted if _takes_octets(media_range)]
+    if not fitting:
+        raise WardlightError(
+            "not-acceptable", f"bulk data is given as {OCTETS}, or as multipart/related of it"
+        )
+    first = fitting[0]
+    anything = first.media == "*/*" and any(not other.multipart for other in fitting if other.media == "*/*")
+    return first.multipart and not anything
+
+
+def _frames(
+    call: Call, location: InstanceLocation, place: ValuePlace, accepted: Sequence[MediaRange]
+) -> Answer:
+    """Encapsulated pixel data: its frames, as the frames resource negotiates them.
+
+    Where nothing tells the frames apart, or the value is empty, the fragments are given joined to who takes the
+    stored transfer syntax.
+    """
+    try:
+        count = len(call.archive.frames(call.scope, location).frames)
+        if count:
+            numbers = ",".join(map(str, range(1, count + 1)))
+            return frames.frames(replace(call, path={**call.path, "frames": numbers}))
+    except WardlightError as error:
+        if error.code != "not-acceptable" or not _takes_stored_octets(location, accepted):
+            raise
+    tag = entity_tag("value", location.row, place.path)
+    return Answer(_reader(call, location, place), _octets(location, place), length=place.length, etag=tag)
+
+
+def _takes_stored_octets(location: InstanceLocation, accepted: Sequence[MediaRange]) -> bool:
+    return any(
+        not media_range.multipart
+        and media_range.covers(OCTETS)
+        and (media_range.media == "*/*" or media_range.transfer_syntax in ("*", location.transfer_syntax))
+        for media_range in accepted
+    )
+
+
+def _collection(call: Call, places: Callable[[InstanceLocation], Iterable[ValuePlace]]) -> Answer:
+    """A multipart answer of values of many instances; its length is known only once they are all found."""
+    accepted = [media_range for media_range in ranges(call.accept, call.query) if media_range.multipart]
+    locations = _locations(call)
+    given = [(location, media) for location in locations if (media := _pixel_media(location, accepted))]
+    if not given:
+        raise WardlightError(
+            "not-acceptable", "bulk data is given as multipart/related in its stored encoding"
+        )
+    writer = RelatedWriter(secrets.token_hex(16))
+
+    def parts() -> Iterator[tuple[bytes, Iterator[bytes]]]:
+        first = True
+        for location, media in given:
+            for place in places(location):
+                for content_type, uri, pieces in _parts(call, location, place, media):
+                    headers = {"Content-Type": content_type, "Content-Location": uri}
+                    yield writer.head(headers, first=first), pieces
+                    first = False
+        if first:
+            raise WardlightError("not-found", "there is no bulk data")
+
+    rows = b"".join(location.row.bytes for location, _ in given)
+    tag = entity_tag("bulk", call.scope.action, call.base_url, call.path.keys(), rows, accepted)
+    # Some but not all can be given: PS3.18 Table 10.4.3-1.
+    status = 200 if len(given) == len(locations) else 206
+    return Answer(_joined(writer, parts()), writer.content_type(OCTETS), status, etag=tag)
+
+
+def _pixel_media(location: InstanceLocation, accepted: Sequence[MediaRange]) -> str:
+    """The media type of the instance's frames, or of its values where it has none; "" if none is accepted."""
+    encapsulated = location.pixel is not None and location.pixel.length < 0
+    for media_range in accepted:
+        if not encapsulated:
+            if _takes_octets(media_range):
+                return OCTETS
+            continue
+        syntax = media_range.transfer_syntax
+        for media in pixel_types(location.transfer_syntax):
+            if media_range.covers(media) and syntax in ("", "*", location.transfer_syntax):
+                return media
+        if media_range.covers(OCTETS) and syntax in ("*", location.transfer_syntax):
+            return OCTETS
+    return ""
+
+
+def _parts(call: Call, location: InstanceLocation, place: ValuePlace, media: str) -> Iterator[_Part]:
+    """The parts of one value: one, or one a frame."""
+    if not _has_frames(place):
+        pieces = _reader(call, location, place)(0, place.length)
+        yield _octets(location, place), _uri(call, location, place), pieces
+        return
+    content_type = f"{media}; transfer-syntax={pixel_syntax(location.transfer_syntax)}"
+    table = call.archive.frames(call.scope, location).frames
+    uri = _uri(call, location, place)
+    for number, spans in enumerate(table, start=1):
+        where = uri if len(table) == 1 else f"{_instance(call, location)}/frames/{number}"
+        yield content_type, where, _spans(call, location, spans)
+
+
+def _spans(call: Call, location: InstanceLocation, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+    for start, end in spans:
+        yield from call.archive.read(call.scope, location, start, end, frames=0)
+
+
+def _joined(writer: RelatedWriter, parts: Iterator[tuple[bytes, Iterator[bytes]]]) -> Iterator[bytes]:
+    for head, pieces in parts:
+        yield head
+        yield from pieces
+    yield writer.tail

@@ -1,0 +1,167 @@
+"""What a route says of itself: for OpenAPI, for the capabilities description, for people who read the route table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+DICOM: Final = "application/dicom"
+DICOM_JSON: Final = "application/dicom+json"
+DICOM_XML: Final = "application/dicom+xml"
+JSON: Final = "application/json"
+OCTETS: Final = "application/octet-stream"
+WADL: Final = "application/vnd.sun.wadl+xml"
+ZIP: Final = "application/zip"
+RELATED: Final = "multipart/related"
+BYTE_RANGES: Final = "multipart/byteranges"
+PIXELS: Final = (
+    "image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl", "image/dicom-rle",
+    "video/mpeg", "video/mp4",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the query string. schema: JSON Schema of its value."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """One kind of resource.
+
+    transaction: its name in PS3.18 Table H-1 or our own. summary: one sentence. produces, consumes: media types, the
+    default first; a type in `related` may come as parts of multipart/related. statuses: of success. errors: of
+    failures besides those that any operation can have. schema: name of the schema of a JSON answer.
+    """
+
+    transaction: str
+    summary: str
+    produces: tuple[str, ...]
+    related: tuple[str, ...] = ()
+    consumes: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = (200,)
+    errors: tuple[int, ...] = ()
+    query: tuple[Parameter, ...] = ()
+    schema: str = ""
+
+
+#: A test of the rules fails on a route that is left with it.
+UNDESCRIBED: Final = About("", "", ())
+
+
+def _text(name: str, description: str) -> Parameter:
+    return Parameter(name, description, {"type": "string"})
+
+
+_ACCEPT: Final = _text("accept", "Media types as in the Accept header, for clients that cannot set it.")
+_PAGE: Final = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999}
+
+SEARCH: Final = About(
+    "Search",
+    "Find what matches the attributes in the query string.",
+    (DICOM_JSON, JSON),
+    related=(DICOM_XML,),
+    statuses=(200,),
+    errors=(413,),
+    query=(
+        _ACCEPT,
+        Parameter("limit", "Most rows to return.", _PAGE),
+        Parameter("offset", "Rows to skip.", _PAGE),
+        Parameter(
+            "fuzzymatching", "Whether names may match by more than their letters.", {"type": "boolean"}
+        ),
+        _text("includefield", "Attributes to return, by keyword or tag, or `all`."),
+        _text("application", "Show the releases of this application in place of those of Images."),
+        _text("StudyDate", "A day or a range of days; any attribute of PS3.18 section 10.6 may be a key."),
+        _text("PatientID", "A patient ID, with `*` and `?`."),
+        _text("PatientName", "A name, with `*` and `?`."),
+        _text("ModalitiesInStudy", "A modality."),
+        _text("StudyInstanceUID", "One UID or a list with commas."),
+    ),
+    schema="DataSets",
+)
+INSTANCES: Final = About(
+    "Retrieve",
+    "DICOM files, one part an instance; also a zip of them, or their bulk data.",
+    (DICOM, ZIP),
+    related=(DICOM, OCTETS, *PIXELS),
+    statuses=(200, 206, 304),
+    errors=(412, 416),
+    query=(_ACCEPT,),
+)
+METADATA: Final = About(
+    "Retrieve Metadata",
+    "All attributes, bulk data by reference.",
+    (DICOM_JSON, JSON),
+    related=(DICOM_XML,),
+    statuses=(200, 206, 304),
+    errors=(412, 416),
+    query=(_ACCEPT,),
+    schema="DataSets",
+)
+FRAMES: Final = About(
+    "Retrieve Frames",
+    "Frames of an image by their numbers from 1.",
+    (OCTETS, *PIXELS),
+    related=(OCTETS, *PIXELS),
+    statuses=(200, 206, 304),
+    errors=(412, 416),
+    query=(_ACCEPT,),
+)
+BULK_VALUE: Final = About(
+    "Retrieve Bulkdata",
+    "One value that metadata gives by reference, or bytes of it.",
+    (OCTETS, *PIXELS),
+    related=(OCTETS, *PIXELS),
+    statuses=(200, 206, 304),
+    errors=(412, 416),
+    query=(_ACCEPT,),
+)
+BULK_DATA: Final = About(
+    "Retrieve Bulkdata",
+    "Every value that metadata gives by reference.",
+    (),
+    related=(OCTETS, *PIXELS),
+    statuses=(200, 206, 304),
+    errors=(412,),
+    query=(_ACCEPT,),
+)
+PIXEL_DATA: Final = About(
+    "Retrieve Pixel Data",
+    "The pixel data of each instance that has some.",
+    (),
+    related=(OCTETS, *PIXELS),
+    statuses=(200, 206, 304),
+    errors=(412,),
+    query=(_ACCEPT,),
+)
+STORE: Final = About(
+    "Store",
+    "Store DICOM files; the answer says what became of each.",
+    (DICOM_JSON, JSON),
+    consumes=(RELATED, DICOM),
+    statuses=(200, 202, 409),
+    errors=(413, 415, 507),
+    query=(_ACCEPT,),
+    schema="DataSet",
+)
+CAPABILITIES: Final = About(
+    "Retrieve Capabilities",
+    "What this service offers.",
+    (WADL, JSON),
+    schema="Capabilities",
+    query=(_ACCEPT,),
+    errors=(400, 406),
+)
+OPENAPI: Final = About("Retrieve OpenAPI", "This description.", (JSON,), schema="OpenApi")
+ALIVE: Final = About("Health", "The process is alive.", (JSON,), schema="Health")
+READY: Final = About(
+    "Readiness", "Everything that a request needs is there.", (JSON,), statuses=(200, 503), schema="Health"
+)
+METRICS: Final = About(
+    "Metrics", "Counters for Prometheus, for this machine only.", ("text/plain",), errors=(404,)
+)
