@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -197,7 +196,7 @@ def run_web(settings: Settings) -> None:
         identity=built.identity,
         access=built.access,
         archive=built.archive,
-        ingest=Ingest(built.archive, built.access, built.agreements),
+        ingest=Ingest(built.archive, built.access, built.agreements, spool_folder=settings.data_dir),
         decoders=decoders,
         checks={
             "database": built.check_database,

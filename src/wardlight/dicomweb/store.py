@@ -1,15 +1,14 @@
-"""STOW-RS: the body streams through the multipart parser into the intake; the answer says what became of each file.
+"""STOW-RS: the body streams through the multipart parser into the intake; the answer says what became of each instance.
 
 PS3.18 10.5. The request is decided on before its body is read.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from wardlight.access.model import Principal, PrincipalKind
 from wardlight.agreements.model import IMAGES, Level
@@ -24,9 +23,12 @@ from wardlight.dicom.related import (
 )
 from wardlight.dicomweb.call import Answer, is_uid
 from wardlight.dicomweb.media import DICOM
-from wardlight.dicomweb.negotiation import MULTIPART, json_type
+from wardlight.dicomweb.negotiation import DICOM_JSON, MULTIPART
+from wardlight.dicomweb.store_parts import DICOM_XML, Metadata, kind_of
+from wardlight.dicomweb.store_response import answer_type, response, status_of, written
 from wardlight.errors import WardlightError
-from wardlight.ingest.service import Ingest, Origin, PartOutcome, StoreRequest
+from wardlight.ingest.metadata import MetadataRequest
+from wardlight.ingest.service import Ingest, Origin, StoreRequest
 
 _APPLICATION: Final = "wardlight-application"
 _LEVEL: Final = "wardlight-level"
@@ -35,6 +37,8 @@ _RELEASE_HEADERS: Final = (_APPLICATION, _LEVEL, _STUDY_GROUP)
 _APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _GROUP: Final = re.compile(r"[0-9a-f]{32}")
 _FIRST_KEPT: Final = "Instances sent with other content than what is stored were refused: the first is kept"
+#: What a request may hold (PS3.18 10.5.1.4): as the whole body, or as the type of a multipart body's parts.
+_TYPES: Final = (DICOM, DICOM_JSON, DICOM_XML)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +56,34 @@ class StoreCall:
     parts: int = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What the request's Content-Type says. parser: of a multipart body. default: type of parts that name none."""
+
+    parser: RelatedParser | None
+    default: str
+
+
 class StoreExchange:
     """A store request under way: feed the body's chunks, then finish; abort if it breaks. Not thread-safe."""
 
-    def __init__(
-        self, call: StoreCall, request: StoreRequest, parser: RelatedParser | None, content_type: str
-    ) -> None:
+    def __init__(self, call: StoreCall, request: StoreRequest, body: _Body, content_type: str) -> None:
         self._call: Final = call
         self._request: Final = request
-        self._parser: Final = parser
+        self._parser: Final = body.parser
+        self._default: Final = body.default
         self._content_type: Final = content_type
-        if parser is None:
-            request.begin()
+        self._metadata: MetadataRequest | None = None
+        #: Where the bytes of the present part go.
+        self._sink: StoreRequest | MetadataRequest = request
+        if self._parser is None:
+            self._begin({})
 
     def feed(self, chunks: Iterable[bytes]) -> None:
         """Take the next bytes of the body. Raises `bad-request` where the multipart grammar is broken."""
         for chunk in chunks:
             if self._parser is None:
-                self._request.write(memoryview(chunk))
+                self._sink.write(memoryview(chunk))
             else:
                 self._feed(self._parser, chunk)
 
@@ -77,24 +91,27 @@ class StoreExchange:
         """The body is over with these last bytes: store, and answer as PS3.18 10.5.3 says: 200, 202 or 409."""
         self.feed(last)
         if self._parser is None:
-            self._request.end()
+            self._sink.end()
         else:
             try:
                 self._parser.finish()
             except RelatedError as error:
                 raise _broken(error) from None
+        if self._metadata is not None:
+            self._metadata.finish()
+            self._metadata.close()
         outcomes = self._request.finish()
         if not outcomes:
-            raise WardlightError("bad-request", "the request holds no part")
-        failed = sum(outcome.error is not None for outcome in outcomes)
-        status = 200 if not failed else 409 if failed == len(outcomes) else 202
-        body = json.dumps(response(outcomes, self._call.base_url, self._call.path.get("study")))
+            raise WardlightError("bad-request", "the request holds no instance")
+        module = response(outcomes, self._call.base_url, self._call.path.get("study"))
         kept = any(outcome.error and outcome.error.code == "instance-conflict" for outcome in outcomes)
         headers = {"Warning": f'299 {self._call.base_url} "{_FIRST_KEPT}"'} if kept else {}
-        return Answer(body.encode("utf-8"), self._content_type, status, headers)
+        return Answer(written(module, self._content_type), self._content_type, status_of(outcomes), headers)
 
     def abort(self) -> None:
         """The request broke: nothing of it is stored."""
+        if self._metadata is not None:
+            self._metadata.close()
         self._request.abort()
 
     def _feed(self, parser: RelatedParser, chunk: bytes) -> None:
@@ -104,41 +121,60 @@ class StoreExchange:
             raise _broken(error) from None
         for event in events:
             if isinstance(event, PartData):
-                self._request.write(event.data)
+                self._sink.write(event.data)
             elif isinstance(event, PartBegin):
-                if _is_dicom(event.headers):
-                    self._request.begin()
-                else:
-                    self._request.refuse(WardlightError("unsupported-media-type"))
+                self._begin(event.headers)
             elif isinstance(event, PartEnd):
-                self._request.end()
+                self._sink.end()
+
+    def _begin(self, headers: Mapping[str, str]) -> None:
+        """A part begins, or the whole body where it has no parts."""
+        try:
+            kind = kind_of(headers, self._default)
+        except WardlightError as error:
+            self._sink = self._request
+            self._request.refuse(error)
+            return
+        if kind is None:
+            self._sink = self._request
+            self._request.begin()
+            return
+        if self._metadata is None:
+            self._metadata = MetadataRequest(self._request, self._call.ingest.spool_folder)
+        self._sink = self._metadata
+        if isinstance(kind, Metadata):
+            self._metadata.begin_metadata(xml=kind.xml)
+        else:
+            self._metadata.begin_bulk(kind)
 
 
 def open_store(call: StoreCall) -> StoreExchange:
     """Decide on a store request by its headers alone.
 
     Raises `unsupported-media-type`, `not-acceptable`, `bad-request`, `not-found`, `forbidden`, `no-agreement`,
-    `level-not-agreed`.
+    `level-not-agreed`, `rate-limited`, `unavailable`.
     """
-    content_type = json_type(call.headers.get("accept", ""), call.query)
-    parser = _parser(call)
+    content_type = answer_type(call.headers.get("accept", ""), call.query)
+    body = _body(call)
     study = call.path.get("study")
     if study is not None and not is_uid(study):
         raise WardlightError("not-found")
-    return StoreExchange(call, call.ingest.open(_origin(call, study)), parser, content_type)
+    return StoreExchange(call, call.ingest.open(_origin(call, study)), body, content_type)
 
 
-def _parser(call: StoreCall) -> RelatedParser | None:
-    """The parser of a multipart body; None where the body is one file."""
+def _body(call: StoreCall) -> _Body:
     if call.headers.get("content-encoding", "identity") != "identity":
         raise WardlightError("unsupported-media-type", "the body must not be compressed")
     try:
         media, parameters = parse_content_type(call.headers.get("content-type", ""))
-        if media == DICOM:
-            return None
-        if media != MULTIPART or parameters.get("type", "").lower() != DICOM:
-            raise WardlightError("unsupported-media-type", f'{MULTIPART}; type="{DICOM}" or {DICOM} is taken')
-        return RelatedParser(parameters.get("boundary", ""), limits=RelatedLimits(parts=call.parts))
+        if media in _TYPES:
+            return _Body(None, media)
+        # The type is mandatory (RFC 2387 3.1), but there are senders who forget it: then each part has its own.
+        default = parameters.get("type", "").lower() or DICOM
+        if media != MULTIPART or default not in _TYPES:
+            raise WardlightError("unsupported-media-type", f"{MULTIPART} of, or one of: {', '.join(_TYPES)}")
+        parser = RelatedParser(parameters.get("boundary", ""), limits=RelatedLimits(parts=call.parts))
+        return _Body(parser, default)
     except RelatedError as error:
         if error.code == "content-type" and not call.headers.get("content-type"):
             raise WardlightError("unsupported-media-type", "Content-Type is missing") from None
@@ -163,53 +199,6 @@ def _origin(call: StoreCall, study: str | None) -> Origin:
     return Origin(call.principal, call.request, call.address, application, level, study_group, study)
 
 
-def _is_dicom(headers: Mapping[str, str]) -> bool:
-    """A part without a type is taken as what the request says its parts are."""
-    try:
-        return parse_content_type(headers.get("content-type", DICOM))[0] == DICOM
-    except RelatedError:
-        return False
-
-
 def _broken(error: RelatedError) -> WardlightError:
     code = "too-large" if error.code == "count" else "bad-request"
     return WardlightError(code, f"the multipart body is broken ({error})", reason=f"multipart-{error.code}")
-
-
-def response(outcomes: Sequence[PartOutcome], base_url: str, study: str | None) -> dict[str, Any]:
-    """The Store Instances Response Module in the DICOM JSON model (PS3.18 Table I.2-1).
-
-    What cannot be named by its UIDs goes to the Other Failures Sequence.
-    """
-    stored, failed, other = [], [], []
-    studies = {outcome.uids.study for outcome in outcomes if outcome.error is None}
-    for outcome in outcomes:
-        named = {
-            "00081150": _value("UI", outcome.uids.sop_class),
-            "00081155": _value("UI", outcome.uids.instance),
-        }
-        if outcome.error is None:
-            url = (
-                f"{base_url}/studies/{outcome.uids.study}/series/{outcome.uids.series}"
-                f"/instances/{outcome.uids.instance}"
-            )
-            stored.append({**named, "00081190": _value("UR", url)})
-        else:
-            reason = {"00081197": _value("US", outcome.error.kind.dicom)}
-            if outcome.uids.sop_class and outcome.uids.instance:
-                failed.append({**named, **reason})
-            else:
-                other.append(reason)
-    answer: dict[str, Any] = {}
-    if study is None and len(studies) == 1:
-        (study,) = studies
-    if study is not None and stored:
-        answer["00081190"] = _value("UR", f"{base_url}/studies/{study}")
-    for tag, items in (("00081198", failed), ("00081199", stored), ("0008119A", other)):
-        if items:
-            answer[tag] = {"vr": "SQ", "Value": items}
-    return answer
-
-
-def _value(vr: str, value: str | int) -> dict[str, Any]:
-    return {"vr": vr, "Value": [value]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +26,7 @@ _HELD_BYTES: Final = 8 << 20
 _OPEN_SEGMENTS: Final = 16
 #: Studies of one request. Each that is new costs a key and a row that stay a day even if its files turn out broken.
 _STUDIES: Final = 1000
+_UNNAMED: Final = Uids()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PartOutcome:
-    """What became of one file: stored, now or before, where there is no error."""
+    """What became of one file: stored, now or before, where there is no error.
 
-    uids: Uids = field(default=Uids(), repr=False)
+    discarded: elements that no data set may hold were left out of it.
+    """
+
+    uids: Uids = field(default=_UNNAMED, repr=False)
     error: WardlightError | None = None
+    discarded: bool = False
 
 
 class Ingest:
@@ -61,7 +67,10 @@ class Ingest:
         access: Access,
         agreements: Agreements,
         admission: Admission | None = None,
+        spool_folder: Path | None = None,
     ) -> None:
+        #: For bulk data that waits for its metadata; the system's folder for temporary files where None.
+        self.spool_folder: Final = spool_folder
         self._archive = archive
         self._access = access
         self._agreements = agreements
@@ -116,17 +125,25 @@ class StoreRequest:
         self._outcomes: list[PartOutcome] = []
         self._part: IncomingPart | None = None
         self._held = 0
+        self._aside = 0
         self._failure: WardlightError | None = None
 
-    def begin(self) -> None:
-        """A file begins."""
+    def begin(self, *, discarded: bool = False) -> None:
+        """A file begins. discarded: as in `PartOutcome`."""
         self._part = IncomingPart(self._open_segment, self._hold, self._demands)
-        self._outcomes.append(PartOutcome())
+        self._outcomes.append(PartOutcome(discarded=discarded))
 
-    def refuse(self, error: WardlightError) -> None:
+    def refuse(self, error: WardlightError, uids: Uids = _UNNAMED) -> None:
         """A file that is not taken; its bytes may follow and are dropped."""
         self._part = None
-        self._outcomes.append(PartOutcome(error=error))
+        self._outcomes.append(PartOutcome(uids, error))
+
+    def set_aside(self, size: int) -> None:
+        """So many bytes are held beside the files. Raises `unavailable` where no memory is left for them."""
+        before, self._aside = self._aside, size
+        if not self._lease.hold(self._held + size):
+            self._aside = before
+            raise WardlightError("unavailable", "too much metadata at once", "memory")
 
     def write(self, data: memoryview) -> None:
         """Bytes of the file. Those of a file that has failed are dropped."""
@@ -149,7 +166,7 @@ class StoreRequest:
         assert segment is not None
         segment.instances.append(instance)
         segment.places.append(len(self._outcomes) - 1)
-        self._outcomes[-1] = PartOutcome(self._part.uids)
+        self._outcomes[-1] = PartOutcome(self._part.uids, discarded=self._outcomes[-1].discarded)
         self._held += self._part.held
         self._part = None
         if self._held > _HELD_BYTES or len(self._segments) > _OPEN_SEGMENTS:
@@ -176,11 +193,11 @@ class StoreRequest:
 
     def _hold(self, size: int) -> None:
         """The present file takes so many bytes. Raises `unavailable` where no memory is left for it."""
-        if self._lease.hold(self._held + size):
+        if self._lease.hold(self._held + self._aside + size):
             return
         if self._part is not None and self._part.segment is None:
             self._commit()
-        if not self._lease.hold(self._held + size):
+        if not self._lease.hold(self._held + self._aside + size):
             raise WardlightError("unavailable", "too many large headers at once", "memory")
 
     def _open_segment(self, study_uid: str) -> Segment:
@@ -207,7 +224,7 @@ class StoreRequest:
             self._part.uids, WardlightError(error.code, error.detail, error.reason)
         )
         self._part = None
-        self._lease.hold(self._held)
+        self._lease.hold(self._held + self._aside)
 
     def _commit(self) -> None:
         while self._segments:
@@ -224,7 +241,7 @@ class StoreRequest:
                 for place in segment.places:
                     self._set_error(place, error)
         self._held = 0
-        self._lease.hold(0)
+        self._lease.hold(self._aside)
 
     def _commit_segment(self, segment: Segment) -> None:
         outcomes = self._archive.commit(
