@@ -19,12 +19,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
-_ROOT = "1.2.826.0.1.3680043.10.9999."
+ROOT = "1.2.826.0.1.3680043.10.9999."
 
 
 def uid(*parts: object) -> str:
     """A UID that depends on `parts` only."""
-    return _ROOT + str(int(hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:24], 16))
+    return ROOT + str(int(hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:24], 16))
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
@@ -207,7 +207,7 @@ def enhanced(patient: int, study: int, series: int, frames: int) -> Dataset:
 def tiny() -> Dataset:
     """The header of a CT slice of 8 × 8 pixels whose UIDs and instance number end in six digits of their own."""
     ds = _make("crowd", "CT", CT, 4000, 4000, 1, 0)
-    ds.SeriesInstanceUID, ds.SOPInstanceUID = _ROOT + "71.100000", _ROOT + "72.100000"
+    ds.SeriesInstanceUID, ds.SOPInstanceUID = ROOT + "71.100000", ROOT + "72.100000"
     ds.InstanceNumber = 100000
     _image(ds, 8, 8)
     return ds
@@ -231,7 +231,7 @@ def canaries() -> tuple[bytes, ...]:
     texts = (
         "Müller", "Hans", "Karl", "PID0", "HOSP", "A0000", "19560724", "20240317", "Lindenweg", "1234567",
         "Musterstadt", "Hauptstr", "Universit", "Weiß", "Hannelore", "Meier", "Schulz", "Petra", "Braun", "Otto",
-        "Lehmann", "Radiologie", "54321", _ROOT, "RP1", "SPS1", "PPS1", "99HOSP",
+        "Lehmann", "Radiologie", "54321", ROOT, "RP1", "SPS1", "PPS1", "99HOSP",
     )  # fmt: skip
     return tuple(text.encode("latin-1") for text in texts)
 

@@ -1,13 +1,14 @@
-"""Instances too large to hold, and studies of very many, made piece by piece: nothing here is ever whole in memory."""
+"""Instances too large to hold, studies of very many, many patients: made piece by piece, never whole in memory."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import corpora
+from bench.fast_store_scu import Instance
 from bench.loaded import Names
 
 _NATIVE = b"1.2.840.10008.1.2.1\0"
@@ -83,3 +84,59 @@ def crowd(root: Path, count: int) -> Iterator[tuple[Names, bytes]]:
             Names(names.study, series, instance),
             content.replace(b"IS\x06\x00" + number, b"IS\x06\x00" + f"{index + 100000:06d}".encode()),
         )
+
+
+PER_STUDY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What a study of the population is found by."""
+
+    study: str
+    patient_id: str
+    name: str
+    date: str
+
+
+def person(number: int) -> Person:
+    """Of the study of this number: a patient of its own, one of 1,008 days."""
+    day = 20200101 + number % 28 + 100 * (number // 28 % 12) + 10000 * (number // 336 % 3)
+    letters = "".join(chr(65 + number * 7919 // 26**place % 26) for place in range(6))
+    return Person(
+        f"{corpora.ROOT}81.{number + 1000000}", f"PID{number + 1000000}", f"{letters}^Hans", str(day)
+    )
+
+
+def population(root: Path, studies: Iterable[int]) -> Iterator[tuple[Names, bytes]]:
+    """Studies of 20 instances of 8 × 8 pixels, each of another patient, as files."""
+    path = root / "population.dcm"
+    first = person(0)
+    ds = corpora.tiny()
+    ds.PatientName, ds.PatientID, ds.StudyDate = first.name, first.patient_id, first.date
+    series, instance = corpora.ROOT + "82.1000000", corpora.ROOT + "83.100000000"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.SOPInstanceUID = first.study, series, instance
+    corpora.save(ds, bytes(128), path)
+    template = path.read_bytes()
+    path.unlink()
+    for study in studies:
+        who = person(study)
+        names = Names(who.study, f"{corpora.ROOT}82.{study + 1000000}", "")
+        content = template
+        for old, new in (
+            (first.name, who.name),
+            (first.patient_id, who.patient_id),
+            (f"\x20\0DA\x08\0{first.date}", f"\x20\0DA\x08\0{who.date}"),  # Study Date only.
+            (first.study, who.study),
+            (series, names.series),
+        ):
+            content = content.replace(old.encode(), new.encode())
+        for index in range(PER_STUDY):
+            uid = f"{corpora.ROOT}83.{study + 1000000}{index:02d}"
+            yield Names(names.study, names.series, uid), content.replace(instance.encode(), uid.encode())
+
+
+def as_sent(names: Names, content: bytes) -> Instance:
+    """A file of this module as C-STORE sends it."""
+    start = 144 + int(struct.unpack_from("<I", content, 140)[0])
+    return Instance(corpora.CT, names.instance, "1.2.840.10008.1.2.1", memoryview(content)[start:])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,10 +13,7 @@ from bench import ours, peers
 from bench.ingest import stow
 from bench.process import Server
 from bench.runner import OURS
-from bench.web_client import Client, require
-
-QUIET_S = 2.0
-"""How long the demo waits for more instances of a study before it completes it."""
+from bench.web_client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +70,6 @@ def both(folder: Path, files: list[Path], *, together: int = 25) -> Iterator[dic
             for start in range(0, len(files), together):
                 stow(client, [path.read_bytes() for path in files[start : start + together]])
             loaded[name] = Loaded(server, client, [names(path) for path in files])
-        # Metadata and frame offsets are prepared when a study is complete; both sides have had time to settle.
-        time.sleep(QUIET_S + 2)
-        wait_for_metadata(loaded[OURS])
+        # Metadata and frame offsets are prepared when a study is complete.
+        ours.wait_until_complete(started[OURS])
         yield loaded
-
-
-def wait_for_metadata(side: Loaded, seconds: float = 60.0) -> None:
-    """Return when the study's metadata lists all instances."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        answer = require(side.client.get(f"{side.series}/metadata", "application/dicom+json", keep=True))
-        if len(json.loads(answer.body)) == sum(row.series == side.held[0].series for row in side.held):
-            return
-        time.sleep(0.2)
-    raise TimeoutError("the study is not whole")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,22 @@ def search(server: Server, path: str) -> list[dict[str, Any]]:
         rows += page
         if len(page) < 100:
             return rows
+
+
+def wait_until_complete(server: Server, seconds: float = 120.0) -> None:
+    """Return when the worker has completed every study that the index holds."""
+    index = server.folder / "data" / "index" / "index.db"
+    deadline = time.monotonic() + seconds
+    with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True, timeout=10)) as database:
+        while time.monotonic() < deadline:
+            open_ones = database.execute(
+                "SELECT count(*) FROM archive_release "
+                "WHERE sealed IS NOT NULL AND (completed_ms IS NULL OR completed_ms < last_arrival_ms)"
+            ).fetchone()[0]
+            if not open_ones:
+                return
+            time.sleep(0.1)
+    raise TimeoutError("a study was not completed in time")
 
 
 def count_instances(server: Server) -> int:
