@@ -13,7 +13,7 @@ changed by nobody while the job runs. Raises `JobError`; anything else counts as
 #: name → job, filled by `load`.
 JOBS: Final[dict[str, Job]] = {}
 #: Modules that add to JOBS when they are imported; their imports are all that a decoder process ever loads.
-MODULES: Final[tuple[str, ...]] = ()
+MODULES: Final[tuple[str, ...]] = ("wardlight.decoding.codecs", "wardlight.decoding.render_jobs")
 
 #: Why a job fails, in words for the answer. A decoder process says which, never more: its words are not trusted.
 REASONS: Final = {

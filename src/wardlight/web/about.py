@@ -18,6 +18,9 @@ PIXELS: Final = (
     "image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl", "image/dicom-rle",
     "video/mpeg", "video/mp4",
 )  # fmt: skip
+RENDERINGS: Final = (
+    "image/jpeg", "image/png", "image/jp2", "image/gif", "video/mp4", "text/html", "text/plain", "application/pdf",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,57 @@ PIXEL_DATA: Final = About(
     statuses=(200, 206, 304),
     errors=(412,),
     query=(_ACCEPT,),
+)
+_VIEWPORT: Final = _text(
+    "viewport", "Size to fit into, and the region shown: `vw,vh` or `vw,vh,sx,sy,sw,sh`."
+)
+RENDERED: Final = About(
+    "Retrieve Rendered",
+    "Images as pictures or video, reports as text, an encapsulated PDF as it is.",
+    RENDERINGS,
+    related=RENDERINGS,
+    statuses=(200, 206),
+    errors=(413,),
+    query=(
+        _ACCEPT,
+        _VIEWPORT,
+        _text(
+            "annotation", "What is written into the picture: `patient`, `technique` or both, with a comma."
+        ),
+        Parameter("quality", "Of a lossy encoding.", {"type": "integer", "minimum": 1, "maximum": 100}),
+        _text("window", "`center,width,function`; functions are `linear`, `linear-exact`, `sigmoid`."),
+        Parameter("iccprofile", "Colour management.", {"type": "string", "enum": ["no", "yes", "srgb"]}),
+    ),
+)
+THUMBNAIL: Final = About(
+    "Retrieve Thumbnail",
+    "One small picture that stands for the resource.",
+    (*RENDERINGS[:3], "image/gif"),
+    query=(_ACCEPT, _VIEWPORT),
+)
+URI: Final = About(
+    "Retrieve by URI",
+    "One instance by query parameters (WADO-URI), as DICOM or rendered.",
+    (*RENDERINGS, DICOM),
+    errors=(412, 413, 416),
+    statuses=(200, 206, 304),
+    query=(
+        Parameter("requestType", "The service.", {"type": "string", "enum": ["WADO"]}),
+        _text("studyUID", "Study Instance UID."),
+        _text("seriesUID", "Series Instance UID."),
+        _text("objectUID", "SOP Instance UID."),
+        _text("contentType", "Media types, the preferred first."),
+        _text("transferSyntax", "UID, with application/dicom only."),
+        _text("charset", "UTF-8 is all that is given."),
+        _text("annotation", "`patient`, `technique` or both, with a comma."),
+        _text("frameNumber", "A frame, from 1."),
+        _text("rows", "Most rows of the picture."),
+        _text("columns", "Most columns of the picture."),
+        _text("region", "`xmin,ymin,xmax,ymax`, as parts of the image from 0 to 1."),
+        _text("windowCenter", "With windowWidth."),
+        _text("windowWidth", "With windowCenter."),
+        _text("imageQuality", "From 1 to 100."),
+    ),
 )
 STORE: Final = About(
     "Store",

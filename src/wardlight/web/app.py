@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from wardlight import __version__
 from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
-from wardlight.dicomweb import bulk, frames, representations, retrieve, search
+from wardlight.dicomweb import bulk, frames, rendered, representations, retrieve, search, thumbnail, uri
 from wardlight.web import about, capabilities, health, openapi, operations, problems
 from wardlight.web.cors import Cors
 from wardlight.web.metrics import Metrics
@@ -24,6 +24,8 @@ _READ: Final = Action.DICOMWEB_STUDY_READ
 _METADATA: Final = Action.DICOMWEB_METADATA_READ
 _FRAME: Final = Action.DICOMWEB_FRAME_READ
 _BULK: Final = Action.DICOMWEB_BULKDATA_READ
+_RENDERED: Final = Action.DICOMWEB_RENDERED_READ
+_THUMBNAIL: Final = Action.DICOMWEB_THUMBNAIL_READ
 _STORE: Final = Action.DICOMWEB_STUDY_STORE
 
 _PEOPLE: Final = frozenset({PrincipalKind.PERSON})
@@ -64,6 +66,26 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
     Read(f"{_STUDY}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
     Read(f"{_SERIES}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
     Read(f"{_INSTANCE}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
+    # Retrieve rendered resources and thumbnails
+    Read(f"{_STUDY}/rendered", rendered.instances, _RENDERED, _PEOPLE, _SEE, about.RENDERED),
+    Read(f"{_SERIES}/rendered", rendered.instances, _RENDERED, _PEOPLE, _SEE, about.RENDERED),
+    Read(f"{_INSTANCE}/rendered", rendered.instance, _RENDERED, _PEOPLE, _SEE, about.RENDERED),
+    Read(
+        f"{_INSTANCE}/frames/{{frames}}/rendered", rendered.frames, _RENDERED, _PEOPLE, _SEE, about.RENDERED
+    ),
+    Read(f"{_STUDY}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _PEOPLE, _SEE, about.THUMBNAIL),
+    Read(f"{_SERIES}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _PEOPLE, _SEE, about.THUMBNAIL),
+    Read(f"{_INSTANCE}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _PEOPLE, _SEE, about.THUMBNAIL),
+    Read(
+        f"{_INSTANCE}/frames/{{frames}}/thumbnail",
+        thumbnail.thumbnail,
+        _THUMBNAIL,
+        _PEOPLE,
+        _SEE,
+        about.THUMBNAIL,
+    ),
+    # WADO-URI (PS3.18 chapter 9)
+    Read(f"{_ROOT}/wado", uri.retrieve_object, _READ, _PEOPLE, _SEE, about.URI),
 )
 
 
