@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import re
 
+import obstore
 from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -155,6 +157,38 @@ class Kit:
             entries = [json.loads(content) for content in rows]
         return [entry for entry in entries if not actions or entry["action"] in actions]
 
+    # What a thief or a failing disk does to objects behind the platform's back.
+
+    def stored(self, object_id):
+        """The stored bytes of an object."""
+        if self.platform.settings.objects_url:
+            store = self.platform.objects
+            return bytes(obstore.get(store._store, store._key(object_id)).bytes())
+        return self._file(object_id).read_bytes()
+
+    def alter(self, object_id, content):
+        """Put other stored bytes in the place of an object; None: remove it."""
+        if self.platform.settings.objects_url:
+            store = self.platform.objects
+            store._headers.clear()
+            if content is None:
+                obstore.delete(store._store, store._key(object_id))
+            else:
+                obstore.put(store._store, store._key(object_id), bytes(content))
+        elif content is None:
+            self._file(object_id).unlink()
+        else:
+            self._file(object_id).write_bytes(content)
+
+    def _file(self, object_id):
+        return self.folder / "objects" / object_id.hex[:2] / object_id.hex
+
+    def spelt(self, statement):
+        """A statement in the words of the database at hand."""
+        if self.platform.database.dialect == "postgresql":
+            return re.sub(r"zeroblob\((\d+)\)", r"decode(repeat('00', \1), 'hex')", statement)
+        return statement
+
     def sql(self, statement):
         with self.platform.database.read(EVERYWHERE) as tx:
-            return tx.execute(text(statement)).all()
+            return tx.execute(text(self.spelt(statement))).all()

@@ -99,6 +99,11 @@ class Server:
         )
         return Addresses(self, name)
 
+    def files(self) -> list[Path]:
+        """Folders of what a thief of the disk gets, brought up to date: tables, and the log of changes."""
+        self.run("CHECKPOINT")
+        return [self.folder / "data" / "base", self.folder / "data" / "pg_wal"]
+
     def drop(self, addresses: Addresses) -> None:
         self.run(f"DROP DATABASE {addresses.name} WITH (FORCE)")
 

@@ -120,7 +120,7 @@ def server() -> Iterator[Server]:
         "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={port}",
         "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64",
-        "-volume.max=100", "-filer", "-s3", f"-s3.config={folder / 's3.json'}",
+        "-volume.max=3000", "-filer", "-s3", f"-s3.config={folder / 's3.json'}",
     ]  # fmt: skip
     running = Server(folder, port)
     with open(folder / "log", "ab") as log:

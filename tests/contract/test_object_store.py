@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+import s3
 from wardlight.errors import WardlightError
 from wardlight.objects.format import CHUNK_BYTES, ObjectKind
 from wardlight.objects.local import LocalObjectStore
@@ -16,9 +17,14 @@ SK = bytes(range(32))
 KEY_ID = UUID(int=1)
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3", "s3-versions"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return LocalObjectStore(tmp_path / "objects") if request.param == "local" else MemoryObjectStore()
+    if request.param == "local":
+        return LocalObjectStore(tmp_path / "objects")
+    if request.param == "memory":
+        return MemoryObjectStore()
+    server = s3.shared()
+    return server.store(server.bucket(versions=request.param == "s3-versions"))
 
 
 def put(store: ObjectStore, content: bytes) -> StoredObject:
@@ -118,4 +124,31 @@ def test_open_reader_outlives_delete_or_fails_typed(store: ObjectStore) -> None:
     stored = put(store, os.urandom(3 * CHUNK_BYTES))
     with store.open(stored.object_id, SK, stored.size) as reader:
         store.delete(stored.object_id)
-        assert len(reader.read(0, reader.plaintext)) == 3 * CHUNK_BYTES
+        try:
+            assert len(reader.read(0, reader.plaintext)) == 3 * CHUNK_BYTES
+        except WardlightError as error:
+            assert (error.code, error.reason) == ("object-damaged", "missing")
+
+
+def test_a_large_object(store: ObjectStore) -> None:
+    piece = os.urandom(1 << 20)
+    with store.create(SK, KEY_ID, ObjectKind.SEGMENT) as writer:
+        for _ in range(20):
+            writer.write(piece)
+        assert list(store.list()) == []
+        stored = writer.commit()
+    assert list(store.list()) == [(stored.object_id, stored.size)]
+    with store.open(stored.object_id, SK, stored.size) as reader:
+        assert all(one == piece for one in reader.iter(0, 20 << 20, 1 << 20))
+        assert reader.read((10 << 20) + 5, (10 << 20) + 10) == piece[5:10]
+        reader.verify()
+
+
+def test_a_large_object_given_up_leaves_nothing(store: ObjectStore) -> None:
+    with pytest.raises(KeyError), store.create(SK, KEY_ID, ObjectKind.SEGMENT) as writer:
+        for _ in range(20):
+            writer.write(bytes(1 << 20))
+        raise KeyError
+    assert list(store.list()) == []
+    assert store.sweep(0) == 0
+    store.check()

@@ -23,7 +23,6 @@ import obstore
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
-    NotFoundError,
     PermissionDeniedError,
     UnauthenticatedError,
 )
@@ -148,7 +147,7 @@ class S3ObjectStore:
         if self._keeps_versions():
             self._calls.delete_versions(key)
         else:
-            with suppress(NotFoundError):
+            with suppress(FileNotFoundError):
                 _asked(lambda: obstore.delete(self._store, key))
 
     def list(self) -> Iterator[tuple[UUID, int]]:
@@ -213,7 +212,7 @@ class S3ObjectStore:
 
         try:
             return _asked(get)
-        except NotFoundError:
+        except FileNotFoundError:
             raise WardlightError("object-damaged", "the object is missing", reason="missing") from None
 
     def _key(self, object_id: UUID) -> str:
@@ -315,7 +314,7 @@ def _asked(call: Callable[[], _Result]) -> _Result:
     """Run one request; its failure in the catalogue's terms. The library's texts hold addresses and keys."""
     try:
         return call()
-    except (NotFoundError, AlreadyExistsError):
+    except (FileNotFoundError, AlreadyExistsError):
         raise
     except (PermissionDeniedError, UnauthenticatedError):
         raise WardlightError("unavailable", "object storage refused the credentials") from None

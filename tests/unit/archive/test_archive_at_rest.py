@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import inspect, text
 
+import postgres
+import s3
 from archive_kit import dataset
 from wardlight.archive.keyring import ReleaseKey
 from wardlight.archive.model import Level, MatchKey, Query
@@ -45,12 +47,10 @@ def test_stolen_database_and_objects_show_nothing(kit):
     kit.archive.instances(kit.retrieve, "1.2.3.4")
     kit.archive.search_studies(kit.query, Query(keys=(MatchKey((0x00100020,), "PAT-0042"),)))
     kit.platform.sessions.close()
-    stolen = [
-        path.read_bytes()
-        for folder in ("index", "objects")
-        for path in (kit.folder / folder).rglob("*")
-        if path.is_file()
-    ]
+    folders = [kit.folder / "index", kit.folder / "objects"]
+    if kit.platform.database.dialect == "postgresql":
+        folders = [*postgres.shared().files(), s3.shared().folder]
+    stolen = [path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert len(stolen) >= 3
     for value in VALUES:
         for needle in encodings(value):

@@ -1,6 +1,5 @@
 """fsck finds each kind of damage, names what a crash leaves, and repairs it."""
 
-import os
 from uuid import UUID
 
 import pytest
@@ -30,17 +29,16 @@ def checker(kit):
 
 def change(kit, statement, **values):
     with kit.platform.database.begin(EVERYWHERE) as tx:
-        assert tx.execute(text(statement), values).rowcount >= 1
+        assert tx.execute(text(kit.spelt(statement)), values).rowcount >= 1
 
 
 def codes(report):
     return set(report.counts)
 
 
-def a_file(kit, name="archive_segment"):
+def an_object(kit, name="archive_segment"):
     column = "id" if name == "archive_segment" else "metadata_object"
-    hexadecimal = kit.sql(f"SELECT hex({column}) FROM {name} LIMIT 1")[0][0].lower()
-    return kit.folder / "objects" / hexadecimal[:2] / hexadecimal
+    return UUID(bytes=kit.sql(f"SELECT {column} FROM {name} ORDER BY id LIMIT 1")[0][0])
 
 
 def test_clean(checker):
@@ -51,38 +49,37 @@ def test_clean(checker):
 
 
 def test_missing_object(kit, checker):
-    a_file(kit).unlink()
+    kit.alter(an_object(kit), None)
     assert codes(checker.check()) == {"missing-object"}
-    a_file(kit, "archive_release").unlink()
+    kit.alter(an_object(kit, "archive_release"), None)
     report = checker.check()
     assert codes(report) == {"missing-object"} and len(report.findings) == 2 and not report.clean
 
 
 def test_truncated_object(kit, checker):
-    file = a_file(kit)
-    os.truncate(file, file.stat().st_size - 1)
+    damaged = an_object(kit)
+    kit.alter(damaged, kit.stored(damaged)[:-1])
     assert codes(checker.check()) == {"object-size"}
 
 
 def test_flipped_byte_is_found_by_decrypting(kit, checker):
-    file = a_file(kit)
-    content = bytearray(file.read_bytes())
+    damaged = an_object(kit)
+    content = bytearray(kit.stored(damaged))
     content[200] ^= 1
-    file.write_bytes(content)
+    kit.alter(damaged, content)
     assert checker.check().clean
     assert codes(checker.check(deep=True)) == {"damaged-object"}
     content[200] ^= 1
     content[80] ^= 1
-    file.write_bytes(content)
+    kit.alter(damaged, content)
     assert codes(checker.check()) == {"wrong-key"}
 
 
 def test_swapped_objects(kit, checker):
-    names = [row[0].lower() for row in kit.sql("SELECT hex(id) FROM archive_segment")]
-    one, other = (kit.folder / "objects" / name[:2] / name for name in names)
-    content = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(content)
+    one, other = (UUID(bytes=row[0]) for row in kit.sql("SELECT id FROM archive_segment"))
+    content = kit.stored(one)
+    kit.alter(one, kit.stored(other))
+    kit.alter(other, content)
     report = checker.check()
     assert len(report.findings) == 2 and not report.clean
 

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -164,13 +165,12 @@ def test_late_instances_are_found_and_the_release_completes_again(kit):
 def test_a_release_that_cannot_be_described_waits_and_the_others_complete(kit, monkeypatch):
     kit.store(dataset(StudyInstanceUID="1.1"))
     kit.store(dataset(StudyInstanceUID="1.2"))
-    segment = kit.sql("SELECT hex(id) FROM archive_segment")[0][0].lower()
-    file = kit.folder / "objects" / segment[:2] / segment
-    content = file.read_bytes()
-    file.write_bytes(content[:-1])
+    segment = UUID(bytes=kit.sql("SELECT id FROM archive_segment")[0][0])
+    content = kit.stored(segment)
+    kit.alter(segment, content[:-1])
     monkeypatch.setattr(completion, "BATCH", 1)
     assert sum(kit.archive.complete(WORKER) for _ in range(3)) == 1
-    file.write_bytes(content)
+    kit.alter(segment, content)
     assert kit.archive.complete(WORKER) == 0
     later = time.monotonic() + completion.RETRY_S + 60
     monkeypatch.setattr(time, "monotonic", lambda: later)

@@ -199,7 +199,9 @@ def test_many_series_share_a_rest_row(bench):
 
 def test_a_session_whose_end_cannot_be_written_is_written_later(bench, monkeypatch):
     bench.sessions.begin(bench.institution, read_event())
-    monkeypatch.setattr(bench.database, "begin", lambda: (_ for _ in ()).throw(WardlightError("unavailable")))
+    monkeypatch.setattr(
+        bench.database, "begin", lambda _: (one for one in ()).throw(WardlightError("unavailable"))
+    )
     assert bench.sessions.sweep(everything=True) == 0
     monkeypatch.undo()
     assert bench.sessions.sweep() == 1

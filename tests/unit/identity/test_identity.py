@@ -121,9 +121,10 @@ def test_suspended_holders_and_institutions_are_nobody(platform, table, who):
     tenant = platform.identity.create_institution(f"t-{table}", "T", "eu", by=BY)
     holder = platform.identity.create_person(tenant.id, who, "L", Role.CLINICIAN, by=BY)
     token = platform.identity.issue_person_token(holder, by=BY)
-    id_ = f"'{holder.id}'" if table == "person" else f"x'{tenant.id.hex}'"
+    id_ = holder.id if table == "person" else tenant.id.bytes
     with platform.database.begin(EVERYWHERE) as tx:
-        assert tx.execute(text(f"UPDATE {table} SET state = 'suspended' WHERE id = {id_}")).rowcount == 1
+        statement = text(f"UPDATE {table} SET state = 'suspended' WHERE id = :id")
+        assert tx.execute(statement, {"id": id_}).rowcount == 1
     assert platform.identity.authenticate(token) is None
 
 
