@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +35,12 @@ class ReceiverSecrets:
 
     def study_token(self, study_uid: str) -> bytes:
         """16 bytes by which the receiver's database knows a study, without its UID."""
-        return hmac.digest(self.local, b"wardlight/receiver/study/v1\0" + study_uid.encode(), hashlib.sha256)[
-            :16
-        ]
+        return _study_token(self.local, study_uid)
+
+
+@lru_cache(maxsize=256)  # the objects of a study come one after the other
+def _study_token(key: bytes, study_uid: str) -> bytes:
+    return hmac.digest(key, b"wardlight/receiver/study/v1\0" + study_uid.encode(), hashlib.sha256)[:16]
 
 
 def load(directory: Path) -> ReceiverSecrets:
