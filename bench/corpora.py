@@ -231,7 +231,7 @@ def canaries() -> tuple[bytes, ...]:
     texts = (
         "Müller", "Hans", "Karl", "PID0", "HOSP", "A0000", "19560724", "20240317", "Lindenweg", "1234567",
         "Musterstadt", "Hauptstr", "Universit", "Weiß", "Hannelore", "Meier", "Schulz", "Petra", "Braun", "Otto",
-        "Lehmann", "Radiologie", "54321", ROOT, "RP1", "SPS1", "PPS1", "99HOSP",
+        "Lehmann", "Radiologie", "54321", ROOT, "99HOSP",
     )  # fmt: skip
     return tuple(text.encode("latin-1") for text in texts)
 
