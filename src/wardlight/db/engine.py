@@ -167,14 +167,15 @@ def _postgresql_engine(url: str, connections: int, timeout_s: float) -> Engine:
     options = {
         "statement_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
-        "lock_timeout": milliseconds,
+        # Shorter, so that who waits gives up before the one that is waited for is ended.
+        "lock_timeout": milliseconds // 2,
     }
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=timeout_s,
+        pool_timeout=timeout_s / 2,
         hide_parameters=True,
         connect_args={
             "application_name": "wardlight",
