@@ -358,6 +358,7 @@ class Spool:
             if file is None:
                 return
             file.write_early()
+            file.lay_ground()
 
     def _key_of(self, file_id: str, raw: bytes) -> AESGCM:
         """The key of the file with this header."""

@@ -6,6 +6,9 @@ half the processor time. A commit waits for the fdatasync that covers it; one fd
 
 Direct writes are whole blocks. The last block of a write is filled up with zeros and written again, with the same
 bytes at its beginning, by the next: an old and a new version of it agree on everything that was acknowledged.
+
+A busy file is written into ground that was laid with zeros before: an fdatasync has then nothing of the file system's
+own to write, which nearly halves its time. To readers the ground is the end of the file.
 """
 
 from __future__ import annotations
@@ -45,6 +48,11 @@ _BLOCK_BYTES: Final = 4096
 _EARLY_ALONE_BYTES: Final = 256 << 10
 _EARLY_BYTES: Final = 768 << 10
 _O_DIRECT: Final = getattr(os, "O_DIRECT", 0)
+# Ground is laid in such steps once a file has some content, when less than half a step is left of it.
+_GROUND_BYTES: Final = 4 << 20
+_GROUND_FROM: Final = 1 << 20
+_ZEROS: Final = memoryview(mmap.mmap(-1, 1 << 20))
+_NOWHERE: Final = 1 << 62
 
 Part = tuple[RecordType, bytes | memoryview]
 """A record to be written: type and content."""
@@ -84,12 +92,15 @@ class SpoolFile:
         self._base = 0  # offset in the file of the buffer's first byte, a multiple of the block
         self._records = 0
         self._durable = 0
+        self._ground = 0  # offset up to which the file has blocks that were written
+        self._laying = _NOWHERE  # where ground is being laid; no data is written from there on meanwhile
         self._ready = ready
         self._told = False
         self._writing = False  # somebody writes the other buffer
         self._expires = time.monotonic() + FILE_SECONDS
         self._lock = threading.Condition(threading.Lock())  # notified when a buffer was swapped or written
-        self._descriptor = _create(folder / f"{self.file_id}.spool", self._buffer[:_BLOCK_BYTES])
+        # Whether ground is laid: only where writes go past the page cache.
+        self._descriptor, self._lays = _create(folder / f"{self.file_id}.spool", self._buffer[:_BLOCK_BYTES])
 
     @property
     def due(self) -> bool:
@@ -115,7 +126,10 @@ class SpoolFile:
                 if first is None:
                     first = self._base + self._filled, self._records
                 self._encrypt(stream, kind, content, self._filled + size)
-            if not self._told and self._filled >= (_EARLY_BYTES if self.active > 1 else _EARLY_ALONE_BYTES):
+            if not self._told and (
+                self._filled >= (_EARLY_BYTES if self.active > 1 else _EARLY_ALONE_BYTES)
+                or self._lacks_ground()
+            ):
                 self._told = True
                 self._ready(self)
             assert first is not None, "nothing to append"
@@ -139,9 +153,44 @@ class SpoolFile:
             if self._filled >= _EARLY_ALONE_BYTES and self.error is None and not self._writing:
                 self._write(sync=False)
 
+    def lay_ground(self) -> None:
+        """Write zeros after the data, if little is left of those before. For one thread, which `close` waits for."""
+        with self._lock:
+            if not self._lacks_ground():
+                return
+            at = self._laying = max(self._ground, self.end + -self.end % _BLOCK_BYTES)
+        end, failed = at + _GROUND_BYTES, None
+        try:
+            for place in range(at, end, len(_ZEROS)):
+                _write_at(self._descriptor, _ZEROS, place)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            failed = error
+        with self._lock:
+            self._laying = _NOWHERE
+            self._ground = end
+            if failed is not None:
+                self._lays = False  # no more ground
+                if failed.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    # It may be somebody's data that could not be written: the kernel says so only once.
+                    self._fail(disk_error(failed))
+            self._lock.notify_all()
+
+    def _lacks_ground(self) -> bool:
+        return (
+            self._lays
+            and self.error is None
+            and self._laying == _NOWHERE
+            and self.end >= _GROUND_FROM
+            and self._ground < self.end + _GROUND_BYTES // 2
+        )
+
     def close(self) -> None:
         """Complete the file, which no stream holds, with its CLOSE record, and let it go."""
         with self._lock:
+            self._lays = False
+            while self._laying != _NOWHERE:
+                self._lock.wait()
             if self.error is None:
                 # There is always room: the block that `append` leaves free takes more than this record.
                 self._encrypt(0, RecordType.CLOSE, b"", self._filled + HEAD.size + TAG_BYTES)
@@ -178,12 +227,14 @@ class SpoolFile:
 
     def _write(self, *, sync: bool) -> None:
         """Swap the buffers and put the full one on the disk; the lock is let go of meanwhile. Failing sets `error`."""
+        self._writing = True
+        while self._base + self._filled > self._laying:
+            self._lock.wait()
         data, length, offset = self._buffer, self._filled, self._base
         whole = length // _BLOCK_BYTES * _BLOCK_BYTES
         self._other[: length - whole] = data[whole:length]
         self._buffer, self._other = self._other, data
         self._base, self._filled = offset + whole, length - whole
-        self._writing = True
         self._lock.notify_all()
         self._lock.release()
         failed: WardlightError | None = WardlightError("internal")
@@ -200,6 +251,7 @@ class SpoolFile:
         finally:
             self._lock.acquire()
             self._writing = False
+            self._ground = max(self._ground, offset + length)
             if failed is not None:
                 self._fail(failed)
             elif sync:
@@ -207,8 +259,9 @@ class SpoolFile:
             self._lock.notify_all()
 
 
-def _create(path: Path, block: memoryview) -> int:
-    """Make the file with its first block, locked and durable in its folder. Returns the descriptor."""
+def _create(path: Path, block: memoryview) -> tuple[int, bool]:
+    """Make the file with its first block, locked and durable in its folder. Returns the descriptor, and whether it is
+    written past the page cache."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     unborn = path.with_suffix(UNBORN)
     for direct in (_O_DIRECT, 0):
@@ -230,7 +283,7 @@ def _create(path: Path, block: memoryview) -> int:
             if not direct or error.errno != errno.EINVAL:
                 raise
         else:
-            return descriptor
+            return descriptor, bool(direct)
     raise AssertionError("the loop returns or raises")
 
 
