@@ -6,9 +6,6 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from wardlight import bootstrap
-from wardlight.settings import S3Settings, Settings
-
 #: The embedded database with local files, and PostgreSQL with S3.
 STORES = ("embedded", "postgresql-s3")
 #: Which of them `a_platform` is built on; `conftest.py` sets it.
@@ -18,6 +15,9 @@ chosen = STORES[0]
 @contextmanager
 def a_platform(**settings):
     """Yields a `bootstrap.Platform`; its folder goes away afterwards."""
+    from wardlight import bootstrap  # Here, as every test session loads this module.
+    from wardlight.settings import Settings
+
     with store_settings(chosen) as stores:
         memory = Path("/dev/shm")
         folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
@@ -39,6 +39,7 @@ def store_settings(which):
         return
     import postgres
     import s3
+    from wardlight.settings import S3Settings
 
     database = postgres.shared().migrated()
     credentials = s3.shared().folder / "credentials"

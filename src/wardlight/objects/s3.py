@@ -306,6 +306,8 @@ class _S3Source:
         self._at = -1
 
 
+# A range that begins after the object's end (RFC 9110 section 15.5.17); the library has no type for it.
+_NO_SUCH_RANGE: Final = "status code: 416"
 # Words by which servers say that there is no room: S3 itself has none.
 _FULL: Final = ("507", "StorageFull", "QuotaExceeded", "InsufficientStorage")
 
@@ -319,7 +321,11 @@ def _asked(call: Callable[[], _Result]) -> _Result:
     except (PermissionDeniedError, UnauthenticatedError):
         raise WardlightError("unavailable", "object storage refused the credentials") from None
     except (BaseError, OSError) as error:
-        full = any(word in str(error) for word in _FULL)
-        if full:
+        text = str(error)
+        if _NO_SUCH_RANGE in text:
+            raise WardlightError(
+                "object-damaged", "the object does not have its size", reason="size"
+            ) from None
+        if any(word in text for word in _FULL):
             raise WardlightError("out-of-resources") from None
         raise WardlightError("unavailable", f"object storage failed ({type(error).__name__})") from None
