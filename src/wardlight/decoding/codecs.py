@@ -30,6 +30,7 @@ from wardlight.decoding.model import (
     JPEG_LS,
     JPEG_XL,
     LARGEST_FRAME,
+    LOSSY,
     RLE,
     Frame,
 )
@@ -42,27 +43,42 @@ _TRANSFORMED: Final = ("YBR_RCT", "YBR_ICT")
 
 @job("transcode")
 def transcode(arguments: dict[str, Any], data: list[memoryview]) -> tuple[dict[str, Any], list[bytes]]:
-    """One frame, given in pieces, from its syntax to `target`; the result names what has changed."""
+    """One frame, given in pieces, from its syntax to `target`; the result names what has changed.
+
+    described: decoded pixels must still be what the data set describes, as nobody corrects it: luminance and colour
+    stay apart, and Planar Configuration holds.
+    """
     frame = Frame.from_json(arguments["frame"])
     target = arguments["target"]
-    pixels, photometric = decode(frame, _joined(data))
-    if target == EXPLICIT_LITTLE.uid:
-        planar, encoded = 0, pixels.tobytes()
-    else:
+    described = arguments.get("described", False)
+    code = _joined(data)
+    pixels, photometric = decode(frame, code, keep_colour=described)
+    planar = frame.planar if described else 0
+    if target != EXPLICIT_LITTLE.uid:
         planar, photometric, encoded = encode(pixels, frame, photometric, target)
-    return {"photometric": photometric, "planar": planar}, [encoded]
+    elif planar and frame.samples > 1:
+        encoded = np.moveaxis(pixels, -1, 0).tobytes()
+    else:
+        encoded = pixels.tobytes()
+    return {"photometric": photometric, "planar": planar, "lossy": _is_lossy(frame, code)}, [encoded]
+
+
+def _is_lossy(frame: Frame, data: memoryview) -> bool:
+    """Whether the stream itself has lost something, whatever its data set says."""
+    return not frame.native and frame.syntax != RLE and announced(frame, data).syntax in LOSSY
 
 
 def _joined(data: list[memoryview]) -> memoryview:
     return data[0] if len(data) == 1 else memoryview(b"".join(data))
 
 
-def decode(frame: Frame, data: memoryview) -> tuple[Pixels, str]:
+def decode(frame: Frame, data: memoryview, *, keep_colour: bool = False) -> tuple[Pixels, str]:
     """The pixels of a frame, and the photometric interpretation they have now.
 
     Rows × columns, or rows × columns × samples, in the type that Bits Allocated, Pixel Representation and the pixel
     data element ask for; 1-bit pixels become bytes of 0 and 1. Lossy JPEG in a colour space of luminance becomes RGB,
-    as do the transformations of JPEG 2000; native 4:2:2 gets as much colour as luminance. Raises `JobError`.
+    as do the transformations of JPEG 2000; native 4:2:2 gets as much colour as luminance. keep_colour: lossy JPEG that
+    the data set calls YBR_FULL or YBR_FULL_422 becomes YBR_FULL instead. Raises `JobError`.
     """
     if not frame.sound:
         raise JobError(
@@ -74,7 +90,7 @@ def decode(frame: Frame, data: memoryview) -> tuple[Pixels, str]:
         return _native(frame, data)
     if frame.syntax == RLE:
         return _rle(frame, data), frame.photometric
-    return _stream(frame, data)
+    return _stream(frame, data, keep_colour=keep_colour and frame.photometric.startswith("YBR_FULL"))
 
 
 def _dtype(frame: Frame) -> np.dtype[Any]:
@@ -85,13 +101,13 @@ def _dtype(frame: Frame) -> np.dtype[Any]:
 def _native(frame: Frame, data: memoryview) -> tuple[Pixels, str]:
     if len(data) < frame.size:
         raise JobError("mismatch")
+    if transfer_syntax(frame.syntax).big_endian and frame.bits_allocated <= 8 and frame.words:
+        data = memoryview(np.frombuffer(data, "<u2", len(data) // 2).byteswap().tobytes())
     if frame.bits_allocated == 1:
         bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
         return _shaped(bits[: frame.rows * frame.columns * frame.samples], frame), frame.photometric
     dtype = _dtype(frame)
     if transfer_syntax(frame.syntax).big_endian:
-        if frame.bits_allocated == 8 and frame.words:
-            data = memoryview(np.frombuffer(data, "<u2", len(data) // 2).byteswap().tobytes())
         dtype = dtype.newbyteorder(">")
     pixels = np.frombuffer(data, dtype, frame.size // dtype.itemsize).astype(_dtype(frame), copy=False)
     if frame.photometric == "YBR_FULL_422":
@@ -132,7 +148,7 @@ def _rle(frame: Frame, data: memoryview) -> Pixels:
     return _shaped(np.frombuffer(decoded, _dtype(frame)), frame, planar=1)
 
 
-def _stream(frame: Frame, data: memoryview) -> tuple[Pixels, str]:
+def _stream(frame: Frame, data: memoryview, *, keep_colour: bool) -> tuple[Pixels, str]:
     """JPEG, JPEG-LS, JPEG 2000, HTJ2K, JPEG XL."""
     stream = announced(frame, data)
     code = bytes(data[stream.start :])
@@ -146,8 +162,10 @@ def _stream(frame: Frame, data: memoryview) -> tuple[Pixels, str]:
     elif frame.syntax in JPEG_XL:
         pixels = jpegxl_decode(code, numthreads=1)
     else:
-        pixels = _jpeg(code, frame)
-    if frame.samples == 3 and (
+        pixels = _jpeg(code, frame, keep_colour=keep_colour)
+    if frame.samples == 3 and frame.syntax in JPEG_LOSSY and keep_colour:
+        photometric = "YBR_FULL"
+    elif frame.samples == 3 and (
         stream.photometric in _TRANSFORMED
         or frame.syntax in JPEG_LOSSY | JPEG_XL
         or photometric in _TRANSFORMED
@@ -159,13 +177,13 @@ def _stream(frame: Frame, data: memoryview) -> tuple[Pixels, str]:
     return _fitted(pixels.reshape(wanted), frame, stream.bits), photometric
 
 
-def _jpeg(code: bytes, frame: Frame) -> Pixels:
+def _jpeg(code: bytes, frame: Frame, *, keep_colour: bool) -> Pixels:
     """Lossless pixels are as they are, and lossy ones that the data set calls RGB where no Adobe marker says more."""
     as_it_is = frame.samples == 3 and (
         frame.syntax not in JPEG_LOSSY
         or (frame.photometric == "RGB" and b"\xff\xee\x00\x0eAdobe" not in code)
     )
-    colour = "RGB" if as_it_is else None
+    colour = "RGB" if as_it_is else "YCBCR" if keep_colour and frame.samples == 3 else None
     return jpeg8_decode(code, colorspace=colour, outcolorspace=colour)
 
 

@@ -63,7 +63,7 @@ def _jpeg_xl(head: bytes, frame: Frame) -> Codestream | None:
     else:
         columns = (bits.take(5) + 1) * 8 if small else bits.dimension()
     return Codestream(
-        _ROOT + "110", 0, rows, columns, frame.samples, frame.bits_stored, frame.signed, frame.photometric
+        frame.syntax, 0, rows, columns, frame.samples, frame.bits_stored, frame.signed, frame.photometric
     )
 
 

@@ -19,6 +19,9 @@ JPEG_LOSSLESS: Final = frozenset({_ROOT + "4.57", _ROOT + "4.70"})
 JPEG_2000: Final = frozenset({_ROOT + "4.90", _ROOT + "4.91", _ROOT + "4.92", _ROOT + "4.93"})
 HTJ2K: Final = frozenset({_ROOT + "4.201", _ROOT + "4.202", _ROOT + "4.203"})
 JPEG_XL: Final = frozenset({_ROOT + "4.110", _ROOT + "4.111", _ROOT + "4.112"})
+#: Syntaxes of streams that have lost something; a stream in a lossy syntax may have lost nothing (`codestream.inspect`
+#: tells). Those of JPEG XL do not show it from outside: recompressed JPEG has.
+LOSSY: Final = JPEG_LOSSY | {_ROOT + f"4.{number}" for number in (81, 91, 203, 111)}
 #: Frames in these are stored as their pixels are, in fragments (PS3.5 A.4.11).
 ENCAPSULATED_NATIVE: Final = _ROOT + "1.98"
 
@@ -69,11 +72,21 @@ class Frame:
 
     @property
     def size(self) -> int:
-        """Bytes of the frame when it is decoded; those of 1-bit pixels are packed."""
+        """Bytes of the frame as native pixels; those of 1 bit are packed."""
         bits = self.rows * self.columns * self.samples * self.bits_allocated
         if self.native and self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422"):
             bits = self.rows * self.columns * 2 * self.bits_allocated  # two colour samples for two pixels
         return (bits + 7) // 8
+
+    @property
+    def decoded_size(self) -> int:
+        """Bytes of the frame when it is decoded, each sample in bytes of its own."""
+        return self.rows * self.columns * self.samples * ((self.bits_allocated + 7) // 8)
+
+    @property
+    def word(self) -> int:
+        """Bytes that a change of byte order of native pixels turns round together."""
+        return max(self.bits_allocated // 8, 2 if self.words else 1)
 
     @property
     def sound(self) -> bool:
