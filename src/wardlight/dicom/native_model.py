@@ -188,7 +188,10 @@ class _Reader:
         if name in self._data_sets[-1]:
             raise self._error("bad-tag")
         self._attributes.pop()
-        self._data_sets[-1][name] = attribute.json()
+        self._data_sets[-1][name] = given = attribute.json()
+        values = given.get("Value")
+        if tag & 0x10000 and 0x10 <= tag & 0xFFFF <= 0xFF and values and isinstance(values[0], str):
+            self._blocks[-1].setdefault((tag >> 16, values[0]), tag & 0xFF)
 
     def _block(self, group: int, creator: str) -> int:
         blocks, data_set = self._blocks[-1], self._data_sets[-1]
@@ -216,17 +219,21 @@ class _Reader:
 
 def to_native(model: Mapping[str, Any]) -> bytes:
     """The document of a data set that was given in the DICOM JSON Model."""
-    out = ['<?xml version="1.0" encoding="UTF-8"?>\n', f'<{_ROOT} xmlns="{NAMESPACE}">']
+    out = ['<?xml version="1.0" encoding="UTF-8"?>\n', f'<{_ROOT} xmlns="{NAMESPACE}" xml:space="preserve">']
     _write_data_set(out, model)
     out.append(f"</{_ROOT}>")
     return "".join(out).encode("utf-8")
 
 
 def _write_data_set(out: list[str], model: Mapping[str, Any]) -> None:
+    creators = _creators(model)
     for name, attribute in model.items():
         vr = attribute["vr"]
-        keyword = keyword_of(int(name, 16))
+        keyword, creator = keyword_of(int(name, 16)), creators.get(name[:6])
         named = f" keyword={quoteattr(keyword)}" if keyword else ""
+        if creator:
+            # The block is not told: who reads it reserves one (PS3.19 Table A.1.5-2).
+            name, named = f"{name[:4]}00{name[6:]}", f" privateCreator={quoteattr(_kept(creator))}"
         out.append(f'<DicomAttribute tag="{name}" vr="{vr}"{named}>')
         if "BulkDataURI" in attribute:
             out.append(f"<BulkData uri={quoteattr(attribute['BulkDataURI'])}/>")
@@ -235,6 +242,19 @@ def _write_data_set(out: list[str], model: Mapping[str, Any]) -> None:
         for number, value in enumerate(attribute.get("Value", ()), 1):
             _write_value(out, vr, number, value)
         out.append("</DicomAttribute>")
+
+
+def _creators(model: Mapping[str, Any]) -> dict[str, str]:
+    """Private creators by group and block as in `000910`; without those that two blocks of a group have."""
+    found: dict[str, str] = {}
+    blocks: dict[tuple[str, str], int] = {}
+    for name, attribute in model.items():
+        if int(name[3], 16) & 1 and name[4:6] == "00" and name[6:] >= "10":
+            value = attribute.get("Value")
+            if value and isinstance(value[0], str):
+                found[name[:4] + name[6:]] = value[0]
+                blocks[name[:4], value[0]] = blocks.get((name[:4], value[0]), 0) + 1
+    return {block: creator for block, creator in found.items() if blocks[block[:4], creator] == 1}
 
 
 def _write_value(out: list[str], vr: str, number: int, value: Any) -> None:
@@ -259,6 +279,9 @@ def _write_value(out: list[str], vr: str, number: int, value: Any) -> None:
 
 
 def _escaped(text: str) -> str:
+    return escape(_kept(text), {"\r": "&#13;"})
+
+
+def _kept(text: str) -> str:
     """Text without the characters that XML cannot hold (XML 1.0 section 2.2)."""
-    kept = "".join(c if c >= " " or c in "\t\n\r" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return escape(kept, {"\r": "&#13;"})
+    return "".join(c if c >= " " or c in "\t\n\r" else "\N{REPLACEMENT CHARACTER}" for c in text)

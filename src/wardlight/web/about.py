@@ -68,7 +68,7 @@ SEARCH: Final = About(
     "Find what matches the attributes in the query string.",
     (DICOM_JSON, JSON),
     related=(DICOM_XML,),
-    statuses=(200,),
+    statuses=(200, 204),
     errors=(413,),
     query=(
         _ACCEPT,
@@ -196,8 +196,8 @@ URI: Final = About(
 STORE: Final = About(
     "Store",
     "Store DICOM files; the answer says what became of each.",
-    (DICOM_JSON, JSON),
-    consumes=(RELATED, DICOM),
+    (DICOM_JSON, JSON, DICOM_XML),
+    consumes=(RELATED, DICOM, DICOM_JSON, DICOM_XML),
     statuses=(200, 202, 409),
     errors=(413, 415, 507),
     query=(_ACCEPT,),

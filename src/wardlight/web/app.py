@@ -10,6 +10,7 @@ from wardlight import __version__
 from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
 from wardlight.dicomweb import bulk, frames, rendered, representations, retrieve, search, thumbnail, uri
+from wardlight.dicomweb.native_xml import or_xml
 from wardlight.web import about, capabilities, health, openapi, operations, problems
 from wardlight.web.cors import Cors
 from wardlight.web.metrics import Metrics
@@ -44,19 +45,19 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
     Store(f"{_ROOT}/studies", _STORE, _SENDERS, _SEND, about.STORE),
     Store(_STUDY, _STORE, _SENDERS, _SEND, about.STORE),
     # Search (QIDO-RS)
-    Read(f"{_ROOT}/studies", search.studies, _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_ROOT}/series", search.series, _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_ROOT}/instances", search.instances, _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_STUDY}/series", search.series, _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_STUDY}/instances", search.instances, _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_SERIES}/instances", search.instances, _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/studies", or_xml(search.studies), _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/series", or_xml(search.series), _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/instances", or_xml(search.instances), _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_STUDY}/series", or_xml(search.series), _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_STUDY}/instances", or_xml(search.instances), _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_SERIES}/instances", or_xml(search.instances), _QUERY, _PEOPLE, _SEE, about.SEARCH),
     # Retrieve (WADO-RS)
     Read(_STUDY, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
     Read(_SERIES, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
     Read(_INSTANCE, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
-    Read(f"{_STUDY}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE, about.METADATA),
-    Read(f"{_SERIES}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE, about.METADATA),
-    Read(f"{_INSTANCE}/metadata", retrieve.metadata, _METADATA, _PEOPLE, _SEE, about.METADATA),
+    Read(f"{_STUDY}/metadata", or_xml(retrieve.metadata), _METADATA, _PEOPLE, _SEE, about.METADATA),
+    Read(f"{_SERIES}/metadata", or_xml(retrieve.metadata), _METADATA, _PEOPLE, _SEE, about.METADATA),
+    Read(f"{_INSTANCE}/metadata", or_xml(retrieve.metadata), _METADATA, _PEOPLE, _SEE, about.METADATA),
     Read(f"{_INSTANCE}/frames/{{frames}}", frames.frames, _FRAME, _PEOPLE, _SEE, about.FRAMES),
     # Retrieve bulk data and pixel data
     Read(f"{_STUDY}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),

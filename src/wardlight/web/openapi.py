@@ -125,7 +125,7 @@ def _responses(about: About, method: str, *, guarded: bool) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status in about.statuses:
         response: dict[str, Any] = {"description": _MEANING[status]}
-        if status != 304 and method != "HEAD":
+        if status not in (204, 304) and method != "HEAD":
             response["content"] = _content(about, status)
         if 304 in about.statuses:
             response["headers"] = {"ETag": {"schema": {"type": "string"}}}
@@ -138,6 +138,7 @@ def _responses(about: About, method: str, *, guarded: bool) -> dict[str, Any]:
 
 _MEANING: Final = {
     200: "As asked.",
+    204: "Nothing was found, and XML asked for.",
     202: "Some instances were stored, some were not.",
     206: "The ranges that were asked for, or what can be given in an accepted encoding.",
     304: "The client has it.",
