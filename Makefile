@@ -28,8 +28,14 @@ test-long: setup ## The slow suites: kill tests, long fuzzing, large objects
 	@$(BIN)/python -m pytest -m long
 
 bench: setup ## Measure against peers (under 10 minutes)
-	@tools/system-packages.sh dcmtk orthanc
-	@$(BIN)/python -m bench
+	@tools/system-packages.sh dcmtk orthanc orthanc-dicomweb
+	@$(BIN)/python -m bench --json bench.json --markdown bench.md
+
+bench-long: setup ## As bench, at 10 million instances, with growth curves and extremes (hours)
+	@tools/system-packages.sh dcmtk orthanc orthanc-dicomweb
+	@$(BIN)/python -m bench --long --json bench.json --markdown docs/reference/performance.md
+	@$(BIN)/python -m bench.growth --markdown docs/reference/performance.md
+	@$(BIN)/python -m bench.extremes --markdown docs/reference/performance.md
 
 lint: setup ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .
@@ -41,4 +47,4 @@ lock: setup ## Renew requirements*.txt
 	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements.txt
 	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements-dev.txt
 
-.PHONY: help setup demo test test-long bench lint lock
+.PHONY: help setup demo test test-long bench bench-long lint lock

@@ -84,11 +84,12 @@ def _steepest(what: str, curves: list[Curve]) -> str:
         return (
             f"Nothing bends {span}: the {what} that grows most, {worst.name}, grows {worst.growth:.2f} times."
         )
+    name = worst.name[0].upper() + worst.name[1:]
     # The first step after which a curve has grown by a fifth.
     step = next(
         at for at, value in zip(worst.at, worst.values, strict=True) if value >= 1.2 * worst.values[0]
     )
-    return f"{worst.name[0].upper()}{worst.name[1:]} bends first: its {what} grows {worst.growth:.1f} times {span}, by a fifth at {step:,}."
+    return f"{name} bends first: its {what} grows {worst.growth:.1f} times {span}, by a fifth at {step:,}."
 
 
 def _saturation(rate: Curve, wait: Curve) -> str:

@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import giants, ours
+from bench.__main__ import machine
+from bench.document import put
 from bench.ingest import STOW_MEDIA, stow
 from bench.loaded import names
 from bench.process import Server
@@ -248,8 +250,7 @@ def _store_half(client: Client, server: Server, giant: giants.Giant) -> None:
 
 def _files(watch: Watch) -> int:
     # Databases have files of their own that come and go.
-    data = watch.server.folder / "data"
-    return sum(path.is_file() and ".db" not in path.name for path in data.rglob("*"))
+    return sum(path.is_file() and ".db" not in path.name for path in watch.server.data.rglob("*"))
 
 
 def _some_study(run: Run, watch: Watch) -> tuple[str, list[str]]:
@@ -274,7 +275,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.extremes", description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the lines to this file")
-    parser.add_argument("--markdown", type=Path, help="also write the table to this file")
+    parser.add_argument("--markdown", type=Path, help="also put the table into this document")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works")
     parser.add_argument("--only", action="append", choices=list(CASES), help="these cases only")
     arguments = parser.parse_args()
@@ -291,7 +292,7 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(step) for step in steps], indent=1) + "\n")
     if arguments.markdown:
-        arguments.markdown.write_text(markdown(steps))
+        put(arguments.markdown, "extremes", f"{markdown(steps)}\n{machine(run)}.")
 
 
 def _cells(step: Step) -> tuple[str, ...]:

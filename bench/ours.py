@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.process import Server, free_port, last_words, running, scratch
+from wardlight import bootstrap
+from wardlight.agreements.model import IMAGES, Level
+from wardlight.errors import WardlightError
+from wardlight.identity.model import Role
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.settings import Settings
 
 CALLED_AE = "TEAMPLAYISHARE"
 """The route at level high. Orthanc and the others take any called AE title."""
 
+_LOGIN = "bench@bench.example"
 _NODE_LIMITS = {
     # Associations of the benchmark all come from one address.
     "WARDLIGHT_RECEIVER__ASSOCIATIONS_PER_ADDRESS": "64",
@@ -24,27 +31,21 @@ _NODE_LIMITS = {
 }
 
 
-def _python() -> str:
-    return sys.executable
-
-
 @contextmanager
 def wardlight(
     parent: Path,
     *,
-    data: Path | None = None,
     environment: Mapping[str, str] | None = None,
     seconds: float = 60.0,
 ) -> Iterator[Server]:
-    """All of Wardlight, as `wardlight demo` starts it but without the sample studies. data: reuse this folder."""
+    """All of Wardlight, as `wardlight demo` starts it but without the sample studies."""
     with scratch(parent) as folder:
         port, http = free_port(), free_port()
-        data = data or folder / "data"
+        data = folder / "data"
         command = [
-            _python(), "-m", "wardlight", "demo", "--data", str(data),
+            sys.executable, "-m", "wardlight", "demo", "--data", str(data),
             "--web-port", str(http), "--dicom-port", str(port), "--no-samples",
         ]  # fmt: skip
-        (data / "demo.json").unlink(missing_ok=True)
         with running("Wardlight", command, port, folder, {**_NODE_LIMITS, **(environment or {})}) as server:
             deadline = time.monotonic() + seconds
             while not (data / "demo.json").exists():
@@ -53,6 +54,7 @@ def wardlight(
                 time.sleep(0.05)
             facts = json.loads((data / "demo.json").read_text())
             server.http = f"http://127.0.0.1:{http}/dicom-web"
+            server.data = data
             person = next(row for row in facts["people"] if row["role"] == "administrator")
             server.headers = {"Authorization": f"Bearer {person['token']}"}
             yield server
@@ -71,34 +73,75 @@ def receiver_node(parent: Path) -> Iterator[Server]:
             "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),
             **_NODE_LIMITS,
         }
-        command = [_python(), "-m", "wardlight.receiver.node"]
+        command = [sys.executable, "-m", "wardlight.receiver.node"]
         with running("Wardlight", command, port, folder, environment) as server:
             yield server
 
 
-def seconds_to_serve(parent: Path) -> float:
-    """Seconds from `wardlight serve` to an answer of /readyz and of the DICOM port, on a new folder."""
+@contextmanager
+def serving(
+    parent: Path, data: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """`wardlight serve`, on a new folder or on `data`, from when the DICOM port is open; nobody has a token yet."""
     with scratch(parent) as folder:
         port, http = free_port(), free_port()
-        environment = {
+        data = data or folder / "data"
+        settings = {
             "WARDLIGHT_ALLOW_PLAIN_ROOT": "true",
             "WARDLIGHT_ALLOW_ONE_KEYSLOT": "true",
             "WARDLIGHT_ALLOW_SECRETS_IN_DATA": "true",
+            "WARDLIGHT_LOG_LEVEL": "error",
             "WARDLIGHT_WEB__PORT": str(http),
             "WARDLIGHT_RECEIVER__DICOM_HOST": "127.0.0.1",
             "WARDLIGHT_RECEIVER__DICOM_PORT": str(port),
+            **(environment or {}),
         }
-        command = [_python(), "-m", "wardlight", "serve", "--data", str(folder / "data")]
-        began = time.perf_counter()
-        with running("Wardlight", command, port, folder, environment):
-            while True:
-                try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{http}/readyz", timeout=1):
-                        return time.perf_counter() - began
-                except OSError:
-                    if time.perf_counter() - began > 30:
-                        raise
-                    time.sleep(0.02)
+        command = [sys.executable, "-m", "wardlight", "serve", "--data", str(data)]
+        with running("Wardlight", command, port, folder, settings) as server:
+            server.http, server.data = f"http://127.0.0.1:{http}/dicom-web", data
+            yield server
+
+
+def wait_until_ready(server: Server, seconds: float = 60.0) -> None:
+    """Return when /readyz says yes."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(server.http.removesuffix("/dicom-web") + "/readyz", timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def seconds_to_serve(parent: Path) -> float:
+    """Seconds from `wardlight serve` on a new folder to an answer of /readyz and of the DICOM port."""
+    began = time.perf_counter()
+    with serving(parent) as server:
+        wait_until_ready(server)
+        return time.perf_counter() - began
+
+
+def person_token(data: Path) -> str:
+    """A new token of an administrator of the folder's first institution, who may store and read Images."""
+    platform = bootstrap.platform(Settings(data_dir=data, demo=True))
+    try:
+        institution = platform.identity.institutions()[0]
+        people = {person.login: person for person in platform.identity.people(institution.id)}
+        person = people.get(_LOGIN) or platform.identity.create_person(
+            institution.id, _LOGIN, "Bench", Role.ADMINISTRATOR, by=LOCAL_ADMINISTRATOR
+        )
+        try:
+            platform.agreements.show(institution.id, IMAGES)
+        except WardlightError:
+            platform.agreements.create(
+                institution.id, IMAGES, Level, legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",),
+                attested_by="Bench", by=LOCAL_ADMINISTRATOR,
+            )  # fmt: skip
+        return platform.identity.issue_person_token(person, by=LOCAL_ADMINISTRATOR)
+    finally:
+        platform.close()
 
 
 def search(server: Server, path: str) -> list[dict[str, Any]]:
@@ -120,7 +163,7 @@ def search(server: Server, path: str) -> list[dict[str, Any]]:
 
 def wait_until_complete(server: Server, seconds: float = 120.0) -> None:
     """Return when the worker has completed every study that the index holds."""
-    index = server.folder / "data" / "index" / "index.db"
+    index = server.data / "index" / "index.db"
     deadline = time.monotonic() + seconds
     with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True, timeout=10)) as database:
         while time.monotonic() < deadline:

@@ -28,7 +28,7 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Server:
-    """A running server. port: DICOM, or the raw one. http: address of the DICOMweb root."""
+    """A running server. port: DICOM, or the raw one. http: address of the DICOMweb root. data: Wardlight's folder."""
 
     name: str
     port: int
@@ -36,6 +36,7 @@ class Server:
     folder: Path
     http: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    data: Path = Path()
 
     def tree(self) -> list[psutil.Process]:
         """The process and its children that are alive."""
