@@ -141,6 +141,26 @@ def _stretched(values: Floats, shown: NDArray[np.bool_] | None) -> Floats:
     return (values - low) / (high - low)
 
 
+def own_window(pixels: NDArray[Any], plan: Plan, parts: Parts) -> Window | None:
+    """The window that `picture` stretches this frame by; None where the plan has one or none is needed.
+
+    For frames that are looked at one after the other, which one frame's window makes comparable.
+    """
+    if plan.window or plan.voi or plan.palette or plan.photometric not in _GREY or _as_stored(plan):
+        return None
+    pixels = pixels[:, :, 0] if pixels.ndim == 3 else pixels
+    if pixels.dtype.kind != "f" and plan.bits_stored <= _TABLE_BITS:
+        pixels = _values(plan)[_codes(pixels, plan)]
+    values = pixels.astype(np.float64)[_shown(pixels, plan)]
+    if plan.modality:
+        values = look_up(values, plan.modality, parts)
+    values = values * plan.slope + plan.intercept
+    if not values.size or not values.max() > values.min():
+        return None
+    low, high = float(values.min()), float(values.max())
+    return Window((low + high) / 2, high - low, Function.LINEAR_EXACT)
+
+
 def windowed(values: Floats, window: Window) -> Floats:
     """0 to 1 for each value, beyond it where `linear` functions overshoot (PS3.3 C.11.2.1.2.1, .3.1, .3.2)."""
     center, width = window.center, window.width

@@ -94,7 +94,7 @@ def gif_frame(picture: Picture, delay_ms: float) -> bytes:
     else:
         colours = bytes(value for step in range(256) for value in (step, step, step))
     out = io.BytesIO()
-    image.save(out, "GIF", optimize=False, save_all=False)
+    image.save(out, "GIF", optimize=False, interlace=0)
     data = out.getvalue()
     hundredths = min(max(round(delay_ms / 10), 2), 0xFFFF)  # Viewers take less than 2 for "as slow as 10".
     control = struct.pack("<4BHBB", 0x21, 0xF9, 4, 0x04, hundredths, 0, 0)

@@ -8,11 +8,22 @@ from typing import Any
 from wardlight.decoding.codecs import decode
 from wardlight.decoding.jobs import JobError, job
 from wardlight.decoding.model import Frame
-from wardlight.decoding.render import CannotRender, Picture, picture
+from wardlight.decoding.render import CannotRender, Picture, own_window, picture
 from wardlight.decoding.render_encode import av1_frames, encode, gif_frame, managed
 from wardlight.decoding.render_lut import BadLut
 from wardlight.decoding.render_plan import Plan
 from wardlight.decoding.render_view import viewed
+
+
+@job("window")
+def window(arguments: dict[str, Any], data: list[memoryview]) -> tuple[dict[str, Any], list[bytes]]:
+    """The window that a frame is stretched by for want of another, as "window"; arguments as for `render`."""
+    frame = Frame.from_json(arguments["frame"])
+    (row,) = arguments["plans"]
+    plan = Plan.from_json(row["plan"])
+    pixels, _ = decode(frame, data[row["first"]])
+    found = own_window(pixels, plan, _parts(row, data))
+    return {"window": [found.center, found.width] if found else None}, []
 
 
 @job("render")
@@ -38,9 +49,8 @@ def render(arguments: dict[str, Any], data: list[memoryview]) -> tuple[dict[str,
 def _draw(frame: Frame, row: dict[str, Any], data: list[memoryview]) -> tuple[Picture, Plan, bytes]:
     """The picture of one frame, its plan, and the colour profile that goes with it."""
     plan = Plan.from_json(row["plan"])
-    first = row["first"]
-    parts = [bytes(part) for part in data[first + 1 : first + 1 + row["parts"]]]
-    pixels, photometric = decode(frame, data[first])
+    parts = _parts(row, data)
+    pixels, photometric = decode(frame, data[row["first"]])
     try:
         shown = picture(pixels, replace(plan, photometric=photometric), parts)
     except CannotRender:
@@ -51,3 +61,9 @@ def _draw(frame: Frame, row: dict[str, Any], data: list[memoryview]) -> tuple[Pi
     if plan.icc_use != "no":
         shown, profile = managed(shown, parts[plan.icc] if plan.icc >= 0 else b"", plan.icc_use)
     return viewed(shown, plan), plan, profile
+
+
+def _parts(row: dict[str, Any], data: list[memoryview]) -> list[bytes]:
+    """Tables and profile of one plan, which follow its frame."""
+    first = row["first"] + 1
+    return [bytes(part) for part in data[first : first + row["parts"]]]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from wardlight.dicom.errors import DicomError
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicomweb import rendered_parameters, rendered_text
 from wardlight.dicomweb.call import Answer, Call
-from wardlight.dicomweb.negotiation import ranges
+from wardlight.dicomweb.negotiation import MediaRange, ranges
 from wardlight.dicomweb.rendered_media import (
     HTML,
     MOVING,
@@ -48,7 +49,7 @@ def instance(call: Call) -> Answer:
         call.scope, call.uid("study"), call.uid("series"), call.uid("instance")
     )[0]
     kind = category(location)
-    choice = choose(accepted, kind.value, single=True, parts=kind is not Category.VIDEO)
+    choice = choose(accepted, kind.value, () if kind is Category.VIDEO else kind.value)
     one = Instance(call, location, wanted)
     if not choice.multipart:
         return whole(one, choice.media)
@@ -67,17 +68,26 @@ def instances(call: Call) -> Answer:
     locations = call.archive.instances(call.scope, call.uid("study"), call.optional_uid("series"))
     kinds = [category(location) for location in locations]
     offered = list(dict.fromkeys(media for kind in kinds for media in kind.value))
-    choice = choose(accepted, offered, single=False, parts=True)
-    parts = []
-    for location, kind in zip(locations, kinds, strict=True):
-        # A range such as `*/*` takes from each instance what that can be.
-        fitting = [media for media in kind.value if media == choice.media] or [
-            media for media in kind.value if any(row.multipart and row.covers(media) for row in accepted)
-        ]
-        if fitting:
-            parts.append(_Part(Instance(call, location, wanted), 0, fitting[0]))
+    choice = choose(accepted, (), offered)
+    fitting = [
+        (location, media)
+        for location, kind in zip(locations, kinds, strict=True)
+        if (media := _best(kind.value, choice.media, accepted))
+    ]
+    # Each instance is made when it is its turn and let go then: a study may have a hundred thousand.
+    parts = (_Part(Instance(call, location, wanted), 0, media) for location, media in fitting)
     answer = _multipart(choice.media, parts)
-    return answer if len(parts) == len(locations) else replace(answer, status=206)
+    return answer if len(fitting) == len(locations) else replace(answer, status=206)
+
+
+def _best(offered: Sequence[str], chosen: str, accepted: Sequence[MediaRange]) -> str:
+    """What an instance is given as where others of its study are given as `chosen`; "" where nothing fits.
+
+    A range such as `*/*` takes from each instance what that can be.
+    """
+    if chosen in offered:
+        return chosen
+    return next((media for row in accepted if row.multipart for media in offered if row.covers(media)), "")
 
 
 def frames(call: Call) -> Answer:
@@ -90,13 +100,9 @@ def frames(call: Call) -> Answer:
     )[0]
     one = Instance(call, location, wanted)
     _require_frames(one, numbers)
-    single = len(numbers) == 1
     stills = [media for media in category(location).value if media in STILLS]
     moving = [media for media in category(location).value if media in MOVING]
-    try:
-        choice = choose(accepted, [*stills, *moving] if single else moving, single=True, parts=single)
-    except WardlightError:
-        choice = choose(accepted, stills, single=False, parts=True)
+    choice = choose(accepted, moving if len(numbers) > 1 else [*stills, *moving], stills)
     if choice.multipart:
         return _multipart(choice.media, [_Part(one, number, choice.media) for number in numbers])
     if choice.media in MOVING:
@@ -124,7 +130,10 @@ def whole(one: Instance, media: str) -> Answer:
     kind = category(one.location)
     if media in _TEXT:
         write, content_type = _TEXT[media]
-        return Answer(write(one.attributes), content_type, headers=dict(rendered_text.SANDBOX))
+        try:
+            return Answer(write(one.attributes), content_type, headers=dict(rendered_text.SANDBOX))
+        except DicomError:
+            raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
     if media == PDF:
         # Never shown within this origin: what a PDF may do in a viewer is not ours to say (security.md section 8).
         headers = {"Content-Disposition": 'attachment; filename="document.pdf"', **rendered_text.SANDBOX}
@@ -188,7 +197,7 @@ class _Part:
         return f"{resource}/frames/{self.number}/rendered" if self.number else f"{resource}/rendered"
 
 
-def _multipart(media: str, parts: Sequence[_Part]) -> Answer:
+def _multipart(media: str, parts: Iterable[_Part]) -> Answer:
     """The parts one after the other, each made when it is its turn."""
     writer = RelatedWriter(secrets.token_hex(16))
 

@@ -63,17 +63,17 @@ class Choice:
     multipart: bool
 
 
-def choose(accepted: Sequence[MediaRange], offered: Sequence[str], *, single: bool, parts: bool) -> Choice:
+def choose(accepted: Sequence[MediaRange], single: Sequence[str], parts: Sequence[str] = ()) -> Choice:
     """The first range of the client that something on offer fits, best offer first; `not-acceptable` if none does.
 
-    single, parts: whether the answer may be one body, and whether it may be in parts.
+    single, parts: media types that the answer can be given in as one body, and in parts.
     """
     for media_range in accepted:
-        if not (parts if media_range.multipart else single):
-            continue
-        if media_range.multipart and media_range.media == "*/*" and single:
+        offered = parts if media_range.multipart else single
+        if media_range.multipart and media_range.media == "*/*" and set(offered) <= set(single):
             continue  # What can be one body is one, unless parts are asked for by name; `*/*` brings both.
         for media in offered:
             if media_range.covers(media):
                 return Choice(media, media_range.multipart)
-    raise WardlightError("not-acceptable", f"this is rendered as: {', '.join(offered) or 'nothing'}")
+    every = ", ".join(dict.fromkeys((*single, *parts))) or "nothing"
+    raise WardlightError("not-acceptable", f"this is rendered as: {every}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
 from wardlight.archive.model import InstanceLocation
+from wardlight.decoding.render_plan import Function, Window
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 from wardlight.dicomweb import rendered_video
@@ -86,16 +87,18 @@ class Instance:
         return ImageHeader(self.attributes, location.transfer_syntax, floating, words)
 
     @cached_property
-    def _read_frame(self) -> tuple[int, Callable[[int], bytes]]:
+    def _read_frame(self) -> tuple[int, Callable[[int, bool], bytes]]:
         """How many frames there are, and what reads one of them, counting from 1."""
         if transfer_syntax(self.location.transfer_syntax).deflated:
             return self._deflated_frames()
         table = self.call.archive.frames(self.call.scope, self.location)
 
-        def read(number: int) -> bytes:
+        def read(number: int, counted: bool) -> bytes:
             pieces = [
                 b"".join(
-                    self.call.archive.read(self.call.scope, self.location, start, end, frames=int(not place))
+                    self.call.archive.read(
+                        self.call.scope, self.location, start, end, frames=int(counted and not place)
+                    )
                 )
                 for place, (start, end) in enumerate(table.frames[number - 1])
             ]
@@ -103,15 +106,17 @@ class Instance:
 
         return len(table.frames), read
 
-    def _deflated_frames(self) -> tuple[int, Callable[[int], bytes]]:
+    def _deflated_frames(self) -> tuple[int, Callable[[int, bool], bytes]]:
         pixel = self.attributes.pixel
         if pixel is None or pixel.length < 0:
-            return 0, lambda _: b""
+            return 0, lambda _number, _counted: b""
         data = self._inflated
         bits = self.image.frame.rows * self.image.frame.columns
         bits *= self.image.frame.samples * self.image.frame.bits_allocated
 
-        def read(number: int) -> bytes:
+        def read(number: int, counted: bool) -> bytes:
+            for _ in self.call.archive.read(self.call.scope, self.location, 0, 0, frames=int(counted)):
+                pass  # Nothing is read, since it is here already, but it is counted.
             first = (number - 1) * bits
             start, end = pixel.value + first // 8, pixel.value + (first + bits + 7) // 8
             return _from_bit(data[start:end], first % 8, bits)
@@ -125,7 +130,7 @@ class Instance:
 
     def still(self, number: int, media: str) -> bytes:
         """One frame, counting from 1, as one picture. Raises `not-found`, `cannot-decode`."""
-        return self._run(media, [number])[1][0]
+        return self._run("render", media, [number])[1][0]
 
     def moving(self, numbers: Sequence[int], media: str) -> Iterator[bytes]:
         """Frames as one moving picture, a few at a time. Raises `too-large`, `not-found`, `cannot-decode`."""
@@ -133,11 +138,22 @@ class Instance:
             raise WardlightError(
                 "too-large", f"a moving picture has at most {MOST_FRAMES} frames; name some of them"
             )
-        return self._gif(numbers) if media == GIF else self._mp4(numbers)
+        alike = self._alike(numbers)
+        return alike._gif(numbers) if media == GIF else alike._mp4(numbers)
+
+    def _alike(self, numbers: Sequence[int]) -> Instance:
+        """With the window of the frame in the middle for all, where none is given: brightness must not flicker."""
+        if self.wanted.window is not None or len(numbers) < 2:
+            return self
+        found = self._run("window", "", [numbers[len(numbers) // 2]], counted=False)[0]["window"]
+        if not found:
+            return self
+        window = Window(found[0], found[1], Function.LINEAR_EXACT)
+        return replace(self, wanted=replace(self.wanted, window=window))
 
     def _gif(self, numbers: Sequence[int]) -> Iterator[bytes]:
         for place, number in enumerate(numbers):
-            result, (frame,) = self._run(GIF, [number])
+            result, (frame,) = self._run("render", GIF, [number])
             if not place:
                 yield rendered_video.gif_head(result["width"], result["height"])
             yield frame
@@ -149,14 +165,16 @@ class Instance:
         run = max(1, min(_RUN_FRAMES, _RUN_BYTES // size))
         each = max(1, round(self.image.frame_ms))
         for count, start in enumerate(range(0, len(numbers), run)):
-            result, samples = self._run(MP4, numbers[start : start + run])
+            result, samples = self._run("render", MP4, numbers[start : start + run])
             if not count:
                 config = bytes.fromhex(result["config"])
                 yield rendered_video.mp4_head(result["width"], result["height"], config, each * len(numbers))
             yield rendered_video.mp4_fragment(count + 1, each * start, each, samples, result["keys"])
 
-    def _run(self, media: str, numbers: Sequence[int]) -> tuple[dict[str, Any], list[bytes]]:
-        """Have some frames decoded, drawn and encoded."""
+    def _run(
+        self, job: str, media: str, numbers: Sequence[int], *, counted: bool = True
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Have some frames decoded, drawn and encoded. counted: whether the trail counts them."""
         count, read = self._read_frame
         plans: list[dict[str, Any]] = []
         data: list[bytes] = []
@@ -166,7 +184,7 @@ class Instance:
                     raise WardlightError("not-found", "the instance has no such frame")
                 plan, parts = plan_for(self.image, number, self.wanted)
                 plans.append({"plan": plan.to_json(), "first": len(data), "parts": len(parts)})
-                data += [read(number), *parts]
+                data += [read(number, counted), *parts]
         except DicomError:
             raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
         arguments = {
@@ -175,7 +193,7 @@ class Instance:
             "plans": plans,
             "frame_ms": self.image.frame_ms,
         }
-        return self.call.decoders.run("render", arguments, data)
+        return self.call.decoders.run(job, arguments, data)
 
 
 def _from_bit(data: bytes, first: int, bits: int) -> bytes:

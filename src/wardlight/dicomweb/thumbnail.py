@@ -21,7 +21,7 @@ _PICTURES: Final = (Category.SINGLE_FRAME, Category.MULTI_FRAME)
 def thumbnail(call: Call) -> Answer:
     """GET …/thumbnail: of a study or a series the middle image of its middle series, and of that the middle frame."""
     wanted = rendered_parameters.thumbnail(call.query, SIZE)
-    media = choose(ranges(call.accept, call.query), (*STILLS, GIF), single=True, parts=False).media
+    media = choose(ranges(call.accept, call.query), (*STILLS, GIF)).media
     numbers = frame_list(call.path["frames"]) if "frames" in call.path else []
     location = _middle(
         call.archive.instances(

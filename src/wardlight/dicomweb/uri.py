@@ -41,7 +41,7 @@ def retrieve_object(call: Call) -> Answer:
     location = call.archive.instances(call.scope, uids["study"], uids["series"], uids["instance"])[0]
     kind = category(location)
     asked = found.get("contentType", "") or _default(kind, found)
-    choice = choose(ranges(asked), (*kind.value, DICOM), single=True, parts=False)
+    choice = choose(ranges(asked), (*kind.value, DICOM))
     if choice.media == DICOM:
         return _object(replace(call, path=uids), found)
     if "transferSyntax" in found:
