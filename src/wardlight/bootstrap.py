@@ -71,7 +71,8 @@ class Platform:
 
     def work(self) -> int:
         """One round of the worker: complete quiet releases, end sessions of lost nodes. Returns how much was done."""
-        return self.archive.complete(WORKER) + close_orphans(self.database, self.recorder)
+        done = self.archive.complete(WORKER) + self.archive.index(WORKER)
+        return done + close_orphans(self.database, self.recorder)
 
     def sweep(self) -> int:
         """What the worker does each hour: remove what crashes left behind."""

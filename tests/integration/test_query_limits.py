@@ -126,6 +126,15 @@ def test_five_thousand_candidates_are_looked_into(web, unsealed, query):
     assert unsealed[0] <= MANY + 2 + 3
 
 
+def test_one_more_study_is_too_broad(web, unsealed, monkeypatch):
+    """Keys without an index, over one study more than may be looked into; then a key that narrows."""
+    monkeypatch.setattr(search, "MAX_CANDIDATES", 0)
+    for query in ("PatientName=*a*", "StudyDescription=CT*", "PatientBirthDate=19600101-"):
+        for path in ("/studies", "/series", "/instances"):
+            assert web.search(query, path) == (413, "query-too-broad")
+    assert unsealed[0] == 0, "refused before anything is opened"
+
+
 def test_patterns_made_to_backtrack_take_time_linear_in_the_text(web, unsealed):
     """A regular expression would need longer than the age of the universe for these; the suite would not end."""
     for pattern in (
@@ -184,10 +193,16 @@ def test_a_refusal_names_no_value(web):
 def test_one_more_candidate_is_too_broad(web, unsealed):
     """Last: it adds the instance that passes the limit."""
     web.store(range(MANY, MANY + 1))
-    for query in ("PatientName=*a*", "InstanceNumber=1", "StudyDescription=CT*", "PatientID=KEST-28-00000"):
+    for query in ("InstanceNumber=1", "InstanceNumber=1&PatientName=*a*", "ImageComments=*x*", "ContentDate=2026-"):
         unsealed[0] = 0
-        assert web.search(query, "/instances") == (413, "query-too-broad")
+        expected = (413, "query-too-broad") if "Date" not in query else (400, "bad-request")
+        assert web.search(query, "/instances") == expected
         assert unsealed[0] == 0, "refused before anything is opened"
+    # What is asked of the study is decided once a study, however many instances it has.
+    for query in ("StudyDescription=CT*", "PatientID=KEST-28-00000", "StudyDescription=CT*&PatientName=*a*"):
+        unsealed[0] = 0
+        status, rows = web.search(query + "&limit=3", "/instances")
+        assert status == 200 and unsealed[0] <= 1 + 1 + 3
     # A key with an index leaves few candidates, and the same search is answered.
     one = small_objects.instance(3, per_study=10**9, size=1, prefix="28").sop_instance
     status, rows = web.search(f"InstanceNumber=4&SOPInstanceUID={one}", "/instances")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Final
 
 from wardlight.archive.tables import NO_NUMBER
@@ -218,9 +219,15 @@ def _first(attributes: Mapping[str, Any], tag: int) -> Any:
 
 
 def study_date(attributes: Mapping[str, Any]) -> int:
-    """Study Date as a number YYYYMMDD; 0 where it is absent or no date."""
+    """Study Date as a number YYYYMMDD; 0 where it is absent, no day of the calendar, or before 1900."""
     text = first_text(attributes, STUDY_DATE).replace(".", "")
-    return int(text) if len(text) == 8 and text.isascii() and text.isdigit() else 0
+    if not (len(text) == 8 and text.isascii() and text.isdigit() and text >= "1900"):
+        return 0
+    try:
+        date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return 0
+    return int(text)
 
 
 def order_number(attributes: Mapping[str, Any], tag: int) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access.model import Principal
-from wardlight.archive import store
+from wardlight.archive import postings, postings_store, store
 from wardlight.archive.attributes import (
     INSTANCE_TAGS,
     ISSUER_OF_PATIENT_ID,
@@ -35,6 +35,7 @@ from wardlight.archive.model import (
     ReleaseTarget,
     StoreOutcome,
 )
+from wardlight.archive.postings_merge import Postings
 from wardlight.archive.sweeping import discard
 from wardlight.audit import model as audit
 from wardlight.audit.actions import Action
@@ -103,6 +104,8 @@ class _Batch:
     #: Ids of series that were there, and rows of those that were not.
     known_series: dict[bytes, UUID]
     series: dict[bytes, dict[str, Any]]
+    #: New series that give their study tokens.
+    requests: set[bytes]
     #: Of the first instance; empty where the release holds instances already.
     study: Attributes
     patient: tuple[str, str]
@@ -112,8 +115,14 @@ class Intake:
     """Takes instances into releases."""
 
     def __init__(
-        self, database: Database, keystore: Keystore, objects: ObjectStore, recorder: Recorder
+        self,
+        database: Database,
+        keystore: Keystore,
+        objects: ObjectStore,
+        recorder: Recorder,
+        merger: Postings,
     ) -> None:
+        self._postings = merger
         self._database = database
         self._keystore = keystore
         self._objects = objects
@@ -159,6 +168,7 @@ class Intake:
             "arrived_ms": now,
             "last_arrival_ms": now,
             "metadata_size": 0,
+            "number": release_number(now),
         }
         with self._database.begin(institution) as tx:
             if store.reserve(tx, values):
@@ -211,6 +221,8 @@ class Intake:
             raise
         if stored and not added:
             discard(self._objects, stored.object_id)
+        if added and batch.study:
+            self._postings.relieve(target.institution)
         return [
             StoreOutcome(incoming.sop_class, incoming.sop_uid, outcome)
             for incoming, outcome in zip(instances, outcomes, strict=True)
@@ -226,7 +238,7 @@ class Intake:
             known = store.digests_by_token(tx, target.release, tokens)
             known_series = store.series_by_token(tx, target.release, set(series_tokens))
         key = ReleaseKey(target.key, target.institution, target.release)
-        batch = _Batch(target, tokens, digests, key, {}, known_series, {}, {}, ("", ""))
+        batch = _Batch(target, tokens, digests, key, {}, known_series, {}, set(), {}, ("", ""))
         reader = AttributeReader()
         for index, incoming in enumerate(instances):
             token, series_token = tokens[index], series_tokens[index]
@@ -246,6 +258,8 @@ class Intake:
                 continue
             if new_series:
                 batch.series[series_token] = _series_row(target, series_token, found, key)
+                if postings.series_tokens(found):
+                    batch.requests.add(series_token)
             row = _instance_row(target, incoming, token, digests[index], found, key)
             batch.fresh[token] = _Fresh(incoming, token, series_token, row)
         return batch
@@ -291,6 +305,9 @@ class Intake:
             values["study_date"] = study_date(batch.study)
             values["arrived_ms"] = now
         store.update_release(tx, target.release, values)
+        if release.sealed is None or batch.requests:
+            first = release.sealed is None
+            postings_store.add_tail(tx, target.institution, target.release, series_only=not first)
         kind = EventKind.STUDY_CHANGED if release.metadata_object else EventKind.STUDY_STORED
         emit(tx, target.institution, kind, {"release": str(target.release), "instances": len(adding)})
         return outcomes, len(adding)
@@ -353,6 +370,11 @@ class Intake:
             detail={"level": target.level.value, "application": target.application},
         )
         self._recorder.write(tx, target.institution, event)
+
+
+def release_number(now_ms: int) -> int:
+    """A release's place in the order of arrival: 41 bits of time, and 22 random ones that make it its own."""
+    return now_ms << 22 | int.from_bytes(os.urandom(3), "big") & 0x3FFFFF
 
 
 def image_classes(level: Level) -> tuple[str, ...]:

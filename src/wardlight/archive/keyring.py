@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -9,10 +10,12 @@ from wardlight.archive.attributes import SCHEMA, Attributes
 from wardlight.archive.store import ReleaseRow
 from wardlight.errors import WardlightError
 from wardlight.keys.attributes import AttributeKey, RowLevel, UidTokens
+from wardlight.keys.cursors import CursorKey
 from wardlight.keys.keystore import Keystore
+from wardlight.keys.postings import PostingKeys
 from wardlight.keys.wrap import KeyKind
 
-#: Generation of the blind-index key; re-keying comes with sealed postings.
+#: Generation of the blind-index key for UID tokens; postings have generations of their own.
 GENERATION: Final = 1
 
 # Where the sealed study holds for whom the release was made. No data set has an element of this tag (PS3.5 7.1).
@@ -94,3 +97,31 @@ def release_key(keystore: Keystore, row: ReleaseRow) -> ReleaseKey:
     if row.sealed_schema != SCHEMA:
         raise WardlightError("unavailable", "the release is sealed under another schema")
     return ReleaseKey(keystore.get_key(row.institution, row.key_id), row.institution, row.id)
+
+
+def release_keys(keystore: Keystore, rows: Iterable[ReleaseRow]) -> dict[UUID, ReleaseKey | None]:
+    """The keys of many releases of one institution, fetched together; None where the key was destroyed."""
+    releases = {row.id: row for row in rows}
+    if not releases:
+        return {}
+    institution = next(iter(releases.values())).institution
+    keys = keystore.get_keys(institution, [row.key_id for row in releases.values()])
+    found: dict[UUID, ReleaseKey | None] = {}
+    for id_, row in releases.items():
+        if row.sealed_schema != SCHEMA:
+            raise WardlightError("unavailable", "the release is sealed under another schema")
+        key = keys.get(row.key_id)
+        found[id_] = ReleaseKey(key, institution, id_) if key is not None else None
+    return found
+
+
+def posting_keys(keystore: Keystore, institution: UUID, generation: int) -> PostingKeys:
+    """Keys of the institution's postings of a generation."""
+    _, key = keystore.institution_key(institution, KeyKind.BLIND_INDEX)
+    return PostingKeys(key, generation)
+
+
+def cursor_key(keystore: Keystore, institution: UUID) -> CursorKey:
+    """The key of the institution's search cursors."""
+    _, key = keystore.institution_key(institution, KeyKind.BLIND_INDEX)
+    return CursorKey(key)

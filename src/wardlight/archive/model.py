@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from wardlight.agreements.model import IMAGES, Level
+from wardlight.archive.matching import LITERAL, Rules
 from wardlight.audit.sessions import Reading
 from wardlight.dicom.elements import Element
 from wardlight.dicom.transfer_syntax import TransferSyntax
@@ -145,7 +146,8 @@ class Query:
     """A search. study_uid and series_uid come from the resource path, keys from the query string.
 
     include: further tags to return (includefield); include_all: `includefield=all`. limit 0 means none was given.
-    application: people may ask for the releases of another application than Images.
+    application: people may ask for the releases of another application than Images. rules: which kinds of matching are
+    asked for. cursor: where a page before ended, as `Page.next` gave it; offset counts from there.
     """
 
     keys: tuple[MatchKey, ...] = ()
@@ -156,14 +158,20 @@ class Query:
     limit: int = 0
     offset: int = 0
     application: str = IMAGES
+    rules: Rules = LITERAL
+    cursor: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of a search in the DICOM JSON model, without RetrieveURL. more: there are rows after these."""
+    """Rows of a search in the DICOM JSON model, without RetrieveURL.
+
+    more: there are rows after these. next: the cursor of the page that begins with them, "" where there are none.
+    """
 
     rows: list[dict[str, Any]] = field(repr=False)
     more: bool
+    next: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

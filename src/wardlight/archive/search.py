@@ -1,84 +1,52 @@
-"""Searches: clear columns and tokens in SQL, every other key by matching unsealed values (security.md section 4)."""
+"""Searches: clear columns and tokens in SQL, names and IDs by sealed postings, the rule of PS3.4 on unsealed values.
+
+A search walks studies in their order, newest first, and below them series and instances, until its page is full
+(security.md section 4, PS3.18 section 10.6).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from wardlight.access.model import Operation, Scope
-from wardlight.archive import search_store, store
-from wardlight.archive.attributes import (
-    INSTANCE_AVAILABILITY,
-    INSTANCE_DEFAULT,
-    INSTANCE_TAGS,
-    ISSUER_OF_PATIENT_ID,
-    MODALITIES_IN_STUDY,
-    MODALITY,
-    PATIENT_ID,
-    REQUEST_ATTRIBUTES,
-    SERIES_DEFAULT,
-    SERIES_INSTANCES,
-    SERIES_TAGS,
-    SERIES_UID,
-    SOP_CLASS,
-    SOP_UID,
-    STUDY_DATE,
-    STUDY_DEFAULT,
-    STUDY_INSTANCES,
-    STUDY_SERIES,
-    STUDY_TAGS,
-    STUDY_UID,
-    Attributes,
-    computed,
-    first_text,
-    key_of,
-    only,
-)
-from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
-from wardlight.archive.matching import Matcher, date_bounds, is_universal, matcher, uid_list
-from wardlight.archive.model import MatchKey, Page, Query, QueryLevel
-from wardlight.archive.search_store import Candidate, Conditions
+from wardlight.archive import paging, postings_store, search_plan, search_store, store
+from wardlight.archive.attributes import PATIENT_ID, STUDY_UID
+from wardlight.archive.keyring import Tokens, cursor_key, posting_keys
+from wardlight.archive.matching import EMPTY, is_universal, uid_list
+from wardlight.archive.model import Page, Query, QueryLevel
+from wardlight.archive.paging import Place
+from wardlight.archive.postings import Alternatives, day_bounds, days_of
+from wardlight.archive.postings_blocks import Chains
+from wardlight.archive.search_plan import Plan
+from wardlight.archive.search_rows import Result, Rows
+from wardlight.archive.search_store import ALL, NUMBERS, RELEASES, TAIL, Conditions
+from wardlight.archive.store import ReleaseRow
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
-from wardlight.dicom.dictionary import keyword_of, vr_of
 from wardlight.errors import WardlightError
 from wardlight.identity.service import actor_of
-from wardlight.keys.attributes import RowLevel
 from wardlight.keys.keystore import Keystore
+from wardlight.keys.postings import entry, entry_values
 
 #: Most candidates that one search unseals.
 MAX_CANDIDATES: Final = 5000
 #: Rows of a page: when the client says nothing, and at most.
 DEFAULT_ROWS: Final = {QueryLevel.STUDY: 1000, QueryLevel.SERIES: 5000, QueryLevel.INSTANCE: 5000}
 MAX_ROWS: Final = 5000
-
-# Members of Request Attributes Sequence that may be matched: Scheduled Procedure Step ID, Requested Procedure ID.
-_REQUEST_MEMBERS: Final = frozenset({0x00400009, 0x00401001})
-_LEVEL_TAGS: Final = {
-    QueryLevel.STUDY: STUDY_TAGS | {MODALITIES_IN_STUDY},
-    QueryLevel.SERIES: STUDY_TAGS | SERIES_TAGS | {MODALITIES_IN_STUDY},
-    QueryLevel.INSTANCE: STUDY_TAGS | SERIES_TAGS | INSTANCE_TAGS | {MODALITIES_IN_STUDY},
-}
-
-
-@dataclass(slots=True)
-class _Plan:
-    """A search after its keys were sorted out."""
-
-    level: QueryLevel
-    conditions: Conditions
-    study_tokens: list[bytes] | None = None
-    series_tokens: list[bytes] | None = None
-    instance_tokens: list[bytes] | None = None
-    filters: list[tuple[tuple[int, ...], Matcher]] = field(default_factory=list)
-    returned: frozenset[int] = frozenset()
-    everything: bool = False
+#: Rows that may be skipped by `offset`; beyond it a cursor costs nothing.
+MAX_OFFSET: Final = 100_000
+#: Studies read at once: as many as may be needed first, then more each time.
+_FIRST_STUDIES: Final = 32
+_MOST_STUDIES: Final = 500
+#: A set of candidates so small is not worth reading further postings.
+_FEW: Final = 64
 
 
 class Search:
@@ -92,29 +60,35 @@ class Search:
     def search(self, scope: Scope, level: QueryLevel, query: Query) -> Page:
         """See `Archive.search_studies`. The query is in the trail before its result is returned."""
         scope.require(Operation.SEARCH)
+        if query.offset > MAX_OFFSET:
+            raise WardlightError(
+                "query-too-broad", f"offset is beyond {MAX_OFFSET}; follow the links of pages"
+            )
         tokens = Tokens(self._keystore, scope.institution)
-        plan = _Plan(level, Conditions(scope.institution, query.application))
-        for key in query.keys:
-            _add_key(plan, key, tokens)
-        plan.returned = _returned(level, query)
-        plan.everything = query.include_all
+        plan = search_plan.make(level, query, tokens, Conditions(scope.institution, query.application))
+        after = paging.opened(cursor_key(self._keystore, scope.institution), level, query)
         limit = min(query.limit or DEFAULT_ROWS[level], MAX_ROWS)
+        rows = Rows(self._keystore, plan, MAX_CANDIDATES)
         with self._database.read(scope.institution) as tx:
             self._resolve(tx, plan, query, tokens)
-            if plan.filters:
-                found = search_store.candidates(tx, level, plan.conditions, MAX_CANDIDATES + 1, 0)
-            else:
-                found = search_store.candidates(tx, level, plan.conditions, limit + 1, query.offset)
-        if plan.filters and len(found) > MAX_CANDIDATES:
-            raise WardlightError("query-too-broad", f"more than {MAX_CANDIDATES} candidates")
-        rows = _Rows(self._keystore, plan)
-        if plan.filters:
-            found = rows.matching(found, query.offset + limit + 1)[query.offset :]
-        page = Page([rows.render(row) for row in found[:limit]], len(found) > limit)
+            results = self._results(tx, plan, rows, after, limit + query.offset + 1)
+            found = list(islice(results, query.offset, query.offset + limit + 1))
+        page = self._page(scope, level, query, rows, found, limit)
         self._record(scope, level, query, rows.patients, len(page.rows))
         return page
 
-    def _resolve(self, tx: Connection, plan: _Plan, query: Query, tokens: Tokens) -> None:
+    def _page(
+        self, scope: Scope, level: QueryLevel, query: Query, rows: Rows, found: list[Result], limit: int
+    ) -> Page:
+        shown = [rows.render(row) for row in found[:limit]]
+        if len(found) <= limit:
+            return Page(shown, False)
+        last = found[limit - 1].place
+        return Page(
+            shown, True, paging.seal(cursor_key(self._keystore, scope.institution), level, query, last)
+        )
+
+    def _resolve(self, tx: Connection, plan: Plan, query: Query, tokens: Tokens) -> None:
         """Bind the search to studies and series, of the resource path or of UID keys. Raises `not-found`."""
         conditions = plan.conditions
         scope = (conditions.institution, conditions.application)
@@ -138,6 +112,127 @@ class Search:
             found_below = search_store.instances_by_tokens(tx, conditions.institution, plan.instance_tokens)
             conditions.instances = _within(conditions, found_below)
 
+    # ---- studies in their order ----
+
+    def _results(
+        self, tx: Connection, plan: Plan, rows: Rows, after: Place | None, wanted: int
+    ) -> Iterator[Result]:
+        """Matching rows in order, behind `after`."""
+        studies = self._studies(tx, plan, after, wanted)
+        if not plan.tokens and plan.conditions.releases is None:
+            studies = self._bounded(plan, studies)
+        for chunk in studies:
+            matching = rows.studies(chunk)
+            if plan.level is QueryLevel.STUDY:
+                yield from matching
+                continue
+            for study in matching:
+                begun = after if after is not None and after.study == study.place.study else None
+                yield from rows.below(tx, study, begun, wanted)
+
+    def _bounded(self, plan: Plan, chunks: Iterable[list[ReleaseRow]]) -> Iterator[list[ReleaseRow]]:
+        """The chunks of a search that no index narrows, counted first where values must be read to match."""
+        lower = [*plan.series_filters, *plan.instance_filters]
+        if not (plan.study_filters or lower or plan.conditions.below_study):
+            yield from chunks
+            return
+        held: list[list[ReleaseRow]] = []
+        studies = below = 0
+        for chunk in chunks:
+            held.append(chunk)
+            studies += len(chunk)
+            if lower and not plan.conditions.below_study:
+                counts = [
+                    row.instance_count if plan.level is QueryLevel.INSTANCE else row.series_count
+                    for row in chunk
+                ]
+                below += sum(counts)
+            if (plan.study_filters or lower) and max(studies, below) > MAX_CANDIDATES:
+                raise WardlightError("query-too-broad", f"more than {MAX_CANDIDATES} candidates")
+            if not (plan.study_filters or lower):
+                if studies > MAX_CANDIDATES:
+                    raise WardlightError("query-too-broad", f"more than {MAX_CANDIDATES} studies looked into")
+                yield held.pop()
+        yield from held
+
+    def _studies(
+        self, tx: Connection, plan: Plan, after: Place | None, wanted: int
+    ) -> Iterator[list[ReleaseRow]]:
+        """Candidates in order, in chunks."""
+        conditions = plan.conditions
+        place = after.study if after is not None else None
+        # Below the study of the place there may be more.
+        including = plan.level is not QueryLevel.STUDY
+        if conditions.releases is not None:
+            found = search_store.studies(
+                tx,
+                conditions,
+                len(conditions.releases),
+                source=RELEASES,
+                named=conditions.releases,
+                after=place,
+                including=including,
+            )
+            yield found
+            return
+        if plan.tokens:
+            yield from self._by_postings(tx, plan, place, including, wanted)
+            return
+        size = min(wanted, _MOST_STUDIES) if plan.level is QueryLevel.STUDY else _FIRST_STUDIES
+        if plan.study_filters:
+            size = _MOST_STUDIES
+        while True:
+            chunk = search_store.studies(tx, conditions, size, source=ALL, after=place, including=including)
+            if chunk:
+                yield chunk
+            if len(chunk) < size:
+                return
+            place, including = (chunk[-1].study_date, chunk[-1].number), False
+            size = min(size * 4, _MOST_STUDIES)
+
+    def _by_postings(
+        self, tx: Connection, plan: Plan, place: tuple[int, int] | None, including: bool, wanted: int
+    ) -> Iterator[list[ReleaseRow]]:
+        """Candidates by what postings hold, and the tail as a whole."""
+        conditions = plan.conditions
+        tail = search_store.studies(tx, conditions, _TAIL_READ, source=TAIL, after=place, including=including)
+        tailed = {entry(days_of(row.study_date), row.number): row for row in tail}
+        entries = self._entries(tx, plan)
+        if conditions.dates is not None:
+            first, last = day_bounds(*conditions.dates)
+            low, high = entry(max(first, 0), 0), entry(max(last, 0) + 1, 0) if last >= 0 else b""
+            entries = {one for one in entries if low <= one < high}
+        if place is not None:
+            bound = entry(days_of(place[0]), place[1])
+            entries = {one for one in entries if one < bound or (including and one == bound)}
+        ordered = sorted(entries | tailed.keys(), reverse=True)
+        size = min(max(wanted, _FIRST_STUDIES), _MOST_STUDIES)
+        for start in range(0, len(ordered), size):
+            part = ordered[start : start + size]
+            numbers = [entry_values(one)[1] for one in part if one not in tailed]
+            found = search_store.studies(tx, conditions, len(numbers), source=NUMBERS, named=numbers)
+            merged = [*found, *(tailed[one] for one in part if one in tailed)]
+            merged.sort(key=lambda row: (row.study_date, row.number), reverse=True)
+            yield merged
+
+    def _entries(self, tx: Connection, plan: Plan) -> set[bytes]:
+        """Entries that have all tokens of one alternative of every key, the keys with the fewest alternatives first."""
+        institution = plan.conditions.institution
+        state = postings_store.state(tx, institution)
+        chains = [
+            Chains(tx, institution, generation, posting_keys(self._keystore, institution, generation))
+            for generation in state.read
+        ]
+        found: set[bytes] | None = None
+        for alternatives in sorted(plan.tokens, key=_breadth):
+            some: set[bytes] = set()
+            for all_of in alternatives:
+                some |= _having(chains, all_of)
+            found = some if found is None else found & some
+            if len(found) <= _FEW:
+                break
+        return found or set()
+
     def _record(
         self,
         scope: Scope,
@@ -153,7 +248,7 @@ class Search:
             for patient_id, issuer, study_uid in patients.values()
         ]
         for key in query.keys:
-            if key.path == (PATIENT_ID,) and _way(key) == "exact":
+            if key.path == (PATIENT_ID,) and search_plan.way(key) == "exact" and key.value != EMPTY:
                 subjects.append((references.patient(key.value), ""))
             elif key.path == (STUDY_UID,) and not is_universal(key.value):
                 subjects += [("", references.study(uid)) for uid in uid_list(key.value)]
@@ -168,138 +263,33 @@ class Search:
             request=scope.request,
             token=scope.principal.token_ref,
             counts={"results": results},
-            detail={"query": "&".join(_told(key) for key in query.keys)[:2000], "level": level.value},
+            detail={"query": search_plan.told(query.keys), "level": level.value},
         )
         with self._database.begin(scope.institution) as tx:
             self._recorder.write(tx, scope.institution, event)
 
 
-class _Rows:
-    """Unseals candidates, matches and renders them; opens each release once a search."""
-
-    def __init__(self, keystore: Keystore, plan: _Plan) -> None:
-        self._keystore = keystore
-        self._plan = plan
-        self._studies: dict[UUID, tuple[ReleaseKey, Attributes]] = {}
-        self._series: dict[UUID, Attributes] = {}
-        #: Of every study in the result: Patient ID, its issuer, Study UID.
-        self.patients: dict[UUID, tuple[str, str, str]] = {}
-
-    def matching(self, found: list[Candidate], enough: int) -> list[Candidate]:
-        """The first `enough` candidates that match every key."""
-        matched = []
-        for row in found:
-            attributes = self._attributes(row)
-            if all(_matches(attributes, path, match) for path, match in self._plan.filters):
-                matched.append(row)
-                if len(matched) == enough:
-                    break
-        return matched
-
-    def render(self, row: Candidate) -> Attributes:
-        """The row as the client gets it, attributes in the order of their tags."""
-        attributes = self._attributes(row)
-        if row.release.id not in self.patients:
-            self.patients[row.release.id] = (
-                first_text(attributes, PATIENT_ID),
-                first_text(attributes, ISSUER_OF_PATIENT_ID),
-                first_text(attributes, STUDY_UID),
-            )
-        wanted = attributes if self._plan.everything else only(attributes, self._plan.returned)
-        return dict(sorted(wanted.items()))
-
-    def _attributes(self, row: Candidate) -> Attributes:
-        key, study = self._study(row)
-        if row.series is None:
-            return study
-        series = self._series.get(row.series)
-        if series is None:
-            series = key.unseal(RowLevel.SERIES, row.series, row.series_sealed)
-            series |= computed({SERIES_INSTANCES: row.series_instances})
-            self._series[row.series] = series
-        if row.instance is None:
-            return study | series
-        return study | series | key.unseal(RowLevel.INSTANCE, row.instance, row.instance_sealed)
-
-    def _study(self, row: Candidate) -> tuple[ReleaseKey, Attributes]:
-        release = row.release
-        opened = self._studies.get(release.id)
-        if opened is None:
-            key = release_key(self._keystore, release)
-            study = key.unseal_study(release)
-            study |= computed(
-                {
-                    INSTANCE_AVAILABILITY: ["ONLINE"],
-                    MODALITIES_IN_STUDY: list(release.modalities),
-                    STUDY_SERIES: release.series_count,
-                    STUDY_INSTANCES: release.instance_count,
-                }
-            )
-            opened = self._studies[release.id] = (key, study)
-        return opened
+#: The tail is bounded by intake; a little more than its limit may be there for a moment.
+_TAIL_READ: Final = 2 * 512
 
 
-def _add_key(plan: _Plan, key: MatchKey, tokens: Tokens) -> None:
-    """Put one key where it is decided. Raises `matching-key-not-supported`, `bad-request`, `query-too-broad`."""
-    tag = key.path[0]
-    member = len(key.path) == 2 and tag == REQUEST_ATTRIBUTES and key.path[1] in _REQUEST_MEMBERS
-    if tag not in _LEVEL_TAGS[plan.level] or not (member or (len(key.path) == 1 and vr_of(tag) != b"SQ")):
-        raise WardlightError("matching-key-not-supported", _keyword(key.path))
-    if is_universal(key.value):
-        return
-    special = _IN_SQL.get(tag)
-    if special is None or not special(plan, key.value, tokens):
-        plan.filters.append((key.path, matcher(vr_of(key.path[-1]).decode(), key.value)))
+def _breadth(alternatives: Alternatives) -> tuple[int, int]:
+    """Long tokens choose fewer: the keys to begin with."""
+    shortest = min(max(len(value) for _, value in all_of) for all_of in alternatives)
+    return len(alternatives), -shortest
 
 
-def _study_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
-    plan.study_tokens = [tokens.study(uid) for uid in uid_list(value)]
-    return True
-
-
-def _series_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
-    plan.series_tokens = [tokens.series(uid) for uid in uid_list(value)]
-    return True
-
-
-def _instance_uids(plan: _Plan, value: str, tokens: Tokens) -> bool:
-    plan.instance_tokens = [tokens.instance(uid) for uid in uid_list(value)]
-    return True
-
-
-def _sop_classes(plan: _Plan, value: str, _: Tokens) -> bool:
-    plan.conditions.sop_classes = uid_list(value)
-    return True
-
-
-def _dates(plan: _Plan, value: str, _: Tokens) -> bool:
-    plan.conditions.dates.append(date_bounds(value))
-    return True
-
-
-def _modalities_in_study(plan: _Plan, value: str, _: Tokens) -> bool:
-    if _has_wildcard(value):
-        return False
-    plan.conditions.modalities_in_study.append(value.strip().replace(" ", "_"))
-    return True
-
-
-def _modality(plan: _Plan, value: str, _: Tokens) -> bool:
-    if _has_wildcard(value):
-        return False
-    plan.conditions.modalities.append(value.strip().replace(" ", "_"))
-    return True
-
-
-_IN_SQL: Final[dict[int, Callable[[_Plan, str, Tokens], bool]]] = {
-    STUDY_UID: _study_uids,
-    SERIES_UID: _series_uids,
-    SOP_UID: _instance_uids,
-    SOP_CLASS: _sop_classes,
-    STUDY_DATE: _dates,
-    MODALITIES_IN_STUDY: _modalities_in_study,
-    MODALITY: _modality,
-}
+def _having(chains: list[Chains], all_of: list[tuple[int, bytes]]) -> set[bytes]:
+    """Entries that have all of these tokens, in any generation."""
+    found: set[bytes] | None = None
+    for token in sorted(all_of, key=lambda one: -len(one[1])):
+        entries: set[bytes] = set()
+        for one in chains:
+            entries |= one.entries([token])[token]
+        found = entries if found is None else found & entries
+        if len(found) <= _FEW:
+            break
+    return found or set()
 
 
 def _both(bound: list[UUID] | None, found: list[UUID]) -> list[UUID]:
@@ -317,49 +307,3 @@ def _within(conditions: Conditions, found: list[tuple[str, UUID, UUID]]) -> list
     ]
     conditions.releases = list(dict.fromkeys(release for release, _ in places))
     return [row for _, row in places]
-
-
-def _matches(attributes: Attributes, path: tuple[int, ...], match: Matcher) -> bool:
-    attribute: dict[str, Any] = attributes.get(key_of(path[0]), {})
-    if len(path) == 1:
-        return match(attribute)
-    return any(match(item.get(key_of(path[1]), {})) for item in attribute.get("Value") or ())
-
-
-def _returned(level: QueryLevel, query: Query) -> frozenset[int]:
-    """Tags to return: those of the level, of levels the resource path does not name, keys, and what was asked for."""
-    wanted = query.include | {key.path[0] for key in query.keys} | {STUDY_UID}
-    if level is QueryLevel.STUDY or query.study_uid is None:
-        wanted |= STUDY_DEFAULT
-    if level is QueryLevel.SERIES or (level is QueryLevel.INSTANCE and query.series_uid is None):
-        wanted |= SERIES_DEFAULT
-    if level is QueryLevel.INSTANCE:
-        wanted |= INSTANCE_DEFAULT | {SERIES_UID}
-    return wanted
-
-
-def _told(key: MatchKey) -> str:
-    return f"{_keyword(key.path)}={_way(key)}"
-
-
-def _keyword(path: tuple[int, ...]) -> str:
-    return ".".join(keyword_of(tag) or key_of(tag) for tag in path)
-
-
-def _way(key: MatchKey) -> str:
-    """How a key is matched: all that the audit trail says of its value."""
-    value = key.value
-    vr = vr_of(key.path[-1])
-    if is_universal(value):
-        return "any"
-    if vr == b"UI":
-        return "list" if "," in value or "\\" in value else "exact"
-    if vr in (b"DA", b"TM", b"DT"):
-        return "range" if "-" in value else "exact"
-    if not _has_wildcard(value):
-        return "exact"
-    return "prefix" if value.endswith("*") and not _has_wildcard(value[:-1]) else "wildcard"
-
-
-def _has_wildcard(value: str) -> bool:
-    return "*" in value or "?" in value

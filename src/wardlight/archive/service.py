@@ -21,6 +21,7 @@ from wardlight.archive.model import (
     StoreOutcome,
     ValuePlace,
 )
+from wardlight.archive.postings_merge import Postings
 from wardlight.archive.reading import Reader
 from wardlight.archive.search import Search
 from wardlight.archive.sweeping import Sweeper
@@ -51,7 +52,8 @@ class Archive:
         quiet_s: float,
     ) -> None:
         """quiet_s: seconds without a new instance after which a release is complete."""
-        self._intake = Intake(database, keystore, objects, recorder)
+        self._postings = Postings(database, keystore)
+        self._intake = Intake(database, keystore, objects, recorder, self._postings)
         self._search = Search(database, keystore, recorder)
         self._reader = Reader(database, keystore, objects, recorder, sessions)
         self._completion = Completion(database, keystore, objects, recorder, quiet_s)
@@ -184,6 +186,10 @@ class Archive:
     def complete(self, scope: SystemScope) -> int:
         """Complete releases that are quiet: write their metadata object. Returns how many."""
         return self._completion.complete(scope)
+
+    def index(self, scope: SystemScope) -> int:  # noqa: ARG002 - proof that the worker asks
+        """Bring new releases into the sealed postings. Returns how many."""
+        return self._postings.work()
 
     def sweep(self, scope: SystemScope) -> int:
         """Remove objects without a row and reservations without an instance, both after 24 h. Returns how many."""

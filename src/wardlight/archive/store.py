@@ -45,6 +45,7 @@ class ReleaseRow:
     last_arrival_ms: int
     metadata_object: UUID | None
     metadata_size: int
+    number: int
 
 
 RELEASE_COLUMNS: Final = (
@@ -66,6 +67,7 @@ RELEASE_COLUMNS: Final = (
     release.c.last_arrival_ms,
     release.c.metadata_object,
     release.c.metadata_size,
+    release.c.number,
 )
 
 
@@ -117,6 +119,20 @@ def release_by_id(tx: Connection, release_id: UUID, *, lock: bool = False) -> Re
     """The release; with `lock` no other writer changes it until the transaction ends."""
     row = tx.execute(_LOCKED_RELEASE if lock else _RELEASE_BY_ID, {"release": release_id}).first()
     return release_row(row) if row else None
+
+
+_LOCK_RELEASES: Final = (
+    select(release.c.id)
+    .where(release.c.id.in_(bindparam("releases", expanding=True)))
+    .order_by(release.c.id)
+    .with_for_update()
+)
+
+
+def lock_releases(tx: Connection, releases: Sequence[UUID]) -> None:
+    """Let no other writer change these releases until the transaction ends."""
+    if releases:
+        tx.execute(_LOCK_RELEASES, {"releases": releases}).all()
 
 
 _TOKENS: Final[BindParameter[Any]] = bindparam("tokens", expanding=True)

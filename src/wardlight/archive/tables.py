@@ -58,8 +58,12 @@ release: Final = Table(
     column("completed_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),
     column("metadata_object", Id, nullable=True, data_class=DataClass.STATUS),
     column("metadata_size", BigInteger, data_class=DataClass.STATUS),
+    # Its place in the order of arrival, by which postings name it.
+    column("number", BigInteger, data_class=DataClass.STATUS),
     UniqueConstraint("institution", "token", "application", "level"),
-    Index("archive_release_order", "institution", "application", "study_date", "arrived_ms", "id"),
+    # The order of pages, with the columns that most searches look at, so that rows passed over are not read.
+    Index("archive_release_page", "institution", "application", "study_date", "number", "modalities"),
+    Index("archive_release_number", "institution", "number"),
     Index("archive_release_state", "state", "last_arrival_ms"),
 )
 
@@ -89,6 +93,8 @@ series: Final = Table(
     UniqueConstraint("release", "token"),
     # Series and instances are searched across studies, too.
     Index("archive_series_token", "token"),
+    # The last column is unique by itself; that the index says so spares a sort of each page.
+    Index("archive_series_page", "release", "number", "id", unique=True),
 )
 
 instance: Final = Table(
@@ -96,7 +102,7 @@ instance: Final = Table(
     metadata,
     column("id", Id, primary_key=True, data_class=DataClass.STATUS),
     column("release", Id, ForeignKey("archive_release.id"), data_class=DataClass.STATUS),
-    column("series", Id, ForeignKey("archive_series.id"), index=True, data_class=DataClass.STATUS),
+    column("series", Id, ForeignKey("archive_series.id"), data_class=DataClass.STATUS),
     column("segment", Id, ForeignKey("archive_segment.id"), index=True, data_class=DataClass.STATUS),
     column("token", LargeBinary(16), data_class=DataClass.HEALTH, protection="token"),
     column("sealed", LargeBinary, data_class=DataClass.HEALTH, protection="sealed"),
@@ -122,6 +128,39 @@ instance: Final = Table(
     column("metadata_length", BigInteger, data_class=DataClass.STATUS),
     UniqueConstraint("release", "token"),
     Index("archive_instance_token", "token"),
+    Index("archive_instance_page", "series", "number", "id", unique=True),
+)
+
+#: Blocks of sealed postings, clustered by label. Neither column tells of which study or value an entry is.
+posting: Final = Table(
+    "archive_posting",
+    metadata,
+    column("institution", Id, ForeignKey("institution.id"), primary_key=True, data_class=DataClass.STATUS),
+    column("generation", SmallInteger, primary_key=True, autoincrement=False, data_class=DataClass.STATUS),
+    column("label", LargeBinary(16), primary_key=True, data_class=DataClass.HEALTH, protection="token"),
+    column("body", LargeBinary, data_class=DataClass.HEALTH, protection="sealed"),
+    sqlite_with_rowid=False,
+)
+
+#: Releases whose tokens are not, or not all, in postings yet: searches read them one by one.
+tail: Final = Table(
+    "archive_tail",
+    metadata,
+    column("release", Id, ForeignKey("archive_release.id"), primary_key=True, data_class=DataClass.STATUS),
+    column("institution", Id, ForeignKey("institution.id"), index=True, data_class=DataClass.STATUS),
+    # 1 where only tokens of series that came later are missing.
+    column("series_only", SmallInteger, data_class=DataClass.STATUS),
+)
+
+#: The generation of an institution's postings; absent while they are all of the first.
+search_state: Final = Table(
+    "archive_search",
+    metadata,
+    column("institution", Id, ForeignKey("institution.id"), primary_key=True, data_class=DataClass.STATUS),
+    column("generation", SmallInteger, data_class=DataClass.STATUS),
+    # The next generation while it is built, else 0; and the number of the last release that is in it.
+    column("building", SmallInteger, data_class=DataClass.STATUS),
+    column("built_to", BigInteger, data_class=DataClass.STATUS),
 )
 
 #: Objects that no row names, by when the sweep first saw them.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from wardlight.access.model import Scope
+from wardlight.archive.matching import Rules
 from wardlight.archive.model import IMAGES, MatchKey, Page, Query, QueryLevel
 from wardlight.dicom.dictionary import is_known, tag_of, vr_of
 from wardlight.dicomweb.call import Answer, Call, is_uid
@@ -19,22 +20,29 @@ from wardlight.errors import WardlightError
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _FIELDS: Final = 1000
 _RETRIEVE_URL: Final = "00081190"
-_LITERAL_ONLY: Final = (
-    "The fuzzymatching parameter is not supported. Only literal matching has been performed."
-)
 _MORE: Final = "There are additional results that can be requested"
 #: Parameters of the query string that are no attributes. `accept` is the negotiation's; `application` is our own:
-#: people see the releases of Images unless they ask for another application's.
-_PARAMETERS: Final = frozenset({"limit", "offset", "fuzzymatching", "accept", "application"})
+#: people see the releases of Images unless they ask for another application's; `cursor` continues a page.
+_PARAMETERS: Final = frozenset(
+    {
+        "limit",
+        "offset",
+        "fuzzymatching",
+        "emptyvaluematching",
+        "multiplevaluematching",
+        "accept",
+        "application",
+        "cursor",
+    }
+)
 
 
 @dataclass(slots=True)
 class Search:
-    """A parsed query string. nothing: `limit=0` asks for no rows. fuzzy: more than literal matching is wanted."""
+    """A parsed query string. nothing: `limit=0` asks for no rows."""
 
     query: Query
     nothing: bool = False
-    fuzzy: bool = False
 
 
 @dataclass(slots=True)
@@ -69,9 +77,14 @@ def parse(query_string: str, study_uid: str | None = None, series_uid: str | Non
             limit=limit,
             offset=_count(parsed, "offset"),
             application=parsed.single.get("application", IMAGES),
+            rules=Rules(
+                _truth(parsed, "fuzzymatching"),
+                _truth(parsed, "emptyvaluematching"),
+                _truth(parsed, "multiplevaluematching"),
+            ),
+            cursor=parsed.single.get("cursor", ""),
         ),
         nothing="limit" in parsed.single and limit == 0,
-        fuzzy=_truth(parsed, "fuzzymatching"),
     )
 
 
@@ -149,10 +162,12 @@ def _search(call: Call, level: QueryLevel, run: Callable[[Scope, Query], Page]) 
     rows = [] if search.nothing else page.rows
     for row in rows:
         row[_RETRIEVE_URL] = {"vr": "UR", "Value": [_retrieve_url(call, level, row)]}
-    warnings = [_LITERAL_ONLY] if search.fuzzy else []
+    headers = {}
     if page.more:
-        warnings.append(_MORE)
-    headers = {"Warning": _warning(call.base_url, warnings)} if warnings else {}
+        # PS3.18 8.3.4.4 has the warning; the link (RFC 8288) spares counting rows.
+        headers["Warning"] = f'299 {call.base_url} "{_MORE}"'
+        if page.next and rows:
+            headers["Link"] = f'<{_next_url(call, level, page.next)}>; rel="next"'
     return Answer(json.dumps(rows, ensure_ascii=False).encode("utf-8"), content_type, headers=headers)
 
 
@@ -170,6 +185,16 @@ def _uid(row: dict[str, Any], tag: str) -> str:
     return values[0] if is_uid(values[0]) else ""
 
 
-def _warning(service: str, texts: Iterable[str]) -> str:
-    """The Warning header as PS3.18 8.3.4.4 and 8.3.4.5 word it."""
-    return ", ".join(f'299 {service} "{text}"' for text in texts)
+def _next_url(call: Call, level: QueryLevel, cursor: str) -> str:
+    """This search from behind its page on: what the client sent, with a cursor for its offset."""
+    url = call.base_url
+    if "study" in call.path:
+        url += f"/studies/{call.path['study']}"
+    if "series" in call.path:
+        url += f"/series/{call.path['series']}"
+    url += {QueryLevel.STUDY: "/studies", QueryLevel.SERIES: "/series", QueryLevel.INSTANCE: "/instances"}[
+        level
+    ]
+    sent = parse_qsl(call.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in sent if name not in ("offset", "cursor")]
+    return f"{url}?{urlencode([*kept, ('cursor', cursor)], safe='*,.')}"

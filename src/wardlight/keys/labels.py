@@ -23,6 +23,7 @@ class Label(StrEnum):
     POSTING_LABEL = "posting-label"
     POSTING_BODY = "posting-body"
     UID = "uid"
+    CURSOR = "cursor"
     DEID_UID = "deid-uid"
     DEID_PATIENT = "deid-patient"
     DEID_ID = "deid-id"
