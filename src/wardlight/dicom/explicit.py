@@ -44,16 +44,16 @@ def to_explicit_little(
     Group lengths go, since nothing would keep them true. Sequences of another encoding get undefined lengths; what is
     in explicit little endian already stays byte for byte. Raises `DicomError`.
     """
-    codec = codec_of(syntax, data, 0)
-    if codec is EXPLICIT_LE:
-        return _spliced(data, syntax, changes, limits)
+    if codec_of(syntax, data, 0) is EXPLICIT_LE:
+        elements = scan(data, syntax, limits=limits).elements
+        # Some data sets only say that they are explicit.
+        if all(data[element.start + 4 : element.start + 6] == element.vr for element in elements.values()):
+            return _spliced(data, elements, changes)
     return _Writer(data, changes, limits).write(syntax)
 
 
-def _spliced(data: bytes, syntax: TransferSyntax, changes: Changes, limits: Limits) -> bytes:
+def _spliced(data: bytes, elements: Mapping[int, Element], changes: Changes) -> bytes:
     """Only changed elements differ: all between them are slices."""
-    # A changed element decides nothing about the others, so the top level is all that is looked at.
-    elements = scan(data, syntax, limits=limits).elements
     pieces: list[bytes] = []
     kept, waiting = 0, sorted(changes.items())
     for tag, element in sorted(elements.items(), key=lambda row: row[1].start):

@@ -1,21 +1,39 @@
-"""WADO-RS frames in their stored encoding: bytes of pixel data, cut out and never decoded (PS3.18 10.4.1.1.6)."""
+"""WADO-RS frames (PS3.18 10.4.1.1.6): as they are stored, decoded, or compressed anew without loss."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from wardlight.archive.model import FrameTable, InstanceLocation
+from wardlight import __version__
+from wardlight.archive.model import InstanceLocation
+from wardlight.decoding.model import ENCODED, HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.conditional import entity_tag
+from wardlight.dicomweb.frames_source import AT_ONCE, CodedFrames, FrameSource, StoredFrames
 from wardlight.dicomweb.media import OCTETS, pixel_syntax, pixel_types
 from wardlight.dicomweb.negotiation import MediaRange, ranges
+from wardlight.dicomweb.transcode import target_for
 from wardlight.errors import WardlightError
 
-#: Up to here an answer is put together at once, which is faster; beyond it streams.
-_AT_ONCE: Final = 4 << 20
+#: Transfer syntaxes that a type of compressed images stands for without the parameter (PS3.18 Table 8.7.3-5).
+_DEFAULTS: Final = (RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS)
+
+
+class _Choice(NamedTuple):
+    """syntax: of the frames that are sent. stored: they are the stored bytes."""
+
+    media: str
+    multipart: bool
+    syntax: str
+    stored: bool
+
+    @property
+    def content_type(self) -> str:
+        return f"{self.media}; transfer-syntax={self.syntax}"
 
 
 def frames(call: Call) -> Answer:
@@ -25,16 +43,13 @@ def frames(call: Call) -> Answer:
     location = call.archive.instances(
         call.scope, call.uid("study"), call.uid("series"), call.uid("instance")
     )[0]
-    if location.pixel is None and transfer_syntax(location.transfer_syntax).deflated:
-        raise WardlightError("not-acceptable", "the pixels lie within a deflated data set")
-    table = call.archive.frames(call.scope, location)
-    if max(numbers) > len(table.frames):
+    choice, source = _source(call, location, _choices(accepted, location, single=len(numbers) == 1))
+    if max(numbers) > source.count:
         raise WardlightError("not-found", "the instance has no such frame")
-    media, multipart = _choose(accepted, location.transfer_syntax, single=len(numbers) == 1)
-    content_type = f"{media}; transfer-syntax={pixel_syntax(location.transfer_syntax)}"
-    if not multipart:
-        return _answer(_frame(call, location, table, numbers[0]), content_type, _length(table, numbers[0]))
-    return _multipart(call, location, table, numbers, media, content_type)
+    tag = entity_tag("frames", __version__, location.row, numbers, choice, call.base_url)
+    if choice.multipart:
+        return _multipart(call, source, numbers, choice, tag)
+    return _answer(source.read(numbers[0]), choice.content_type, source.length(numbers[0]), tag)
 
 
 def _numbers(text: str) -> list[int]:
@@ -44,68 +59,73 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _choose(accepted: Sequence[MediaRange], syntax: str, *, single: bool) -> tuple[str, bool]:
-    """The media type to give and whether as multipart; `not-acceptable` if none fits.
+def _source(
+    call: Call, location: InstanceLocation, choices: Iterator[_Choice]
+) -> tuple[_Choice, FrameSource]:
+    """The first choice that these pixels allow."""
+    refused = WardlightError(
+        "not-acceptable", "frames cannot be given in the accepted media types and transfer syntaxes"
+    )
+    for choice in choices:
+        if choice.stored:
+            return choice, StoredFrames(call, location)
+        try:
+            return choice, CodedFrames(call, location, choice.syntax)
+        except WardlightError as error:
+            if error.code not in ("not-acceptable", "cannot-decode"):
+                raise
+            refused = error
+    raise refused
 
-    Octets without a syntax are explicit little endian by default, so that any other encoding must be asked for, by
-    its UID or by `*`: nobody gets pixels that would be misread.
+
+def _choices(
+    accepted: Sequence[MediaRange], location: InstanceLocation, *, single: bool
+) -> Iterator[_Choice]:
+    """What could be given, by the client's order.
+
+    Octets without a syntax are explicit little endian by default (PS3.18 Table 8.7.3-4): nobody gets pixels that would
+    be misread. A type of compressed images without a syntax takes the stored one where that is of this type, else the
+    type's default.
     """
-    given = pixel_syntax(syntax)
+    stored = location.transfer_syntax
     for media_range in accepted:
-        if not media_range.multipart and not single:
-            continue
-        wanted = media_range.transfer_syntax
-        named = wanted in ("*", given, syntax) or (wanted == "" and given == EXPLICIT_LITTLE.uid)
-        for media in pixel_types(syntax):
-            if media_range.covers(media) and (named or (wanted == "" and media != OCTETS)):
-                return media, media_range.multipart
-        if media_range.media == OCTETS and named:
-            return OCTETS, media_range.multipart
-    raise WardlightError("not-acceptable", "frames are given in their stored transfer syntax only")
+        if media_range.multipart or single:
+            yield from _as_stored(media_range, stored)
+            if target_for(EXPLICIT_LITTLE.uid, stored) == EXPLICIT_LITTLE.uid:
+                yield from _made(media_range)
 
 
-def _bit_packed(table: FrameTable) -> bool:
-    """Whether frames do not start at bytes."""
-    return table.frame_bits % 8 != 0
+def _as_stored(media_range: MediaRange, stored: str) -> Iterator[_Choice]:
+    known, given, wanted = transfer_syntax(stored), pixel_syntax(stored), media_range.transfer_syntax
+    if known.deflated or (known.big_endian and wanted != stored):
+        return
+    named = wanted in ("*", given, stored)
+    for media in pixel_types(stored):
+        unnamed = wanted == "" and (media != OCTETS or given == EXPLICIT_LITTLE.uid)
+        if media_range.covers(media) and (named or unnamed):
+            yield _Choice(media, media_range.multipart, given, True)
+    if media_range.media == OCTETS and named:
+        yield _Choice(OCTETS, media_range.multipart, given, True)
 
 
-def _length(table: FrameTable, number: int) -> int:
-    if _bit_packed(table):
-        return (table.frame_bits + 7) // 8
-    return sum(end - start for start, end in table.frames[number - 1])
+def _made(media_range: MediaRange) -> Iterator[_Choice]:
+    wanted = media_range.transfer_syntax
+    if wanted in ("", "*", EXPLICIT_LITTLE.uid):
+        if media_range.covers(OCTETS):
+            yield _Choice(OCTETS, media_range.multipart, EXPLICIT_LITTLE.uid, False)
+        if wanted == "":
+            for syntax in _DEFAULTS:
+                if media_range.media in pixel_types(syntax):
+                    yield _Choice(media_range.media, media_range.multipart, syntax, False)
+    elif wanted in ENCODED:
+        for media in pixel_types(wanted):
+            if media_range.covers(media):
+                yield _Choice(media, media_range.multipart, wanted, False)
+        if media_range.media == OCTETS:
+            yield _Choice(OCTETS, media_range.multipart, wanted, False)
 
 
-def _frame(call: Call, location: InstanceLocation, table: FrameTable, number: int) -> Iterator[bytes]:
-    """The bytes of one frame. Fragments of a small frame are read in one go, and the item heads between cut out."""
-    pieces = table.frames[number - 1]
-    if _bit_packed(table):
-        yield _unpacked(call, location, table, number)
-    elif len(pieces) <= 1 or pieces[-1][1] - pieces[0][0] > _AT_ONCE:
-        for position, (start, end) in enumerate(pieces):
-            yield from call.archive.read(call.scope, location, start, end, frames=int(position == 0))
-    else:
-        first = pieces[0][0]
-        span = b"".join(call.archive.read(call.scope, location, first, pieces[-1][1]))
-        for start, end in pieces:
-            yield span[start - first : end - first]
-
-
-def _unpacked(call: Call, location: InstanceLocation, table: FrameTable, number: int) -> bytes:
-    """A frame of 1-bit pixels, moved so that it starts at a byte (PS3.5 8.1.1: the first pixel is the lowest bit)."""
-    ((start, end),) = table.frames[number - 1]
-    bits = int.from_bytes(b"".join(call.archive.read(call.scope, location, start, end)), "little")
-    bits >>= (number - 1) * table.frame_bits % 8
-    return (bits & ((1 << table.frame_bits) - 1)).to_bytes(_length(table, number), "little")
-
-
-def _multipart(
-    call: Call,
-    location: InstanceLocation,
-    table: FrameTable,
-    numbers: Sequence[int],
-    media: str,
-    content_type: str,
-) -> Answer:
+def _multipart(call: Call, source: FrameSource, numbers: Sequence[int], choice: _Choice, tag: str) -> Answer:
     writer = RelatedWriter(secrets.token_hex(16))
     resource = (
         f"{call.base_url}/studies/{call.path['study']}/series/{call.path['series']}"
@@ -113,22 +133,28 @@ def _multipart(
     )
     heads = [
         writer.head(
-            {"Content-Type": content_type, "Content-Location": f"{resource}/{number}"}, first=position == 0
+            {"Content-Type": choice.content_type, "Content-Location": f"{resource}/{number}"},
+            first=position == 0,
         )
         for position, number in enumerate(numbers)
     ]
 
     def body() -> Iterator[bytes]:
         for head, number in zip(heads, numbers, strict=True):
-            yield head
-            yield from _frame(call, location, table, number)
+            # The frame comes first: while none has left, one that cannot be decoded is a status.
+            pieces = source.read(number)
+            yield head + next(pieces, b"")
+            yield from pieces
         yield writer.tail
 
-    lengths = [(head, _length(table, number)) for head, number in zip(heads, numbers, strict=True)]
-    return _answer(body(), writer.content_type(media), writer.length(lengths))
+    sized = [(head, source.length(number)) for head, number in zip(heads, numbers, strict=True)]
+    known = [(head, length) for head, length in sized if length is not None]
+    length = writer.length(known) if len(known) == len(sized) else None
+    return _answer(body(), writer.content_type(choice.media), length, tag)
 
 
-def _answer(body: Iterator[bytes], content_type: str, length: int) -> Answer:
-    if length <= _AT_ONCE:
-        return Answer(b"".join(body), content_type, length=length)
-    return Answer(body, content_type, length=length)
+def _answer(body: Iterator[bytes], content_type: str, length: int | None, tag: str) -> Answer:
+    """Small answers are put together at once, which is faster."""
+    if length is not None and length <= AT_ONCE:
+        return Answer(b"".join(body), content_type, length=length, etag=tag)
+    return Answer(body, content_type, length=length, etag=tag)
