@@ -1,4 +1,4 @@
-"""Puts results into a document, between the markers `<!-- bench:NAME -->` and `<!-- /bench:NAME -->` of their section."""
+"""Puts results into a section of a document: between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import shutil
 import threading
@@ -111,7 +112,7 @@ def generated(size: int) -> Path:
     folder = DATA / f"index-{SCHEMA_VERSION}-{size}"
     if not (folder / ".complete").exists():
         try:
-            from bench import index_generator
+            index_generator = importlib.import_module("bench.index_generator")
         except ImportError:
             raise Absent("the generator of the index is not built") from None
         shutil.rmtree(folder, ignore_errors=True)

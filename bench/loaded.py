@@ -39,11 +39,12 @@ def names(path: Path) -> Names:
 
 @dataclass(slots=True)
 class Loaded:
-    """A server, a connection to it, and the instances that it holds."""
+    """A server, a connection to it, and the instances that it holds. client_cpu_ms: what a request cost the client."""
 
     server: Server
     client: Client
     held: list[Names]
+    client_cpu_ms: float = 0.0
 
     @property
     def study(self) -> str:

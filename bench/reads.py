@@ -83,13 +83,16 @@ def _compare(
 ) -> None:
     contenders = {name: partial(measure, side) for name, side in sides.items()}
     run.compare(what, unit, contenders, [Claim(target, "Orthanc")], READ)
+    used = ", ".join(f"{side.client_cpu_ms:.2f} ms with {name}" for name, side in sides.items())
+    run.notes.append(f"processor time of the client itself for one request of {what}: {used}")
 
 
 def _study(side: Loaded) -> Sample:
-    cpu = side.server.cpu_seconds()
+    cpu, own = side.server.cpu_seconds(), time.thread_time()
     began = time.perf_counter()
     answer = require(side.client.get(side.study, INSTANCES))
     seconds = time.perf_counter() - began
+    side.client_cpu_ms = (time.thread_time() - own) * 1000
     used = per_operation(side.server.cpu_seconds() - cpu, len(side.held))
     return Sample(answer.length / 1e6 / seconds, used, side.server.peak_mb())
 
@@ -106,7 +109,8 @@ def _many(side: Loaded, *, suffix: str, accept: str, count: int) -> Sample:
 
 def _asked(side: Loaded, paths: list[str], accept: str) -> Sample:
     cpu = side.server.cpu_seconds()
-    times, _ = latencies(side.client, paths, accept)
+    times, own = latencies(side.client, paths, accept)
+    side.client_cpu_ms = own
     used = per_operation(side.server.cpu_seconds() - cpu, len(paths))
     return Sample(percentile(times, 0.5), used, side.server.peak_mb())
 

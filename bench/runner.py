@@ -120,8 +120,9 @@ class Run:
                 series.get(claim.limit, nobody),
             )
             (self.also if claim.target is None else self.rows).append(row)
-        for other in series.keys() - named:
-            self.also.append(Row(name, unit, series[OURS], includes, None, series[other]))
+        for other in series:
+            if other not in named:
+                self.also.append(Row(name, unit, series[OURS], includes, None, series[other]))
 
     @contextmanager
     def isolated(self, what: str) -> Iterator[None]:
