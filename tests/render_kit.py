@@ -60,4 +60,5 @@ def read_header(path: Path) -> ImageHeader:
     syntax = follower.stream.syntax
     attributes = top_level(follower.stream.header, EXPLICIT_LITTLE if syntax.deflated else syntax)
     pixel = follower.stream.pixel
-    return ImageHeader(attributes, syntax.uid, pixel.tag != 0x7FE00010, pixel.vr == b"OW")
+    floating = pixel is not None and pixel.tag != 0x7FE00010
+    return ImageHeader(attributes, syntax.uid, floating, pixel is not None and pixel.vr == b"OW")
