@@ -28,15 +28,15 @@ from wardlight.audit.sessions import ReadSessions, close_orphans
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
-from wardlight.errors import WardlightError
 from wardlight.identity.service import Identity
+from wardlight.installation import require_whole
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
 from wardlight.settings import Settings
-from wardlight.supervisor import Supervisor, wardlight_command
+from wardlight.supervisor import is_supervised
 
 #: How often a process that serves ends read sessions and writes counts of denials, in seconds.
 _HOUSEKEEPING_S: Final = 5.0
@@ -93,38 +93,6 @@ class Platform:
         self.denials.close()
         self.database.close()
         self.keystore.close()
-
-
-def require_whole(settings: Settings, *, create: bool = True) -> None:
-    """Refuse to open, or to make anew, an installation of which a part is missing: a disk may not be mounted.
-
-    create: an installation that does not exist at all may be made. Raises `settings-unsafe`, `not-found`.
-    """
-    slots = [sorted(folder.glob("*.slot")) for folder in settings.keyslots]
-    if not any(slots):
-        if not create and not settings.keystore_path.exists():
-            raise WardlightError(
-                "not-found", "there is no installation here; give --config or --data, or set WARDLIGHT_CONFIG"
-            )
-        return
-    missing = [
-        name
-        for name, path in (("root key", settings.root_path), ("keystore", settings.keystore_path))
-        if not path.exists()
-    ]
-    if not settings.database_url and not settings.index_path.exists():
-        missing.append("index database")
-    missing += [
-        f"keyslot folder {number}"
-        for number, folder in enumerate(settings.keyslots, 1)
-        if not folder.is_dir()
-    ]
-    if missing:
-        raise WardlightError(
-            "settings-unsafe",
-            f"keyslots exist, but not: {', '.join(missing)}. Is a disk not mounted? Nothing was made anew; a new "
-            "keyslot folder must be made by hand, then it is filled",
-        )
 
 
 def platform(settings: Settings, *, create: bool = True, migrate: bool = False) -> Platform:
@@ -231,7 +199,7 @@ def decoder_pool(settings: Settings) -> DecoderPool:
 def run_worker(settings: Settings) -> None:
     """`wardlight worker`: rounds of background work until SIGTERM or SIGINT."""
     harden()
-    built = platform(settings)
+    built = platform(settings, migrate=is_supervised())
     stopping = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
@@ -254,19 +222,6 @@ def _guarded(job: Callable[[], object]) -> None:
         job()
     except Exception as error:  # noqa: BLE001 - the loop must outlive a full disk or a locked database
         log.error("job.failed", error)
-
-
-def run_all(settings: Settings) -> None:
-    """`wardlight serve`: web, worker and receiver as children, until SIGTERM or SIGINT."""
-    harden()
-    # Made once here, so that the three children do not race to make the same database and keys.
-    platform(settings, migrate=True).close()
-    supervisor = Supervisor(
-        {name: wardlight_command(name) for name in ("web", "worker", "receiver")}, settings.environment()
-    )
-    supervisor.handle_signals()
-    supervisor.start()
-    supervisor.watch()
 
 
 def migrate(settings: Settings) -> int:

@@ -29,6 +29,11 @@ _HEALTHY_S: Final = 30.0
 _STOP_S: Final = 20.0
 
 
+def is_supervised() -> bool:
+    """Whether this process is a child of `wardlight serve` or `demo`, and so one of a single machine."""
+    return _PARENT in os.environ
+
+
 def die_with_parent() -> None:
     """In a supervised child: ask the kernel for SIGTERM when the supervisor ends, however it ends."""
     parent = os.environ.get(_PARENT)

@@ -12,6 +12,7 @@ import typer
 from wardlight import bootstrap, log, settings
 from wardlight.archive.fsck import ERRORS, NOTES, Fsck, Report
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.installation import require_whole
 
 # A transaction ends within 30 s; an object that then has no row never gets one.
 _GRACE_S: Final = 35.0
@@ -40,7 +41,7 @@ def fsck(
     chosen = settings.load(config)
     if data is not None:
         chosen = chosen.model_copy(update={"data_dir": data})
-    bootstrap.require_whole(chosen, create=False)
+    require_whole(chosen, create=False)
     log.configure("fsck", level="error")
     platform = bootstrap.platform(chosen, create=False)
     try:

@@ -33,12 +33,12 @@ def serve(data: DataOption = None, config: ConfigOption = None) -> None:
 
     Example: wardlight serve --data /srv/wardlight --config /etc/wardlight.toml
     """
-    from wardlight import bootstrap
+    from wardlight import installation
 
     loaded = _load(config, "serve", data)
     if loaded.demo:
         raise WardlightError("settings-unsafe", "demo is for `wardlight demo` only")
-    bootstrap.run_all(loaded)
+    installation.run_all(loaded)
 
 
 def web(config: ConfigOption = None) -> None:
