@@ -80,7 +80,9 @@ def _root(
     Start with `wardlight demo`, or see `wardlight COMMAND --help` for examples.
     """
     if version:
-        typer.echo(f"wardlight {wardlight.__version__}")
+        from wardlight.dicom.elements import BUILD
+
+        typer.echo(f"wardlight {wardlight.__version__} ({BUILD})")
         raise typer.Exit
 
 

@@ -6,7 +6,9 @@ engine and the one who checks it. What it cannot read it refuses, and the object
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
@@ -16,10 +18,23 @@ from wardlight.deid.standard import known_elements
 
 #: Tags and item numbers from the top level down to a data set.
 Path: TypeAlias = tuple[int, ...]
+#: One element: path of its data set, tag, VR, start and end of its value in the buffer. A plain tuple, for there are
+#: hundreds in each object. Sequences have none of their own; what they hold follows.
+Item: TypeAlias = tuple[Path, int, bytes, int, int]
 
 #: VRs with a 32-bit length after two reserved bytes (PS3.5 Table 7.1-1).
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+# Plain elements in C, where they were built; see `wardlight.dicom.elements`.
+_read_plain: Callable[[bytes, int, int, bool, Path, list[Item], int], int] | None = None
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.deid import _verify_plain
+    except ImportError:
+        pass
+    else:
+        _verify_plain.learn(_SHORT, _LONG - {b"SQ", b"UN"})
+        _read_plain = _verify_plain.read
 _DEEPEST: Final = 33
 _MOST: Final = 250_000
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -34,15 +49,11 @@ class Unreadable(ValueError):
     """The data set is not what PS3.5 describes."""
 
 
-#: One element: path of its data set, tag, VR, start and end of its value in the buffer. A plain tuple, for there are
-#: hundreds in each object. Sequences have none of their own; what they hold follows.
-Item: TypeAlias = tuple[Path, int, bytes, int, int]
-
-
 class _Order:
     """Reads numbers of one byte order."""
 
     def __init__(self, sign: str) -> None:
+        self.big: Final = sign == ">"
         self.explicit: Final = Struct(sign + "HH2sH").unpack_from
         self.implicit: Final = Struct(sign + "HHI").unpack_from
         self.long: Final = Struct(sign + "I").unpack_from
@@ -91,7 +102,12 @@ def _data_set(
     explicit, long, add, longs, shorts = order.explicit, order.long, found.append, _LONG, _SHORT
     if len(path) > 2 * _DEEPEST:
         raise Unreadable("too deep")
+    plain = None if implicit else _read_plain
     while p < end:
+        if plain is not None:
+            p = plain(data, p, end, order.big, path, found, _MOST)
+            if p == end:
+                break
         group, element, vr, length = explicit(data, p)
         if not implicit and vr in shorts:
             # The common case, settled at once.

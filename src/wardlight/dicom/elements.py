@@ -6,9 +6,10 @@ first, see `stream.py`), and forgive what real devices write, as `codec.py` list
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+import os
+from collections.abc import Callable, Container, Iterator
 from struct import error as StructError
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from wardlight.dicom.codec import (
     DELIMITER_GROUP,
@@ -29,6 +30,16 @@ from wardlight.dicom.limits import LIMITS, Limits
 from wardlight.dicom.skip import read_item, skip_undefined
 from wardlight.dicom.transfer_syntax import TransferSyntax
 from wardlight.dicom.vr import LONG_VRS, SHORT_VRS
+
+# Plain elements in C, where they were built (`hatch_build.py`); without, or where WARDLIGHT_PURE is set, in Python.
+_scan_plain: Callable[..., tuple[int, int]] | None = None
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.dicom._plain import scan as _scan_plain
+    except ImportError:
+        pass
+#: Which of the two this process runs.
+BUILD: Final = "pure Python" if _scan_plain is None else "with C extensions"
 
 #: Where a data set is: () for the top level, else tag and index of the item, from the outermost sequence inwards.
 Path: TypeAlias = tuple[int, ...]
@@ -111,9 +122,13 @@ def _scan_explicit(
     # The hottest loop of the product: every name is local, and the common case makes two look-ups and one call.
     head, u32, shorts, longs = codec.head, codec.u32, SHORT_VRS, LONG_VRS
     size, largest, new, cls = len(data), limits.value, tuple.__new__, Element
-    keep_all, keep = wanted is None, wanted or ()
+    keep_all, keep, most, seen, plain = wanted is None, wanted or (), limits.elements, count, _scan_plain
     try:
-        for seen in range(count, limits.elements):
+        while seen < most:
+            if plain is not None:
+                p, seen = plain(out, data, p, codec.big, wanted, largest, seen, most, new, cls)
+                if seen == most:
+                    break
             if p >= size:
                 return None, p, seen
             group, element, vr, length = head(data, p)
@@ -141,6 +156,7 @@ def _scan_explicit(
                     if keep_all or tag in keep:
                         out[tag] = Element(tag, vr, p, value, -1, end)
                     p = end
+                    seen += 1
                     continue
             end = value + length
             if end > size:
@@ -148,6 +164,7 @@ def _scan_explicit(
             if keep_all or tag in keep:
                 out[tag] = new(cls, (tag, vr, p, value, length, end))
             p = end
+            seen += 1
     except (StructError, Truncated) as error:
         raise _cut(error, p, seen) from None
     return _end_of_count(p, size, limits)

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from wardlight import log, settings
+from wardlight import __version__, log, settings
+from wardlight.dicom.elements import BUILD
 from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
@@ -118,6 +119,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    log.info("receiver.started", version=f"{__version__} ({BUILD})")
     lock(chosen.receiver_dir)
     node = Node(chosen, stopping.set)
     node.start()

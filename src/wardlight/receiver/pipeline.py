@@ -20,7 +20,8 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from wardlight import log, settings
+from wardlight import __version__, log, settings
+from wardlight.dicom.elements import BUILD
 from wardlight.errors import WardlightError
 from wardlight.keys.process import harden
 from wardlight.receiver.batches import LINGER_S, Batch, Batcher
@@ -198,6 +199,7 @@ def main(slot: int, slots: int) -> int:
     chosen = settings.load()
     log.configure(f"pipeline-{slot}", level=chosen.log_level)
     chosen.refuse_unsafe()
+    log.info("receiver.started", version=f"{__version__} ({BUILD})")
     pipeline = Pipeline(chosen, slot, slots)
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler

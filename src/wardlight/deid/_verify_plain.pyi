@@ -1,0 +1,6 @@
+from collections.abc import Iterable
+
+from wardlight.deid.verify_reader import Item, Path
+
+def learn(shorts: Iterable[bytes], longs: Iterable[bytes]) -> None: ...
+def read(data: bytes, p: int, end: int, big: bool, path: Path, found: list[Item], most: int) -> int: ...

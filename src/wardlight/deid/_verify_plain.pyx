@@ -1,0 +1,46 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The verifier's plain elements in C: written for it alone. What is not plain is left to `verify_reader.py`."""
+
+cdef unsigned char HEAD[65536]  # by the two bytes of a VR: bytes of an element's header, 0 for what is not plain
+cdef list NAMES = [None] * 65536
+
+
+def learn(shorts, longs):
+    """The VRs of which elements are plain, with 16-bit and with 32-bit lengths."""
+    for vrs, size in ((shorts, 8), (longs, 12)):
+        for vr in vrs:
+            HEAD[vr[0] << 8 | vr[1]] = size
+            NAMES[vr[0] << 8 | vr[1]] = vr
+
+
+def read(bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list found, Py_ssize_t most):
+    """Append elements until one is not plain: another VR, a delimiter, a length that is undefined or too long."""
+    cdef const unsigned char* b = data
+    cdef unsigned int number, first, second, third, fourth
+    cdef unsigned long tag
+    cdef unsigned long long length
+    cdef Py_ssize_t start
+    end = min(end, len(data))
+    while end - p >= 8:
+        number = b[p + 4] << 8 | b[p + 5]
+        start = p + HEAD[number]
+        if start == p or start > end:
+            break
+        if big:
+            tag = <unsigned long>b[p] << 24 | b[p + 1] << 16 | b[p + 2] << 8 | b[p + 3]
+        else:
+            tag = <unsigned long>b[p + 1] << 24 | b[p] << 16 | b[p + 3] << 8 | b[p + 2]
+        if start - p == 8:
+            length = b[p + 6] << 8 | b[p + 7] if big else b[p + 7] << 8 | b[p + 6]
+        else:
+            first, second, third, fourth = b[p + 8], b[p + 9], b[p + 10], b[p + 11]
+            if not big:
+                first, second, third, fourth = fourth, third, second, first
+            length = <unsigned long long>first << 24 | second << 16 | third << 8 | fourth
+            if len(found) > most:
+                break
+        if tag >> 16 == 0xFFFE or length > <unsigned long long>(end - start):
+            break
+        p = start + <Py_ssize_t>length
+        found.append((path, tag, NAMES[number], start, p))
+    return p
