@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wardlight.archive.store import IN_VALUES, RELEASE_COLUMNS, ReleaseRow, release_row
 from wardlight.archive.tables import posting, release, search_state, series, tail
@@ -66,8 +65,7 @@ def put_blocks(
     ]
     if not rows:
         return
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    statement = make(posting)
+    statement = upsert(tx, posting)
     statement = statement.on_conflict_do_update(
         index_elements=[posting.c.institution, posting.c.generation, posting.c.label],
         set_={"body": statement.excluded.body},
@@ -136,8 +134,7 @@ def state(tx: Connection, institution: UUID) -> State:
 def lock_state(tx: Connection, institution: UUID) -> State:
     """As `state`; no other transaction changes the institution's postings until this one ends."""
     values = {"institution": institution, "generation": 1, "building": 0, "built_to": 0}
-    make = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    tx.execute(make(search_state).on_conflict_do_nothing(), values)
+    add_missing(tx, search_state, [values])
     row = tx.execute(_LOCKED_STATE, {"institution": institution}).one()
     return State(*row)
 
