@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, func, inser
 
 from wardlight.archive.store import IN_VALUES, RELEASE_COLUMNS, ReleaseRow, release_row
 from wardlight.archive.tables import posting, release, search_state, series, tail
+from wardlight.db.insert import add_missing, upsert
 
 _LABELS: Final[BindParameter[Any]] = bindparam("labels", expanding=True)
 _PLACE: Final = (
