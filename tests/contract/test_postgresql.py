@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, select, text, update
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 import platform_kit
@@ -16,7 +17,8 @@ import postgres
 from archive_kit import Kit, dataset
 from platform_kit import a_platform
 from wardlight import bootstrap
-from wardlight.archive import search_store, store
+from wardlight.archive import store
+from wardlight.archive.keyring import Tokens
 from wardlight.archive.model import Query
 from wardlight.archive.tables import instance, orphan, release, segment, series
 from wardlight.audit.recorder import Recorder
@@ -236,12 +238,6 @@ def two(monkeypatch) -> Iterator[tuple[Kit, Kit]]:
         yield first, second
 
 
-def _tokens(platform, institution: UUID):
-    from wardlight.archive.keyring import Tokens
-
-    return Tokens(platform.keystore, institution)
-
-
 @pytest.mark.parametrize("table", [release, series, instance, segment], ids=lambda table: table.name)
 def test_without_a_where_only_the_named_institutions_rows_are_seen(two, table):
     database = two[0].platform.database
@@ -257,32 +253,35 @@ def test_without_a_where_only_the_named_institutions_rows_are_seen(two, table):
             assert tx.execute(select(table.c.id)).all() == []
 
 
-def test_a_test_build_without_scope_still_denies_other_institutions(two, monkeypatch):
-    """The institution's condition is taken out of the statements: PostgreSQL alone must keep the tenants apart."""
+@pytest.fixture
+def unscoped(two) -> Iterator[None]:
+    """A test build whose statements ask for no institution."""
+
+    def without(_connection, _cursor, statement, parameters, _context, _many):
+        return re.sub(r"(\w+\.)?institution = %\(\w+\)s(::\w+)?", "true", statement), parameters
+
+    engine = two[0].platform.database._writer
+    event.listen(engine, "before_cursor_execute", without, retval=True)
+    yield
+    event.remove(engine, "before_cursor_execute", without)
+
+
+def test_a_test_build_without_scope_still_denies_other_institutions(two, unscoped):
+    """PostgreSQL alone keeps the tenants apart where no statement does."""
     first, second = two
-    foreign = _tokens(first.platform, second.institution.id)
-
-    def unscoped(tx, _institution, _token):
-        query = select(*store.RELEASE_COLUMNS).where(release.c.token == foreign.study("1.2"))
-        row = tx.execute(query).first()
-        return store.release_row(row) if row else None
-
-    monkeypatch.setattr(store, "find_release", unscoped)
-    with pytest.raises(WardlightError) as error:
-        first.archive.instances(first.retrieve, "1.2")
-    assert error.value.code == "not-found"
-    # The same build finds it for those whose it is: the test could fail.
-    scope = second.scope(second.retrieve.action, second.principal)
-    assert second.archive.instances(scope, "1.2")
-
-    def everything(_shape):
-        yield release.c.instance_count > 0
-
-    monkeypatch.setattr(search_store, "_where", everything)
-    search_store._statement.cache_clear()
-    page = first.archive.search_studies(first.query, Query())
-    search_store._statement.cache_clear()
-    assert [row["0020000D"]["Value"] for row in page.rows] == [["1.1"]]
+    database = first.platform.database
+    foreign = Tokens(first.platform.keystore, second.institution.id).study("1.2")
+    with database.read(first.institution.id) as tx:
+        assert store.find_release(tx, first.institution.id, foreign) is None
+    # The same build finds it where it may look everywhere, and for those whose it is: the test could fail.
+    with database.read(EVERYWHERE) as tx:
+        assert store.find_release(tx, first.institution.id, foreign) is not None
+    assert second.archive.instances(second.scope(second.retrieve.action, second.principal), "1.2")
+    for kit, own in ((first, "1.1"), (second, "1.2")):
+        page = kit.archive.search_studies(kit.scope(kit.query.action, kit.principal), Query())
+        assert [row["0020000D"]["Value"] for row in page.rows] == [[own]]
+    assert [one.id for one in first.platform.agreements.list(first.institution.id)] == []
+    assert first.platform.identity.people(second.institution.id) == []
 
 
 def test_rows_of_another_institution_can_neither_be_changed_nor_made(two):
