@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Function(StrEnum):
@@ -87,28 +87,41 @@ class Plan:
     quality: int = 90
 
     def to_json(self) -> dict[str, Any]:
-        """For `from_json` on the other side."""
-        return asdict(self)
+        """For `from_json` on the other side; what is as by default is left out."""
+        found = {
+            name: value for name in self.__slots__ if (value := getattr(self, name)) != _DEFAULTS.get(name)
+        }
+        return {name: _plain(value) for name, value in found.items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Plan:
         """The plan that `to_json` wrote; lists stand for tuples."""
-        fields = dict(value)
+        given = dict(value)
         for name in ("modality", "voi"):
-            fields[name] = _lut(fields[name])
-        if (window := fields["window"]) is not None:
-            fields["window"] = Window(window["center"], window["width"], Function(window["function"]))
-        if fields["palette"] is not None:
-            fields["palette"] = tuple(_lut(row) for row in fields["palette"])
-        if fields["padding"] is not None:
-            fields["padding"] = tuple(fields["padding"])
-        view = dict(fields["view"])
-        view["region"] = tuple(view["region"]) if view["region"] is not None else None
-        view["stretch"] = tuple(view["stretch"])
-        fields["view"] = View(**view)
-        fields["corners"] = tuple(tuple(lines) for lines in fields["corners"])
-        return cls(**fields)
+            if name in given:
+                given[name] = Lut(**given[name])
+        if window := given.get("window"):
+            given["window"] = Window(window["center"], window["width"], Function(window["function"]))
+        if palette := given.get("palette"):
+            given["palette"] = tuple(Lut(**row) for row in palette)
+        if padding := given.get("padding"):
+            given["padding"] = tuple(padding)
+        if view := given.get("view"):
+            region = view["region"]
+            view = {**view, "region": tuple(region) if region else None, "stretch": tuple(view["stretch"])}
+            given["view"] = View(**view)
+        if corners := given.get("corners"):
+            given["corners"] = tuple(tuple(lines) for lines in corners)
+        return cls(**given)
 
 
-def _lut(value: Mapping[str, Any] | None) -> Lut | None:
-    return None if value is None else Lut(**value)
+_DEFAULTS: Final[dict[str, Any]] = {
+    row.name: row.default_factory() if row.default_factory is not MISSING else row.default
+    for row in fields(Plan)
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Lut | Window | View):
+        return {name: getattr(value, name) for name in value.__slots__}
+    return [_plain(row) for row in value] if isinstance(value, tuple) else value

@@ -23,7 +23,7 @@ from wardlight.dicomweb.rendered_media import (
     category,
     choose,
 )
-from wardlight.dicomweb.rendered_pictures import Instance
+from wardlight.dicomweb.rendered_pictures import Instance, pixel_pieces
 from wardlight.errors import WardlightError
 
 _DOCUMENT, _DOCUMENT_LENGTH = 0x00420011, 0x00420015
@@ -161,8 +161,7 @@ def _document(one: Instance) -> bytes:
 def _stored_video(one: Instance) -> Answer:
     """The stored stream as it is, where it is an MP4 file already: nothing is coded anew."""
     call, location = one.call, one.location
-    pixel = location.pixel
-    pieces = [(start, start + length) for start, length in pixel.fragments[1:]] if pixel else []
+    pieces = pixel_pieces(location)
     if not pieces:
         raise WardlightError("not-acceptable", _NOT_MP4)
     start = pieces[0][0]

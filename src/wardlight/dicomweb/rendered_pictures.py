@@ -27,6 +27,8 @@ MOST_FRAMES: Final = 2000
 #: needs no other, so this is also how far one must go back to jump to a place.
 _RUN_FRAMES: Final = 12
 _RUN_BYTES: Final = 16 << 20
+#: An image of one frame up to this size is read with its header.
+_AT_ONCE: Final = 4 << 20
 #: A deflated data set is inflated whole, up to this size: no frame of it can be found otherwise.
 _INFLATED: Final = 64 << 20
 
@@ -58,6 +60,16 @@ class Instance:
         return bytes(found)
 
     @cached_property
+    def _at_once(self) -> bytes:
+        """The data set up to the end of its only frame, in one read; "" where there are more, or it is large."""
+        location = self.location
+        pieces = pixel_pieces(location)
+        if location.frames != 1 or not pieces or pieces[-1][1] - location.dataset_offset > _AT_ONCE:
+            return b""
+        start, end = location.dataset_offset, pieces[-1][1]
+        return b"".join(self.call.archive.read(self.call.scope, location, start, end, frames=1))
+
+    @cached_property
     def attributes(self) -> Attributes:
         """The header."""
         location = self.location
@@ -66,8 +78,10 @@ class Instance:
         try:
             if syntax.deflated:
                 return top_level(self._inflated, EXPLICIT_LITTLE)
-            end = start + location.header_length
-            data = b"".join(self.call.archive.read(self.call.scope, location, start, end, frames=0))
+            data = self._at_once[: location.header_length]
+            if not data:
+                end = start + location.header_length
+                data = b"".join(self.call.archive.read(self.call.scope, location, start, end, frames=0))
             return top_level(data, syntax)
         except DicomError:
             raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
@@ -91,6 +105,10 @@ class Instance:
         """How many frames there are, and what reads one of them, counting from 1."""
         if transfer_syntax(self.location.transfer_syntax).deflated:
             return self._deflated_frames()
+        if self._at_once:
+            begin = self.location.dataset_offset
+            only = [self._at_once[start - begin : end - begin] for start, end in pixel_pieces(self.location)]
+            return 1, lambda _number, _counted: b"".join(only)
         table = self.call.archive.frames(self.call.scope, self.location)
 
         def read(number: int, counted: bool) -> bytes:
@@ -194,6 +212,16 @@ class Instance:
             "frame_ms": self.image.frame_ms,
         }
         return self.call.decoders.run(job, arguments, data)
+
+
+def pixel_pieces(location: InstanceLocation) -> list[tuple[int, int]]:
+    """Where the value of the pixel data lies in the file: as a whole, or in fragments."""
+    pixel = location.pixel
+    if pixel is None:
+        return []
+    if pixel.length >= 0:
+        return [(pixel.offset, pixel.offset + pixel.length)] if pixel.length else []
+    return [(start, start + length) for start, length in pixel.fragments[1:]]
 
 
 def _from_bit(data: bytes, first: int, bits: int) -> bytes:
