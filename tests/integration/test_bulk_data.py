@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pydicom
+from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_fragments
 
 import real_files
@@ -77,6 +79,38 @@ def test_every_reference_of_every_real_file_resolves() -> None:
                 # Whoever takes anything gets something.
                 assert web.get(uri).status_code == 200
     assert checked["native"] > 40 and checked["frames"] > 20 and checked["nested"] > 0, checked
+
+
+def test_compressed_pixels_of_whole_resources() -> None:
+    """Decoded to who takes octets, stored to who takes their encoding; 206 where some can be given and some not."""
+    names = ("MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm")
+    rle = "1.2.840.10008.1.2.5"
+    with a_web() as web, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number, name in enumerate(names):
+            ds = pydicom.dcmread(get_testdata_file(name))
+            ds.StudyInstanceUID, ds.SOPInstanceUID = "1.9", f"1.9.{number}"
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+            file = io.BytesIO()
+            ds.save_as(file)
+            web.kit.store(file.getvalue())
+        expected = pydicom.dcmread(get_testdata_file(names[0])).PixelData
+        for accept in ('multipart/related; type="application/octet-stream"', "*/*"):
+            answer = web.get("/studies/1.9/pixeldata", accept)
+            assert answer.status_code == 200
+            found = parts(answer)
+            if accept != "*/*":
+                assert [body for _, body in found] == [expected] * 3
+            assert {headers["content-location"].partition("/instances/")[2] for headers, _ in found} == {
+                f"1.9.{number}/bulkdata/7FE00010" for number in range(3)
+            }
+        stored = 'multipart/related; type="image/dicom-rle"'
+        answer = web.get("/studies/1.9/pixeldata", stored)
+        ((headers, body),) = parts(answer)
+        assert answer.status_code == 206
+        assert headers["content-type"] == f"image/dicom-rle; transfer-syntax={rle}"
+        assert len(body) < len(expected)
+        assert web.get("/studies/1.9/pixeldata", 'multipart/related; type="image/jpeg"').status_code == 406
 
 
 def agrees(ds: pydicom.Dataset, uri: str, answer) -> str:

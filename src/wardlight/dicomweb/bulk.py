@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from wardlight import __version__
 from wardlight.archive.model import InstanceLocation, ValuePlace
 from wardlight.dicom.codec import PIXEL_TAGS
 from wardlight.dicom.related import RelatedWriter
@@ -18,7 +19,8 @@ from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 from wardlight.dicomweb import frames
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.conditional import entity_tag
-from wardlight.dicomweb.media import OCTETS, pixel_syntax, pixel_types
+from wardlight.dicomweb.frames import Choice
+from wardlight.dicomweb.media import OCTETS
 from wardlight.dicomweb.negotiation import MediaRange, ranges
 from wardlight.errors import WardlightError
 
@@ -165,18 +167,21 @@ def _collection(call: Call, places: Callable[[InstanceLocation], Iterable[ValueP
     """A multipart answer of values of many instances; its length is known only once they are all found."""
     accepted = [media_range for media_range in ranges(call.accept, call.query) if media_range.multipart]
     locations = _locations(call)
-    given = [(location, media) for location in locations if (media := _pixel_media(location, accepted))]
+    given = [(location, way) for location in locations if (way := _way(location, accepted)) is not None]
     if not given:
         raise WardlightError(
-            "not-acceptable", "bulk data is given as multipart/related in its stored encoding"
+            "not-acceptable", f"bulk data is given as multipart/related of {OCTETS} or of compressed frames"
         )
     writer = RelatedWriter(secrets.token_hex(16))
+    octets = any(map(_takes_octets, accepted))
 
     def parts() -> Iterator[tuple[bytes, Iterator[bytes]]]:
         first = True
-        for location, media in given:
+        for location, way in given:
             for place in places(location):
-                for content_type, uri, pieces in _parts(call, location, place, media):
+                if not (octets or _has_frames(place)):
+                    continue
+                for content_type, uri, pieces in _parts(call, location, place, way):
                     headers = {"Content-Type": content_type, "Content-Location": uri}
                     yield writer.head(headers, first=first), pieces
                     first = False
@@ -184,46 +189,31 @@ def _collection(call: Call, places: Callable[[InstanceLocation], Iterable[ValueP
             raise WardlightError("not-found", "there is no bulk data")
 
     rows = b"".join(location.row.bytes for location, _ in given)
-    tag = entity_tag("bulk", call.scope.action, call.base_url, call.path.keys(), rows, accepted)
+    tag = entity_tag("bulk", __version__, call.scope.action, call.base_url, call.path.keys(), rows, accepted)
     # Some but not all can be given: PS3.18 Table 10.4.3-1.
     status = 200 if len(given) == len(locations) else 206
     return Answer(_joined(writer, parts()), writer.content_type(OCTETS), status, etag=tag)
 
 
-def _pixel_media(location: InstanceLocation, accepted: Sequence[MediaRange]) -> str:
-    """The media type of the instance's frames, or of its values where it has none; "" if none is accepted."""
-    encapsulated = location.pixel is not None and location.pixel.length < 0
-    for media_range in accepted:
-        if not encapsulated:
-            if _takes_octets(media_range):
-                return OCTETS
-            continue
-        syntax = media_range.transfer_syntax
-        for media in pixel_types(location.transfer_syntax):
-            if media_range.covers(media) and syntax in ("", "*", location.transfer_syntax):
-                return media
-        if media_range.covers(OCTETS) and syntax in ("*", location.transfer_syntax):
-            return OCTETS
-    return ""
+def _way(location: InstanceLocation, accepted: Sequence[MediaRange]) -> list[Choice] | None:
+    """How the frames of encapsulated pixel data may be given, [] for an instance without; None: in no way."""
+    if location.pixel is not None and location.pixel.length < 0:
+        return list(frames.choices(accepted, location, single=False)) or None
+    return [] if any(map(_takes_octets, accepted)) else None
 
 
-def _parts(call: Call, location: InstanceLocation, place: ValuePlace, media: str) -> Iterator[_Part]:
+def _parts(
+    call: Call, location: InstanceLocation, place: ValuePlace, way: Sequence[Choice]
+) -> Iterator[_Part]:
     """The parts of one value: one, or one a frame."""
-    if not _has_frames(place):
-        pieces = _reader(call, location, place)(0, place.length)
-        yield _octets(location, place), _uri(call, location, place), pieces
-        return
-    content_type = f"{media}; transfer-syntax={pixel_syntax(location.transfer_syntax)}"
-    table = call.archive.frames(call.scope, location).frames
     uri = _uri(call, location, place)
-    for number, spans in enumerate(table, start=1):
-        where = uri if len(table) == 1 else f"{_instance(call, location)}/frames/{number}"
-        yield content_type, where, _spans(call, location, spans)
-
-
-def _spans(call: Call, location: InstanceLocation, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    for start, end in spans:
-        yield from call.archive.read(call.scope, location, start, end, frames=0)
+    if not _has_frames(place):
+        yield _octets(location, place), uri, _reader(call, location, place)(0, place.length)
+        return
+    choice, source = frames.source_of(call, location, iter(way))
+    for number in range(1, source.count + 1):
+        where = uri if source.count == 1 else f"{_instance(call, location)}/frames/{number}"
+        yield choice.content_type, where, source.read(number)
 
 
 def _joined(writer: RelatedWriter, parts: Iterator[tuple[bytes, Iterator[bytes]]]) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from wardlight.errors import WardlightError
 _DEFAULTS: Final = (RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS)
 
 
-class _Choice(NamedTuple):
+class Choice(NamedTuple):
     """syntax: of the frames that are sent. stored: they are the stored bytes."""
 
     media: str
@@ -43,7 +43,7 @@ def frames(call: Call) -> Answer:
     location = call.archive.instances(
         call.scope, call.uid("study"), call.uid("series"), call.uid("instance")
     )[0]
-    choice, source = _source(call, location, _choices(accepted, location, single=len(numbers) == 1))
+    choice, source = source_of(call, location, choices(accepted, location, single=len(numbers) == 1))
     if max(numbers) > source.count:
         raise WardlightError("not-found", "the instance has no such frame")
     tag = entity_tag("frames", __version__, location.row, numbers, choice, call.base_url)
@@ -59,9 +59,9 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _source(
-    call: Call, location: InstanceLocation, choices: Iterator[_Choice]
-) -> tuple[_Choice, FrameSource]:
+def source_of(
+    call: Call, location: InstanceLocation, choices: Iterator[Choice]
+) -> tuple[Choice, FrameSource]:
     """The first choice that these pixels allow."""
     refused = WardlightError(
         "not-acceptable", "frames cannot be given in the accepted media types and transfer syntaxes"
@@ -78,9 +78,7 @@ def _source(
     raise refused
 
 
-def _choices(
-    accepted: Sequence[MediaRange], location: InstanceLocation, *, single: bool
-) -> Iterator[_Choice]:
+def choices(accepted: Sequence[MediaRange], location: InstanceLocation, *, single: bool) -> Iterator[Choice]:
     """What could be given, by the client's order.
 
     Octets without a syntax are explicit little endian by default (PS3.18 Table 8.7.3-4): nobody gets pixels that would
@@ -95,7 +93,7 @@ def _choices(
                 yield from _made(media_range)
 
 
-def _as_stored(media_range: MediaRange, stored: str) -> Iterator[_Choice]:
+def _as_stored(media_range: MediaRange, stored: str) -> Iterator[Choice]:
     known, given, wanted = transfer_syntax(stored), pixel_syntax(stored), media_range.transfer_syntax
     if known.deflated or (known.big_endian and wanted != stored):
         return
@@ -103,29 +101,29 @@ def _as_stored(media_range: MediaRange, stored: str) -> Iterator[_Choice]:
     for media in pixel_types(stored):
         unnamed = wanted == "" and (media != OCTETS or given == EXPLICIT_LITTLE.uid)
         if media_range.covers(media) and (named or unnamed):
-            yield _Choice(media, media_range.multipart, given, True)
+            yield Choice(media, media_range.multipart, given, True)
     if media_range.media == OCTETS and named:
-        yield _Choice(OCTETS, media_range.multipart, given, True)
+        yield Choice(OCTETS, media_range.multipart, given, True)
 
 
-def _made(media_range: MediaRange) -> Iterator[_Choice]:
+def _made(media_range: MediaRange) -> Iterator[Choice]:
     wanted = media_range.transfer_syntax
     if wanted in ("", "*", EXPLICIT_LITTLE.uid):
         if media_range.covers(OCTETS):
-            yield _Choice(OCTETS, media_range.multipart, EXPLICIT_LITTLE.uid, False)
+            yield Choice(OCTETS, media_range.multipart, EXPLICIT_LITTLE.uid, False)
         if wanted == "":
             for syntax in _DEFAULTS:
                 if media_range.media in pixel_types(syntax):
-                    yield _Choice(media_range.media, media_range.multipart, syntax, False)
+                    yield Choice(media_range.media, media_range.multipart, syntax, False)
     elif wanted in ENCODED:
         for media in pixel_types(wanted):
             if media_range.covers(media):
-                yield _Choice(media, media_range.multipart, wanted, False)
+                yield Choice(media, media_range.multipart, wanted, False)
         if media_range.media == OCTETS:
-            yield _Choice(OCTETS, media_range.multipart, wanted, False)
+            yield Choice(OCTETS, media_range.multipart, wanted, False)
 
 
-def _multipart(call: Call, source: FrameSource, numbers: Sequence[int], choice: _Choice, tag: str) -> Answer:
+def _multipart(call: Call, source: FrameSource, numbers: Sequence[int], choice: Choice, tag: str) -> Answer:
     writer = RelatedWriter(secrets.token_hex(16))
     resource = (
         f"{call.base_url}/studies/{call.path['study']}/series/{call.path['series']}"
