@@ -167,10 +167,9 @@ def _beginning(source: Source, stored: Frame, given: Frame, total: int, *, lossy
     if lossy:
         changes[_LOSSY] = b"CS", b"01"
     native = given.syntax == EXPLICIT_LITTLE.uid
-    if native and _has_compressed_icon(source):
-        changes[_ICON] = (
-            None  # Native syntaxes allow no fragments in it, and it says nothing that is not elsewhere.
-        )
+    if _has_compressed_icon(source):
+        # Its fragments are in the stored syntax; it shows nothing that the image does not.
+        changes[_ICON] = None
     head = [_meta(source, given.syntax), to_explicit_little(source.header, source.syntax, changes)]
     if native:
         vr = b"OW" if given.bits_allocated > 8 else b"OB"
