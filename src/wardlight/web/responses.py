@@ -19,7 +19,9 @@ _T = TypeVar("_T")
 #: Bytes read in one visit to a thread: large enough for the visit not to count, small enough for a slow client to
 #: hold little.
 _BATCH: Final = 1 << 20
-#: A client that takes nothing for so long has gone.
+#: Where a server's scope has what ends the connection at once, among its `extensions`.
+ABORT: Final = "wardlight.abort"
+#: A client that does not take a batch in so long has gone.
 _STALL_S: Final = 120.0
 #: Answers without a body, whose Content-Length would be another answer's (RFC 9110 section 8.6).
 _BODILESS: Final = frozenset({204, 304})
@@ -59,7 +61,7 @@ class AnswerResponse(Response):
         if length is not None and answer.status not in _BODILESS:
             self.raw_headers.append((b"content-length", str(length).encode()))
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if self._rest is None:
@@ -69,6 +71,10 @@ class AnswerResponse(Response):
         try:
             await self._stream(self._rest, gone, send)
         except TimeoutError:
+            # What waits in buffers would hold the connection for as long as the client likes.
+            abort = scope.get("extensions", {}).get(ABORT, {}).get("now")
+            if abort is not None:
+                abort()
             raise ClientDisconnect from None
         finally:
             gone.cancel()

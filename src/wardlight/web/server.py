@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from wardlight import log
 from wardlight.web.app import Services, create_app
+from wardlight.web.responses import ABORT
 
 _HEAD_BYTES: Final = 64 << 10  # request line and headers; the query string has a smaller limit of its own
 _HEAD_S: Final = 30.0
@@ -61,8 +63,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins. The extension `ABORT` of its scope ends its connection."""
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"now": self._abort}}
         self._head_bytes = self._wire_bytes = 0
         if self._head_timer is None:
             self._await_head()
@@ -81,6 +84,13 @@ class LimitedProtocol(HttpToolsProtocol):
         """The head is whole."""
         self._head_done()
         super().on_headers_complete()
+
+    def _abort(self) -> None:
+        """End the connection by a reset: nothing more of what waits in buffers reaches the client."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _grow(self, size: int) -> None:
         self._head_bytes += size

@@ -1,0 +1,109 @@
+"""A client that takes nothing, or hangs up, costs bounded memory and is let go."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from unit.web.fakes import Fakes, make
+from unit.web.test_server import serving, wait_for
+from wardlight.web import responses
+
+PIECE = bytes(256 << 10)
+#: A batch that waits to be sent, the next one that is read meanwhile, and what lies in the buffers of both sockets.
+MOST_BYTES = 4 << 20
+REQUEST = b"GET /dicom-web/studies/1.2/metadata HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\n\r\n"
+
+
+class Endless:
+    """Metadata without an end that counts what is taken of it, and who let go."""
+
+    def __init__(self) -> None:
+        self.taken = self.closed = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while True:
+                with self._lock:
+                    self.taken += len(PIECE)
+                yield PIECE
+        finally:
+            with self._lock:
+                self.closed += 1
+
+
+@pytest.fixture
+def fakes() -> Fakes:
+    return make(port=0)
+
+
+@pytest.fixture
+def endless(fakes: Fakes) -> Endless:
+    fakes.archive.rows = Endless()  # type: ignore[assignment]
+    return fakes.archive.rows  # type: ignore[return-value]
+
+
+def ask(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+    client.settimeout(10)
+    client.connect(("127.0.0.1", port))
+    client.sendall(REQUEST)
+    return client
+
+
+def test_who_takes_nothing_is_not_read_for(fakes: Fakes, endless: Endless) -> None:
+    clients = 12
+    with serving(fakes) as port:
+        waiting = [ask(port) for _ in range(clients)]
+        wait_for(lambda: endless.taken >= clients << 20)
+        still = threading.Event()
+        before = -1
+        while before != endless.taken:  # nothing more is read once all buffers are full
+            before = endless.taken
+            still.wait(0.3)
+        assert endless.taken <= clients * MOST_BYTES
+        # Others are served meanwhile.
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as other:
+            other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
+        for client in waiting:
+            client.close()
+        wait_for(lambda: endless.closed == clients)
+
+
+def test_who_takes_a_little_gets_a_little(fakes: Fakes, endless: Endless) -> None:
+    with serving(fakes) as port, ask(port) as client:
+        got = 0
+        while got < 8 << 20:
+            got += len(client.recv(64 << 10))
+            assert endless.taken - got <= MOST_BYTES
+
+
+def test_who_stalls_is_let_go(fakes: Fakes, endless: Endless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "_STALL_S", 0.3)
+    with serving(fakes) as port, ask(port) as client:
+        wait_for(lambda: endless.closed == 1)
+        # By a reset: what waited in buffers is dropped, and nobody takes what came for the whole.
+        with pytest.raises(ConnectionResetError):
+            received = b""
+            while piece := client.recv(1 << 20):
+                received = (received + piece)[-5:]
+            assert received == b"0\r\n\r\n"
+
+
+def test_a_head_that_is_asked_for_begins_nothing(fakes: Fakes, endless: Endless) -> None:
+    with serving(fakes) as port, socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(REQUEST.replace(b"GET", b"HEAD"))
+        head = client.recv(4096)
+        assert head.startswith(b"HTTP/1.1 200") and head.endswith(b"\r\n\r\n")
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")  # the connection serves on
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    assert endless.taken == 0
