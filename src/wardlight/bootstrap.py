@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -180,6 +181,9 @@ def run_web(settings: Settings) -> None:
             _guarded(built.housekeep)
 
     threading.Thread(target=housekeep, name="housekeeping", daemon=True).start()
+    # What is loaded now stays for good: the collector need not walk it again and again, in the middle of requests.
+    gc.collect()
+    gc.freeze()
     try:
         server.run(services)
     finally:

@@ -192,7 +192,7 @@ def _moment(text: str, *, end: bool) -> tuple[datetime, timedelta | None] | None
                 values[2] = monthrange(values[0], values[1])[1]
         digits = (fraction or "")[1:]
         microseconds = int(digits.ljust(6, "9" if end else "0")) if digits or end else 0
-        moment = datetime(*values, microseconds)  # type: ignore[arg-type]  # noqa: DTZ001 - offset apart
+        moment = datetime(*values, microseconds)  # type: ignore[call-arg,arg-type]  # noqa: DTZ001 - offset apart
     except ValueError:
         return None
     if offset is None:

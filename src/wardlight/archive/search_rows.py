@@ -22,7 +22,7 @@ from wardlight.archive.attributes import (
     Attributes,
     computed,
     first_text,
-    only,
+    key_of,
 )
 from wardlight.archive.keyring import ReleaseKey, release_keys
 from wardlight.archive.model import QueryLevel
@@ -56,6 +56,7 @@ class Rows:
         self._keystore = keystore
         self._plan = plan
         self._budget = budget
+        self._returned = sorted(map(key_of, plan.returned))
         self._keys: dict[UUID, ReleaseKey | None] = {}
         self._studies: dict[UUID, Attributes] = {}
         self._series: dict[UUID, Attributes] = {}
@@ -161,8 +162,9 @@ class Rows:
         if row.instance is not None:
             key = self._opened(release)
             attributes = attributes | key.unseal(RowLevel.INSTANCE, row.instance.id, row.instance.sealed)
-        wanted = attributes if self._plan.everything else only(attributes, self._plan.returned)
-        return dict(sorted(wanted.items()))
+        if self._plan.everything:
+            return dict(sorted(attributes.items()))
+        return {name: attributes[name] for name in self._returned if name in attributes}
 
     def _opened(self, release: ReleaseRow) -> ReleaseKey:
         key = self._keys[release.id]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import struct
 import unicodedata
@@ -39,7 +38,7 @@ class References:
         for part in parts:
             data = unicodedata.normalize("NFC", part).strip(" ").encode("utf-8", "replace")[:0xFFFF]
             message += struct.pack(">H", len(data)) + data
-        digest = hmac.new(self.key, message, hashlib.sha256).digest()[:16]
+        digest = hmac.digest(self.key, message, "sha256")[:16]
         return f"{letter}{self.epoch}.{base64url(digest)}"
 
 

@@ -127,6 +127,11 @@ class Keystore:
         with self._transaction():
             return self._insert(institution, kind, singleton=False)
 
+    def create_keys(self, institution: UUID, kind: KeyKind, count: int) -> list[tuple[UUID, bytes]]:
+        """Make many random keys; all are durable on return. Otherwise as `create_key`."""
+        with self._transaction():
+            return [self._insert(institution, kind, singleton=False) for _ in range(count)]
+
     def institution_key(self, institution: UUID, kind: KeyKind) -> tuple[UUID, bytes]:
         """The one key of this kind that the institution has, made at first use."""
         query = "SELECT key_id FROM key WHERE institution = ? AND kind = ? AND singleton = 1"
