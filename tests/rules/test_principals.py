@@ -72,7 +72,7 @@ def kind_of(route: APIRoute) -> str:
     if route.path.endswith(
         (
             *("/{study}", "/{series}", "/{instance}", "/frames/{frames}"),
-            *("/bulkdata", "/bulkdata/{tags:path}", "/pixeldata"),
+            *("/bulkdata", "/bulkdata/{tags:path}", "/pixeldata", "/rendered", "/thumbnail", "/wado"),
         )
     ):
         return PIXELS
@@ -172,7 +172,9 @@ class World:
         return tokens
 
     def call(self, who: str, route: APIRoute):
-        path = re.sub(r"\{(\w+)(?::path)?\}", lambda match: PLACES[match[1]], route.path)
+        path = re.sub(r"\{(\w+)(?::path)?\}", lambda match: PLACES[match[1]], route.path) + _query(
+            route, PLACES
+        )
         headers = {"Host": "ward.example"}
         if self.tokens[who]:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
@@ -203,7 +205,7 @@ def test_every_route_is_in_the_matrix(world):
     kinds = [kind_of(route) for route in world.routes]
     assert len(kinds) == len(world.app.routes)
     assert {kind: kinds.count(kind) for kind in kinds} == {
-        STORE: 2, SEARCH: 6, PIXELS: 11, METADATA: 3, PUBLIC: 6,
+        STORE: 2, SEARCH: 6, PIXELS: 20, METADATA: 3, PUBLIC: 6,
     }  # fmt: skip
     assert set(ALLOWED) | set(ELSEWHERE) | set(REFUSED) | set(UNKNOWN) == set(world.tokens)
 
@@ -240,7 +242,7 @@ def test_another_institution_sees_nothing_of_it(world, who):
             assert (answer.status_code, answer.json()) == (200, [])
         else:
             absent = world.client.get(
-                re.sub(r"\{\w+(?::path)?\}", "9", route.path),
+                re.sub(r"\{\w+(?::path)?\}", "9", route.path) + _query(route, dict.fromkeys(PLACES, "9")),
                 headers={"Authorization": f"Bearer {world.tokens[who]}"},
             )
             assert answer.status_code == absent.status_code == 404
@@ -324,7 +326,16 @@ def test_a_forged_token_of_the_right_shape_is_nobody(world):
 
 def _names_nobody(route: APIRoute) -> bool:
     """Whether an answer of this route is pixels."""
-    return route.path.endswith(("/frames/{frames}", "/bulkdata/{tags:path}"))
+    return route.path.endswith(
+        ("/frames/{frames}", "/bulkdata/{tags:path}", "/rendered", "/thumbnail", "/wado")
+    )
+
+
+def _query(route: APIRoute, places: dict[str, str]) -> str:
+    """What WADO-URI has in the place of a path."""
+    if not route.path.endswith("/wado"):
+        return ""
+    return "?requestType=WADO&studyUID={study}&seriesUID={series}&objectUID={instance}".format(**places)
 
 
 def _without_number(answer) -> dict:
