@@ -28,6 +28,7 @@ from wardlight.archive.model import BULK_BASE, InstanceLocation, ReleaseState
 from wardlight.archive.places import locations, patient_of
 from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import discard
+from wardlight.archive.values import pixel_place
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
@@ -208,11 +209,12 @@ def _text(reader: ObjectReader, place: InstanceLocation) -> bytes:
         found = to_json(data, syntax, bulk_uri=_bulk_uri(place))
     except DicomError:
         raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
-    pixel = place.pixel
+    pixel = pixel_place(reader, place)
     if pixel:
         # The header ends before the pixel data; its VR matters to nobody who gets it by reference (PS3.18 F.2.2).
-        uri = _bulk_uri(place)((), pixel.tag, pixel.offset, pixel.length)
-        found[f"{pixel.tag:08X}"] = {"vr": _PIXEL_VR[pixel.tag], "BulkDataURI": uri}
+        (tag,) = pixel.path
+        uri = _bulk_uri(place)((), tag, 0, pixel.length)
+        found[f"{tag:08X}"] = {"vr": _PIXEL_VR[tag], "BulkDataURI": uri}
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

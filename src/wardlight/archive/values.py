@@ -73,11 +73,19 @@ def referenced(reader: ObjectReader, location: InstanceLocation) -> list[ValuePl
         ]
     except DicomError:
         raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
+    pixel = pixel_place(reader, location)
+    return [*places, pixel] if pixel is not None else places
+
+
+def pixel_place(reader: ObjectReader, location: InstanceLocation) -> ValuePlace | None:
+    """The top-level pixel data, if there is some; of a deflated data set it is found by inflating."""
+    syntax = transfer_syntax(location.transfer_syntax)
     if location.pixel is not None:
-        place = _pixel(reader, location, syntax, location.pixel.tag)
-        assert place is not None
-        places.append(place)
-    return places
+        return _pixel(reader, location, syntax, location.pixel.tag)
+    try:
+        return _deflated_pixel(reader, location, syntax) if syntax.deflated else None
+    except DicomError:
+        raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
 
 
 def _find(read: Read, size: int, syntax: TransferSyntax, path: Path) -> ValuePlace | None:
@@ -164,7 +172,8 @@ def _pixel(
     reader: ObjectReader, location: InstanceLocation, syntax: TransferSyntax, tag: int
 ) -> ValuePlace | None:
     if syntax.deflated:
-        return _deflated_pixel(reader, location, syntax, tag)
+        found = _deflated_pixel(reader, location, syntax)
+        return found if found is not None and found.path == (tag,) else None
     pixel = location.pixel
     if pixel is None or pixel.tag != tag:
         return None
@@ -180,7 +189,7 @@ def _pixel(
 
 
 def _deflated_pixel(
-    reader: ObjectReader, location: InstanceLocation, syntax: TransferSyntax, tag: int
+    reader: ObjectReader, location: InstanceLocation, syntax: TransferSyntax
 ) -> ValuePlace | None:
     stream = DataSetStream(syntax)
     for piece in stored_range(reader, location, location.dataset_offset, location.length):
@@ -190,9 +199,9 @@ def _deflated_pixel(
     else:
         stream.finish()
     pixel = stream.pixel
-    if pixel is None or pixel.tag != tag or pixel.length < 0:
+    if pixel is None or pixel.length < 0:
         return None
-    return ValuePlace((tag,), ((stream.value_offset, stream.value_offset + pixel.length),))
+    return ValuePlace((pixel.tag,), ((stream.value_offset, stream.value_offset + pixel.length),))
 
 
 def value_range(

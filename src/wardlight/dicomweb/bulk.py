@@ -63,18 +63,10 @@ def pixel_data(call: Call) -> Answer:
         if location.pixel is not None:
             yield call.archive.value(call.scope, location, (location.pixel.tag,))
         elif transfer_syntax(location.transfer_syntax).deflated:
-            yield from _deflated_pixels(call, location)
+            values = call.archive.values(call.scope, location)
+            yield from (place for place in values if place.path[0] in PIXEL_TAGS and len(place.path) == 1)
 
     return _collection(call, places)
-
-
-def _deflated_pixels(call: Call, location: InstanceLocation) -> Iterator[ValuePlace]:
-    for tag in sorted(PIXEL_TAGS):
-        try:
-            yield call.archive.value(call.scope, location, (tag,))
-        except WardlightError as error:
-            if error.code != "not-found":
-                raise
 
 
 def _tag_path(text: str) -> tuple[int, ...]:
