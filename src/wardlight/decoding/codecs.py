@@ -26,6 +26,7 @@ from wardlight.decoding.jobs import JobError, job
 from wardlight.decoding.model import (
     HTJ2K,
     JPEG_2000,
+    JPEG_LOSSLESS,
     JPEG_LOSSY,
     JPEG_LS,
     JPEG_XL,
@@ -38,6 +39,11 @@ from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 
 Pixels = NDArray[Any]
 
+#: Decoders that fill up a stream which is cut off, so that half a picture would look like a whole one. Their streams
+#: end in a marker that cannot stand in coded data; padding may follow it.
+_FORGIVING: Final = JPEG_LOSSY | JPEG_LOSSLESS | HTJ2K
+_END: Final = b"\xff\xd9"
+_TAIL: Final = 4096
 _TRANSFORMED: Final = ("YBR_RCT", "YBR_ICT")
 
 
@@ -152,6 +158,8 @@ def _stream(frame: Frame, data: memoryview, *, keep_colour: bool) -> tuple[Pixel
     """JPEG, JPEG-LS, JPEG 2000, HTJ2K, JPEG XL."""
     stream = announced(frame, data)
     code = bytes(data[stream.start :])
+    if frame.syntax in _FORGIVING and _END not in code[-_TAIL:]:
+        raise JobError("damaged")
     photometric = frame.photometric
     if frame.syntax in HTJ2K:
         pixels = htj2k_decode(code)
