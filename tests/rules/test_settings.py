@@ -55,6 +55,14 @@ def test_safe_settings_start():
         ({"receiver_secrets_dir": None}, "receiver_secrets_dir"),
         ({"receiver_secrets_dir": "wardlight-data/receiver/../secrets"}, "receiver_secrets_dir"),
         ({"web__tls_certificate": "cert.pem"}, "go together"),
+        ({"database_url": "postgresql://w@db.example/w"}, "database_url crosses"),
+        ({"database_url": "postgresql://w@db.example/w?sslmode=require"}, "database_url crosses"),
+        ({"database_url": "postgresql://w@localhost/w?host=db.example"}, "database_url crosses"),
+        ({"database_url": "postgresql://w@/w?host=/run&host=db.example"}, "database_url crosses"),
+        ({"database_url": "mysql://w@localhost/w"}, "neither postgresql nor sqlite"),
+        ({"s3__endpoint": "http://s3.example"}, "s3.endpoint is not https"),
+        ({"s3__endpoint": "http://localhost.s3.example:9000"}, "s3.endpoint is not https"),
+        ({"s3__endpoint": "ftp://localhost"}, "s3.endpoint is not an http"),
     ],
 )
 def test_unsafe_settings_refuse_outside_demo(change, word):
@@ -72,6 +80,20 @@ def test_unsafe_settings_refuse_outside_demo(change, word):
 )  # fmt: skip
 def test_safe_platform_addresses_start(url):
     settings.load(**SAFE, receiver__platform_url=url).refuse_unsafe()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"database_url": "postgresql://w@db.example/w?sslmode=verify-full"},
+        {"database_url": "postgresql://w@/w?host=/run/postgresql"},
+        {"database_url": "postgresql://w@127.0.0.1:5433/w"},
+        {"s3__endpoint": "https://s3.example:9000"},
+        {"s3__endpoint": "http://127.0.0.1:8333"},
+    ],
+)
+def test_safe_stores_start(chosen):
+    settings.load(**SAFE, **chosen).refuse_unsafe()
 
 
 def test_secrets_in_the_data_folder_start_when_that_is_said():
