@@ -301,6 +301,7 @@ def test_one_instance_is_found_without_its_study_through_an_index(kit):
     assert kit.archive.search_instances(kit.query, other).rows == []
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("statement", [search_store._SERIES_BY_TOKENS, search_store._INSTANCES_BY_TOKENS])
 def test_uids_without_a_study_go_through_an_index(kit, statement):
     compiled = statement.params(tokens=[bytes(16)]).compile(
