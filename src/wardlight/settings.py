@@ -335,11 +335,12 @@ def _unsafe_stores(settings: Settings) -> list[str]:
     if settings.database_url:
         parts = urlsplit(settings.database_url)
         options = parse_qs(parts.query)
-        host = options.get("host", [parts.hostname or ""])[-1]
+        named = [parts.hostname or "", *options.get("host", []), *options.get("hostaddr", [])]
+        hosts = [host for one in named for host in one.split(",")]
         if parts.scheme not in ("postgresql", "sqlite"):
             reasons.append("database_url is neither postgresql nor sqlite")
-        near = parts.scheme == "sqlite" or not host or host.startswith("/") or _is_loopback(host)
-        if not near and options.get("sslmode") != ["verify-full"]:
+        near = all(not host or host.startswith("/") or _is_loopback(host) for host in hosts)
+        if parts.scheme != "sqlite" and not near and options.get("sslmode") != ["verify-full"]:
             reasons.append("database_url crosses the network without sslmode=verify-full")
     if settings.s3.endpoint:
         address = http_address(settings.s3.endpoint)
