@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-_COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#b8860b", "#6a4c93", "#444444")
+_COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#b8860b", "#6a4c93", "#17a2a2", "#7f4f24", "#444444")
 
 
 @dataclass(slots=True)
@@ -109,7 +109,10 @@ def draw(curves: Curves, folder: Path) -> list[Path]:
     if curves.ingest or curves.completion:
         written.append(
             _pair(
-                [(curves.ingest, "stored, instances/s"), (curves.completion, "completion, ms an instance")],
+                [
+                    (curves.ingest, "stored, instances/s"),
+                    (curves.completion, "completion of a study of 20 instances, ms"),
+                ],
                 "instances in the index",
                 [row for row in curves.sentences() if "instances" in row][-1:],
                 folder / "growth-ingest.svg",

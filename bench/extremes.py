@@ -281,7 +281,7 @@ def main() -> None:
     arguments = parser.parse_args()
     steps: list[Step] = []
     with workplace() as folder:
-        run = Run(folder, quick=arguments.quick)
+        run = Run(folder, rounds=1, quick=arguments.quick)
         for name in arguments.only or CASES:
             print(f"{name} …", file=sys.stderr, flush=True)
             with run.isolated(name), ours.wardlight(folder) as server:

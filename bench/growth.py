@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import finding, giants, ours
+from bench import finding, giants, ours, queries
 from bench.__main__ import machine
 from bench.curves import Curve, Curves, draw
 from bench.document import put
@@ -28,6 +28,7 @@ from bench.runner import Run, workplace
 from bench.web_client import Client, percentile
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+PLOTTED = (*finding.COMPARED, "name prefix of 2", "fuzzy name", "first page, instances")
 _STUDIES = 15
 """Stored into each index: 300 instances of 8 × 8 pixels, whose cost is the index's and not the disk's."""
 
@@ -43,8 +44,11 @@ class Plan:
 
 def index(plan: Plan) -> None:
     """Ingest, completion and search at each size."""
-    ingest, completion = Curve("STOW-RS, 20 instances a request", "inst/s"), Curve("completion", "ms")
-    searches = {form: Curve(form, "ms") for form in finding.FORMS}
+    ingest, completion = (
+        Curve("STOW-RS, 20 instances a request", "inst/s"),
+        Curve("completion of a study of 20 instances", "ms"),
+    )
+    searches = {form: Curve(form, "ms") for form in PLOTTED}
     plan.curves.ingest.append(ingest)
     plan.curves.completion.append(completion)
     plan.curves.queries.extend(searches.values())
@@ -52,15 +56,16 @@ def index(plan: Plan) -> None:
         print(f"{size:,} instances …", file=sys.stderr, flush=True)
         with plan.run.isolated(f"index of {size:,}"):
             held = finding.generated(size)
-            with finding.served(plan.run, held) as server:
-                for form, times in finding.own_times(server).items():
-                    searches[form].add(size, percentile(times, 0.99))
-                with Client(server.http, server.headers) as client:
-                    ingest.add(size, _store(plan.run, client))
-                began = time.perf_counter()
+            for row in queries.measure(held):
+                if row["form"] in searches:
+                    searches[row["form"]].add(size, row["p99_ms"])
+            with (
+                finding.served(plan.run, held) as server,
+                Client(server.http, server.headers) as client,
+            ):
+                ingest.add(size, _store(plan.run, client))
                 ours.wait_until_complete(server, 300)
-                seconds = time.perf_counter() - began
-            completion.add(size, seconds * 1000 / (_STUDIES * giants.PER_STUDY))
+                completion.add(size, ours.completion_ms(server, _STUDIES))
 
 
 def _store(run: Run, client: Client) -> float:
@@ -77,7 +82,7 @@ def _store(run: Run, client: Client) -> float:
 
 def orthanc(plan: Plan) -> None:
     """Orthanc's searches at what it holds in reasonable time."""
-    curves = {form: Curve(form, "ms") for form in finding.FORMS}
+    curves = {form: Curve(form, "ms") for form in finding.COMPARED}
     for size, forms in finding.orthanc_times(plan.run, [1000, 10_000, 50_000]).items():
         for form, times in forms.items():
             curves[form].add(size, percentile(times, 0.5))
@@ -117,7 +122,7 @@ def main() -> None:
     sizes = sorted(int(size) for size in arguments.sizes.split(","))
     data = arguments.out / "growth.json"
     with workplace() as folder:
-        plan = Plan(Run(folder, quick=arguments.quick), sizes)
+        plan = Plan(Run(folder, rounds=1, quick=arguments.quick), sizes)
         for name in arguments.only or PARTS:
             print(f"{name} …", file=sys.stderr, flush=True)
             with plan.run.isolated(name):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import statistics
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +165,34 @@ def search(server: Server, path: str) -> list[dict[str, Any]]:
 
 def wait_until_complete(server: Server, seconds: float = 120.0) -> None:
     """Return when the worker has completed every study that the index holds."""
-    index = server.data / "index" / "index.db"
     deadline = time.monotonic() + seconds
-    with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True, timeout=10)) as database:
-        while time.monotonic() < deadline:
-            open_ones = database.execute(
-                "SELECT count(*) FROM archive_release "
-                "WHERE sealed IS NOT NULL AND (completed_ms IS NULL OR completed_ms < last_arrival_ms)"
-            ).fetchone()[0]
-            if not open_ones:
-                return
-            time.sleep(0.1)
+    while time.monotonic() < deadline:
+        rows = _ask_index(
+            server,
+            "SELECT count(*) FROM archive_release "
+            "WHERE sealed IS NOT NULL AND (completed_ms IS NULL OR completed_ms < last_arrival_ms)",
+        )
+        if rows == [0]:
+            return
+        time.sleep(0.1)
     raise TimeoutError("a study was not completed in time")
+
+
+def completion_ms(server: Server, count: int) -> float:
+    """Median time between the ends of two completions, of the last `count` studies, in milliseconds."""
+    ends = _ask_index(
+        server,
+        "SELECT completed_ms FROM archive_release WHERE completed_ms IS NOT NULL "
+        f"ORDER BY last_arrival_ms DESC LIMIT {count:d}",
+    )
+    ends.sort()
+    return statistics.median(later - earlier for earlier, later in pairwise(ends))
+
+
+def _ask_index(server: Server, query: str) -> list[int]:
+    index = server.data / "index" / "index.db"
+    with closing(sqlite3.connect(f"file:{index}?mode=ro", uri=True, timeout=10)) as database:
+        return [int(row[0]) for row in database.execute(query)]
 
 
 def count_instances(server: Server) -> int:

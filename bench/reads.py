@@ -133,6 +133,7 @@ def crowd(run: Run) -> None:
                 contenders,
                 [Claim(None, "Orthanc")],
                 READ,
+                rounds=run.rounds if run.long else 1,
             )
         _web_memory(run, sides[OURS], files)
 
