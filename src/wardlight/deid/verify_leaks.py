@@ -120,14 +120,9 @@ def leaks(
     joined = b"\\".join(numbers)
     orderly = are_numbers(joined)
     wordy = _suspect_raw(after, sought) or _suspect_text(texts, sought)
-    if (
-        wordy
-        or odd
-        or not orderly
-        or suspect_numbers(joined, sought.needles, sought.dates)
-        or _suspect_binaries([value for value in binaries if len(value) > 3], sought)
-    ):
-        yield from _search(after, new, sought, frozenset(odd), orderly, wordy)
+    numbered = wordy or not orderly or suspect_numbers(joined, sought.needles, sought.dates)
+    if numbered or odd or _suspect_binaries([value for value in binaries if len(value) > 3], sought):
+        yield from _search(after, new, sought, frozenset(odd), orderly, wordy, numbered)
 
 
 def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int]) -> _Sought:
@@ -210,9 +205,16 @@ def _suspect_binaries(binaries: list[bytes], sought: _Sought) -> bool:
 
 
 def _search(
-    after: bytes, new: list[Item], sought: _Sought, odd: frozenset[bytes], orderly: bool, wordy: bool
+    after: bytes,
+    new: list[Item],
+    sought: _Sought,
+    odd: frozenset[bytes],
+    orderly: bool,
+    wordy: bool,
+    numbered: bool,
 ) -> Iterator[Finding]:
-    """Element by element, since something may be there. wordy: in text, too; numbers often look like text."""
+    """Element by element, since something may be there. wordy, numbered: in text, in numbers; binary values often look
+    like text where nothing is in these."""
     needles, dates = sought.needles, sought.dates
     raw = tuple(word.decode("latin-1") for word in needles.raw)
     for path, tag, vr, start, end in new:
@@ -224,6 +226,8 @@ def _search(
             if vr in odd and not FORMS[vr].fullmatch(value):
                 yield finding("bad-value", path, tag)
         elif vr in _NUMBERS:
+            if not numbered:
+                continue
             if not orderly and not are_numbers(value):
                 yield finding("bad-value", path, tag)
             elif in_numbers(value, needles, dates, _LONG_NUMBER if tag in structural() else 0):

@@ -263,7 +263,8 @@ def suspect_numbers(joined: bytes, needles: Needles, dates: Dates) -> bool:
     if b"e" in joined or b"E" in joined or len(needles.numbers) > _FEW or len(dates.years) > _FEW:
         return True
     text = joined.decode("ascii", "replace")
-    return any(n in text for n in needles.numbers) or any(len(y) == 4 and y in text for y in dates.years)
+    # A whole number of eight digits holds a year of two digits as one of the first century.
+    return any(n in text for n in needles.numbers) or any(y.zfill(4) in text for y in dates.years)
 
 
 def in_numbers(value: bytes, needles: Needles, dates: Dates, shortest: int) -> bool:

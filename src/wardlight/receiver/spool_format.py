@@ -85,6 +85,9 @@ class Scan:
     verdict: Verdict
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def nonce(number: int) -> bytes:
     """`00×8 ‖ u32 number`."""
     return number.to_bytes(12, "big")
@@ -92,7 +95,7 @@ def nonce(number: int) -> bytes:
 
 def encode_meta(meta: dict[str, str]) -> bytes:
     """The content of BEGIN. Raises `WardlightError("too-large")` when it does not fit into a record."""
-    text = json.dumps(meta, separators=(",", ":")).encode()
+    text = _encode(meta).encode()
     if len(text) > DATA_BYTES:
         raise WardlightError("too-large", "the description of an object does not fit into a spool record")
     return text
