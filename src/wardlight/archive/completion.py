@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ BATCH: Final = 50
 #: A release that could not be completed is tried again after so many seconds: a full disk passes, damage stays.
 RETRY_SOON_S: Final = 10.0
 RETRY_S: Final = 600.0
+#: How long metadata that was replaced stays for those who are reading it, where a deletion would end that.
+READERS_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,14 @@ class Completion:
         self._quiet_ms = int(quiet_s * 1000)
         # Releases that could not be completed, until when they are left alone.
         self._waiting: dict[UUID, float] = {}
+        # Metadata objects that were replaced, until when somebody may still be reading them.
+        self._replaced: deque[tuple[float, UUID]] = deque()
 
     def complete(self, scope: SystemScope) -> int:
         """See `Archive.complete`."""
         now = time.monotonic()
+        while self._replaced and self._replaced[0][0] <= now:
+            discard(self._objects, self._replaced.popleft()[1])
         self._waiting = {release: until for release, until in self._waiting.items() if until > now}
         with self._database.read(EVERYWHERE) as tx:
             quiet = store.quiet_releases(tx, clock.unix_ms() - self._quiet_ms, BATCH + len(self._waiting))
@@ -112,10 +119,13 @@ class Completion:
             if not decided:
                 discard(self._objects, written.stored.object_id)
             raise
-        # The old object is no longer named by a row; readers that have it open keep it until they close it.
-        obsolete = release.metadata_object if published else written.stored.object_id
-        if obsolete:
-            discard(self._objects, obsolete)
+        if not published:
+            discard(self._objects, written.stored.object_id)
+        elif release.metadata_object and self._objects.readers_keep:
+            discard(self._objects, release.metadata_object)
+        elif release.metadata_object:
+            # No row names it any more. Should this process end first, the sweep removes it.
+            self._replaced.append((time.monotonic() + READERS_S, release.metadata_object))
         return published
 
     def _write(

@@ -27,6 +27,8 @@ _OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 class LocalObjectStore:
     """An `ObjectStore` in a folder. Several processes may use one folder."""
 
+    readers_keep: Final = True
+
     def __init__(self, folder: Path) -> None:
         """Make the folders where they do not exist yet."""
         self._folder = folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 from uuid import UUID
 
 from wardlight.errors import WardlightError
@@ -12,6 +13,8 @@ from wardlight.objects.store import ObjectReader, ObjectWriter, new_object_id
 
 class MemoryObjectStore:
     """An `ObjectStore` that keeps nothing. `objects` may be altered by tests that play the thief of a bucket."""
+
+    readers_keep: Final = True
 
     def __init__(self) -> None:
         self.objects: dict[UUID, bytes] = {}

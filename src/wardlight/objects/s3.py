@@ -75,6 +75,8 @@ def parse_url(url: str) -> tuple[str, str]:
 class S3ObjectStore:
     """An `ObjectStore` in a bucket. Any number of processes and machines may use one."""
 
+    readers_keep: Final = False
+
     def __init__(self, place: S3Place, environment: Mapping[str, str]) -> None:
         """Makes no request; `check` does."""
         credentials = read_credentials(place.credentials_file, environment)

@@ -166,6 +166,11 @@ class ObjectStore(Protocol):
     never changes after. Names are random and come from the store, never from a peer.
     """
 
+    @property
+    def readers_keep(self) -> bool:
+        """Whether who has an object open can read it to its end although it is deleted meanwhile."""
+        ...
+
     def create(self, sk: bytes, key_id: UUID, kind: ObjectKind) -> ObjectWriter:
         """Begin an object under the key `sk`, whose id is written in the header."""
         ...

@@ -158,8 +158,8 @@ def test_late_instances_are_found_and_the_release_completes_again(kit):
     assert kit.archive.complete(WORKER) == 1
     kinds = [row[0] for row in kit.sql("SELECT kind FROM event_outbox ORDER BY seq")]
     assert kinds == ["study.stored", "study.completed", "study.changed", "study.changed"]
-    # One segment each, one metadata object: the first metadata object is deleted.
-    assert len(list(kit.platform.objects.list())) == 3
+    # One segment each, one metadata object: the first metadata object is deleted, or will be.
+    assert len(list(kit.platform.objects.list())) == (3 if kit.platform.objects.readers_keep else 4)
 
 
 def test_a_release_that_cannot_be_described_waits_and_the_others_complete(kit, monkeypatch):
@@ -187,3 +187,20 @@ def test_an_object_that_cannot_be_deleted_does_not_fail_what_was_decided(kit, mo
 
     monkeypatch.setattr(kit.platform.objects, "delete", fail)
     assert kit.archive.complete(WORKER) == 1
+
+
+def test_metadata_that_is_replaced_stays_for_those_who_read_it(kit, monkeypatch):
+    kit.store(dataset())
+    assert kit.archive.complete(WORKER) == 1
+    key_id, object_id, size = kit.sql("SELECT key_id, metadata_object, metadata_size FROM archive_release")[0]
+    key = kit.platform.keystore.get_key(kit.institution.id, UUID(bytes=key_id))
+    objects, old = kit.platform.objects, UUID(bytes=object_id)
+    with objects.open(old, key, size) as reader:
+        kit.store(dataset())
+        assert kit.archive.complete(WORKER) == 1
+        assert b"1.2.3.4" in reader.read(0, reader.plaintext)
+    later = time.monotonic() + completion.READERS_S + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert kit.archive.complete(WORKER) == 0
+    assert old not in dict(objects.list())
+    assert len(dict(objects.list())) == 3
