@@ -119,7 +119,7 @@ def _finish(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA temp_store=FILE")
     for table in _TABLES:
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
-            database.execute(str(CreateIndex(index).compile(dialect=sqlite.dialect())))  # type: ignore[no-untyped-call]
+            database.execute(str(CreateIndex(index).compile(dialect=sqlite.dialect())))
     database.execute("PRAGMA journal_mode=WAL")
     descriptor = os.open(database.execute("PRAGMA database_list").fetchone()[2], os.O_RDONLY)
     os.fsync(descriptor)

@@ -18,15 +18,19 @@ COMMON = (
     ("Nelson", 144), ("Baker", 142), ("Hall", 138), ("Rivera", 133), ("Campbell", 131), ("Mitchell", 130),
     ("Carter", 128), ("Roberts", 127),
 )  # fmt: skip
-GIVEN = (
-    "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph "
-    "Jessica Thomas Sarah Charles Karen Christopher Lisa Daniel Nancy Matthew Betty Anthony Margaret Mark Sandra "
-    "Donald Ashley Steven Kimberly Paul Emily Andrew Donna Joshua Michelle Kenneth Carol Kevin Amanda Brian Melissa "
-    "George Deborah Timothy Stephanie Ronald Rebecca Edward Sharon Jason Laura Jeffrey Cynthia Ryan Dorothy"
-).split()  # noqa: SIM905
-_BEGIN = "B Br C Ch Cl D Dr F Fr G Gr H J K Kl L M N P Pr R S Sch Sh St T Tr V W Z".split()  # noqa: SIM905
-_MIDDLE = "a e i o u ai au ea ee ie oa ou".split()  # noqa: SIM905
-_END = "ck der dt g ger l ler ley ll man mann n ner ng nn r ra rd rez rt s se ska ski son ss t ter th ton tt x".split()  # noqa: SIM905
+_GIVEN_NAMES = (
+    "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph",
+    "Jessica Thomas Sarah Charles Karen Christopher Lisa Daniel Nancy Matthew Betty Anthony Margaret Mark Sandra",
+    "Donald Ashley Steven Kimberly Paul Emily Andrew Donna Joshua Michelle Kenneth Carol Kevin Amanda Brian",
+    "George Deborah Timothy Stephanie Ronald Rebecca Edward Sharon Jason Laura Jeffrey Cynthia Ryan Dorothy",
+)
+_GIVEN = " ".join(_GIVEN_NAMES).split()
+_PARTS = (
+    "B Br C Ch Cl D Dr F Fr G Gr H J K Kl L M N P Pr R S Sch Sh St T Tr V W Z",
+    "a e i o u ai au ea ee ie oa ou",
+    "ck der dt g ger l ler ley ll man mann n ner ng nn r ra rd rez rt s se ska ski son ss t ter th ton tt x",
+)
+_BEGIN, _MIDDLE, _END = (part.split() for part in _PARTS)
 _RARE = 20_000
 
 
@@ -55,4 +59,4 @@ class Names:
 
     def person(self, chosen: random.Random) -> str:
         """A name as PS3.5 section 6.2 writes it."""
-        return f"{self.family(chosen)}^{chosen.choice(GIVEN)}"
+        return f"{self.family(chosen)}^{chosen.choice(_GIVEN)}"

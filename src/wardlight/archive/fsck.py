@@ -9,11 +9,12 @@ from typing import Final
 from uuid import UUID
 
 from wardlight import clock
-from wardlight.archive import fsck_rows, fsck_store, store
+from wardlight.archive import fsck_postings, fsck_rows, fsck_store, store
 from wardlight.archive.fsck_rows import Unsealed
 from wardlight.archive.fsck_store import ReleaseChecks
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import ReleaseState
+from wardlight.archive.postings_merge import Postings
 from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import AGE_MS, Sweeper
 from wardlight.audit.model import Actor
@@ -38,6 +39,7 @@ ERRORS: Final = {
     "wrong-metadata": "precomputed metadata is not that of the stored instances, or not where the index says",
     "wrong-place": "an instance lies outside its segment",
     "wrong-digest": "an instance is not what was taken in",
+    "wrong-postings": "search postings of an institution are not those of its rows; --repair makes them anew",
     "wrong-counts": "a release does not hold as many series, instances or bytes as it says",
 }
 #: What a crash may leave; nothing is lost by it.
@@ -93,15 +95,21 @@ class Fsck:
             progress()
         self._presence(report, present, named)
         self._keys(report, releases)
+        if deep:
+            self._postings(report, releases)
         return report
 
     def repair(self, report: Report, actor: Actor) -> int:
-        """Remove orphan objects and, after a day, unused keys; returns how many. Each object is in the trail.
+        """Remove orphan objects, rebuild wrong postings, destroy unused keys after a day; returns how many.
 
-        Call it no sooner than 30 s after `check`: an object may wait so long for the row that names it.
+        Each object is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long for the row that names it.
         """
+        for code, id_ in report.findings:
+            if code == "wrong-postings":
+                Postings(self._database, self._keystore).rebuild(id_)
+                report.repaired += 1
         orphans = [id_ for code, id_ in report.findings if code == "orphan-object"]
-        report.repaired = self._sweeper.remove_objects(orphans, actor)
+        report.repaired += self._sweeper.remove_objects(orphans, actor)
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
         with self._database.read(EVERYWHERE) as tx:
             used = {release.key_id for release in fsck_store.all_releases(tx)}
@@ -111,6 +119,12 @@ class Fsck:
                 self._keystore.destroy_key(key.institution, key.key_id)
                 report.repaired += 1
         return report.repaired
+
+    def _postings(self, report: Report, releases: list[ReleaseRow]) -> None:
+        for institution in sorted({release.institution for release in releases}, key=lambda id_: id_.bytes):
+            with self._database.read(institution) as tx:
+                if not fsck_postings.agree(tx, self._keystore, institution):
+                    report.findings.append(("wrong-postings", institution))
 
     def _release(self, report: Report, release: ReleaseRow, deep: bool) -> None:
         report.releases += 1

@@ -210,7 +210,7 @@ def _id_key(value: str, exact: Field, prefix: Field | None, lengths: tuple[int, 
 
 def _name_key(value: str, full: Field | None, word_field: Field, prefix_field: Field) -> Alternatives:
     tokens: list[Token] = []
-    for group in value.split("="):
+    for group in value.split("=")[:3]:
         if full is not None and _WILD.search(group) is None:
             if folded := names.words(group):
                 tokens.append((full, " ".join(folded).encode()))
