@@ -69,14 +69,20 @@ def main() -> None:
             with run.isolated(name):
                 everything[name](run)
             print(f"{name}: {run.seconds[name]:.0f} s", file=sys.stderr, flush=True)
+            write(run, arguments.json, arguments.markdown)  # A long run that is ended keeps what it has.
     if not arguments.only:
         run.absent += NOT_BUILT
     report(run)
-    if arguments.json:
-        rows = [row.to_json() for row in run.rows]
-        arguments.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    if arguments.markdown:
-        put(arguments.markdown, "targets", document(run))
+    write(run, arguments.json, arguments.markdown)
+
+
+def write(run: Run, rows: Path | None, tables: Path | None) -> None:
+    """Write what there is so far to the files that were asked for."""
+    if rows:
+        facts = [row.to_json() for row in run.rows]
+        rows.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    if tables:
+        put(tables, "targets", document(run))
 
 
 def report(run: Run) -> None:

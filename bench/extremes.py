@@ -68,8 +68,9 @@ class Watch:
     def _peaks(self) -> dict[str, int]:
         peaks: dict[str, int] = {}
         for name, value in self.server.peaks().items():
-            kind = name.split()[-1].rsplit(".", 1)[-1]
-            kind = next((word for word in ("web", "worker", "receiver", "demo") if word in name), kind)
+            words = ("decod", "web", "worker", "receiver.node", "receiver", "demo")
+            kind = next((word for word in words if word in name), "other")
+            kind = {"decod": "decoder", "receiver.node": "DICOM node", "demo": "supervisor"}.get(kind, kind)
             peaks[kind] = max(peaks.get(kind, 0), round(value))
         return peaks
 

@@ -50,10 +50,8 @@ class Server:
                 times = process.cpu_times()
             except psutil.NoSuchProcess:
                 continue
-            total += times.user + times.system
-            if process.pid == self.process.pid:
-                # storescp --fork and the like: what ended children used is booked to their parent.
-                total += times.children_user + times.children_system
+            # What ended children used is booked to their parent: storescp --fork, decoders.
+            total += times.user + times.system + times.children_user + times.children_system
         return total
 
     def peaks(self) -> dict[str, float]:

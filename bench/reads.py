@@ -147,8 +147,11 @@ def _crowd(side: Loaded, count: int, seconds: float) -> Sample:
 
 
 def _web_memory(run: Run, side: Loaded, files: list[Path]) -> None:
-    """Whole studies to 16 clients at once, then store requests of 50 instances: the largest web process."""
-    clients(side.server.http, side.server.headers, [side.study], INSTANCES, 16, float(run.size(3, 10, 1)))
+    """Whole studies to 16 clients at once, then rendered images to 8: the largest web process of all this."""
+    address, seconds = (side.server.http, side.server.headers), float(run.size(3, 10, 1))
+    clients(*address, [side.study], INSTANCES, 16, seconds)
+    rendered = [row.path + "/rendered" for row in side.held]
+    clients(*address, rendered, "image/jpeg", 8, seconds)
     web = {name: peak for name, peak in side.server.peaks().items() if " web" in name and "decod" not in name}
     if not web:
         raise RuntimeError("no web process was found")
@@ -158,8 +161,8 @@ def _web_memory(run: Run, side: Loaded, files: list[Path]) -> None:
             "memory of a web process under load",
             "MB",
             series,
-            "peak resident size while frames go to up to 64 clients and a study of "
-            f"{sum(path.stat().st_size for path in files) / 1e6:.0f} MB to 16 at once; decoders apart",
+            f"peak resident size while frames go to {CROWD[-1] if run.long else 16} clients, a study of "
+            f"{sum(path.stat().st_size for path in files) / 1e6:.0f} MB to 16, rendered images to 8; decoders apart",
             Target(250.0, "fixed", least=False),
         )
     )
