@@ -161,8 +161,8 @@ def preference(application: str, level: Level) -> int:
 def series_columns(found: Attributes) -> dict[str, Any]:
     """The clear columns of a series' row that follow from its attributes."""
     return {
-        # Between spaces in the release's row, so there is none inside.
-        "modality": first_text(found, MODALITY).replace(" ", "_")[:16],
+        # Between spaces in the release's row, so there is none inside; and none of the zeros that PostgreSQL refuses.
+        "modality": first_text(found, MODALITY).replace(" ", "_").replace("\0", "_")[:16],
         "number": order_number(found, SERIES_NUMBER),
     }
 
