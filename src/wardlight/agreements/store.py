@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from wardlight.agreements.model import Agreement, Level
 from wardlight.agreements.tables import agreement
+from wardlight.db.prepared import Prepared
 
 
 def add(tx: Connection, row: Agreement) -> None:
@@ -29,35 +30,47 @@ def add(tx: Connection, row: Agreement) -> None:
     )
 
 
+_COLUMNS: Final = (
+    agreement.c.id,
+    agreement.c.institution,
+    agreement.c.application,
+    agreement.c.version,
+    agreement.c.levels,
+    agreement.c.legal_basis,
+    agreement.c.purposes,
+    agreement.c.attested_by,
+    agreement.c.created_ms,
+)
 _VERSIONS: Final = (
-    select(agreement)
+    select(*_COLUMNS)
     .where(agreement.c.institution == bindparam("institution"))
     .order_by(agreement.c.application, agreement.c.version.desc())
 )
 # Built once: every store request asks for it.
-_CURRENT: Final = _VERSIONS.where(agreement.c.application == bindparam("application")).limit(1)
+_CURRENT: Final = Prepared(_VERSIONS.where(agreement.c.application == bindparam("application")).limit(1))
 
 
 def current(tx: Connection, institution: UUID, application: str) -> Agreement | None:
     """The newest version between an institution and an application."""
-    row = tx.execute(_CURRENT, {"institution": institution, "application": application}).first()
+    row = _CURRENT.first(tx, {"institution": institution, "application": application})
     return _agreement(row) if row else None
 
 
 def versions(tx: Connection, institution: UUID) -> list[Agreement]:
     """All versions by application, newest first."""
-    return [_agreement(row) for row in tx.execute(_VERSIONS, {"institution": institution})]
+    return [_agreement(tuple(row)) for row in tx.execute(_VERSIONS, {"institution": institution})]
 
 
-def _agreement(row: Row[Any]) -> Agreement:
+def _agreement(row: tuple[Any, ...]) -> Agreement:
+    id_, institution, application, version, levels, legal_basis, purposes, attested_by, created_ms = row
     return Agreement(
-        row.id,
-        row.institution,
-        row.application,
-        row.version,
-        frozenset(Level(level) for level in row.levels.split()),
-        row.legal_basis,
-        frozenset(row.purposes.split()),
-        row.attested_by,
-        row.created_ms,
+        id_,
+        institution,
+        application,
+        version,
+        frozenset(Level(level) for level in levels.split()),
+        legal_basis,
+        frozenset(purposes.split()),
+        attested_by,
+        created_ms,
     )

@@ -41,6 +41,7 @@ from wardlight.audit import model as audit
 from wardlight.audit.actions import Action
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
+from wardlight.db.group import GroupCommit
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
 from wardlight.events.outbox import EventKind, emit
@@ -127,6 +128,7 @@ class Intake:
         self._keystore = keystore
         self._objects = objects
         self._recorder = recorder
+        self._group = GroupCommit(database)
 
     def target(
         self, institution: UUID, application: str, level: Level, study_uid: str, study_group: bytes | None
@@ -209,11 +211,16 @@ class Intake:
         else:
             writer.abort()
         decided = False
+
+        def enter(tx: Connection) -> tuple[list[Outcome], int]:
+            nonlocal decided
+            outcomes, added = self._add(tx, batch, stored)
+            self._record(tx, batch, outcomes, actor, request, address)
+            decided = True
+            return outcomes, added
+
         try:
-            with self._database.begin(target.institution) as tx:
-                outcomes, added = self._add(tx, batch, stored)
-                self._record(tx, batch, outcomes, actor, request, address)
-                decided = True
+            outcomes, added = self._group.run(target.institution, enter)
         except BaseException:
             # After `decided` the database may have the rows although it reported an error: then only fsck may judge.
             if stored and not decided:

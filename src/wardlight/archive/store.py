@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
 from wardlight.archive.tables import instance, orphan, release, segment, series
 from wardlight.db.insert import add_missing
+from wardlight.db.prepared import Prepared
 
 #: Values in one `IN`; SQLite takes 32,766 in a statement.
 IN_VALUES: Final = 1000
@@ -84,11 +85,13 @@ def release_row(row: Sequence[Any]) -> ReleaseRow:
 
 # ---- reserving and taking in ----
 
-_FIND_TARGET: Final = select(release.c.id, release.c.key_id).where(
-    release.c.institution == bindparam("institution"),
-    release.c.token == bindparam("token"),
-    release.c.application == bindparam("application"),
-    release.c.level == bindparam("level"),
+_FIND_TARGET: Final = Prepared(
+    select(release.c.id, release.c.key_id).where(
+        release.c.institution == bindparam("institution"),
+        release.c.token == bindparam("token"),
+        release.c.application == bindparam("application"),
+        release.c.level == bindparam("level"),
+    )
 )
 
 
@@ -97,8 +100,8 @@ def find_target(
 ) -> tuple[UUID, UUID] | None:
     """Release id and key id of one study for one (institution, application, level)."""
     values = {"institution": institution, "token": token, "application": application, "level": level.value}
-    row = tx.execute(_FIND_TARGET, values).first()
-    return (row.id, row.key_id) if row else None
+    row = _FIND_TARGET.first(tx, values)
+    return (row[0], row[1]) if row else None
 
 
 def reserve(tx: Connection, values: dict[str, Any]) -> bool:
@@ -112,12 +115,13 @@ def reserve(tx: Connection, values: dict[str, Any]) -> bool:
 
 
 _RELEASE_BY_ID: Final = select(*RELEASE_COLUMNS).where(release.c.id == bindparam("release"))
-_LOCKED_RELEASE: Final = _RELEASE_BY_ID.with_for_update()
+_LOCKED_RELEASE: Final = Prepared(_RELEASE_BY_ID.with_for_update())
+_UNLOCKED_RELEASE: Final = Prepared(_RELEASE_BY_ID)
 
 
 def release_by_id(tx: Connection, release_id: UUID, *, lock: bool = False) -> ReleaseRow | None:
     """The release; with `lock` no other writer changes it until the transaction ends."""
-    row = tx.execute(_LOCKED_RELEASE if lock else _RELEASE_BY_ID, {"release": release_id}).first()
+    row = (_LOCKED_RELEASE if lock else _UNLOCKED_RELEASE).first(tx, {"release": release_id})
     return release_row(row) if row else None
 
 
@@ -136,11 +140,15 @@ def lock_releases(tx: Connection, releases: Sequence[UUID]) -> None:
 
 
 _TOKENS: Final[BindParameter[Any]] = bindparam("tokens", expanding=True)
-_SERIES_BY_TOKEN: Final = select(series.c.token, series.c.id).where(
-    series.c.release == bindparam("release"), series.c.token.in_(_TOKENS)
+_SERIES_BY_TOKEN: Final = Prepared(
+    select(series.c.token, series.c.id).where(
+        series.c.release == bindparam("release"), series.c.token.in_(_TOKENS)
+    )
 )
-_DIGESTS: Final = select(instance.c.token, instance.c.digest).where(
-    instance.c.release == bindparam("release"), instance.c.token.in_(_TOKENS)
+_DIGESTS: Final = Prepared(
+    select(instance.c.token, instance.c.digest).where(
+        instance.c.release == bindparam("release"), instance.c.token.in_(_TOKENS)
+    )
 )
 
 
@@ -148,7 +156,7 @@ def series_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) -
     """Ids of those series of a release that are there."""
     found: dict[bytes, UUID] = {}
     for part in _parts(tokens):
-        rows = tx.execute(_SERIES_BY_TOKEN, {"release": release_id, "tokens": part})
+        rows = _SERIES_BY_TOKEN.all(tx, {"release": release_id, "tokens": part})
         found.update((bytes(token), id_) for token, id_ in rows)
     return found
 
@@ -157,47 +165,47 @@ def digests_by_token(tx: Connection, release_id: UUID, tokens: Iterable[bytes]) 
     """Digests of those instances of a release that are there."""
     found: dict[bytes, bytes] = {}
     for part in _parts(tokens):
-        rows = tx.execute(_DIGESTS, {"release": release_id, "tokens": part})
+        rows = _DIGESTS.all(tx, {"release": release_id, "tokens": part})
         found.update((bytes(token), bytes(digest)) for token, digest in rows)
     return found
 
 
-_ADD_SEGMENT: Final = insert(segment)
-_ADD_SERIES: Final = insert(series)
-_ADD_INSTANCES: Final = insert(instance)
+_ADD_SEGMENT: Final = Prepared(insert(segment))
+_ADD_SERIES: Final = Prepared(insert(series))
+_ADD_INSTANCES: Final = Prepared(insert(instance))
 
 
 def add_segment(tx: Connection, values: dict[str, Any]) -> None:
     """Insert a segment."""
-    tx.execute(_ADD_SEGMENT, values)
+    _ADD_SEGMENT.run(tx, [values])
 
 
 def add_series(tx: Connection, rows: list[dict[str, Any]]) -> None:
     """Insert series."""
-    tx.execute(_ADD_SERIES, rows)
+    _ADD_SERIES.run(tx, rows)
 
 
 def add_instances(tx: Connection, rows: list[dict[str, Any]]) -> None:
     """Insert instances in one statement."""
-    tx.execute(_ADD_INSTANCES, rows)
+    _ADD_INSTANCES.run(tx, rows)
 
 
-_GROW_SERIES: Final = (
+_GROW_SERIES: Final = Prepared(
     update(series)
     .where(series.c.id == bindparam("row"))
     .values(instance_count=series.c.instance_count + bindparam("more"))
 )
-_UPDATE_RELEASE: Final = update(release).where(release.c.id == bindparam("row"))
+_UPDATE_RELEASE: Final = Prepared(update(release).where(release.c.id == bindparam("row")))
 
 
 def grow_series(tx: Connection, counts: dict[UUID, int]) -> None:
     """Add to the instance counts of series."""
-    tx.execute(_GROW_SERIES, [{"row": id_, "more": count} for id_, count in counts.items()])
+    _GROW_SERIES.run(tx, [{"row": id_, "more": count} for id_, count in counts.items()])
 
 
 def update_release(tx: Connection, release_id: UUID, values: dict[str, Any]) -> None:
     """Set columns of a release."""
-    tx.execute(_UPDATE_RELEASE, {"row": release_id, **values})
+    _UPDATE_RELEASE.run(tx, [{"row": release_id, **values}])
 
 
 def pack_fragments(fragments: Sequence[tuple[int, int]]) -> bytes | None:

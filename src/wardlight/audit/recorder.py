@@ -17,6 +17,7 @@ from wardlight.audit.references import References, base64url
 from wardlight.audit.tables import log, pending
 from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
+from wardlight.db.prepared import Prepared
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
 
@@ -65,12 +66,14 @@ class Recorder:
         Read each time: a new generation opened by another process must be seen by the next entry.
         """
         if institution is None:
-            row = tx.execute(_OPERATOR_LOG).first()
+            found = tx.execute(_OPERATOR_LOG).first()
+            row = tuple(found) if found else None
         else:
-            row = tx.execute(_INSTITUTION_LOG, {"institution": institution}).first()
+            row = _INSTITUTION_LOG.first(tx, {"institution": institution})
         if row is None:
             raise LookupError("the institution has no audit log")
-        return row.log, row.origin
+        number, origin = row
+        return number, origin
 
     def references(self, institution: UUID) -> References:
         """References under the institution's key of the present epoch."""
@@ -89,7 +92,7 @@ class Recorder:
             entry = self.entry(origin, event, subjects)
             first = first or UUID(entry["id"])
             rows.append({"log": number, "content": canonical(entry)})
-        tx.execute(_ADD_ENTRY, rows)
+        _ADD_ENTRY.run(tx, rows)
         assert first is not None
         return first
 
@@ -153,8 +156,8 @@ class Recorder:
 
 _CURRENT_LOG: Final = select(log.c.log, log.c.origin).order_by(log.c.generation.desc()).limit(1)
 _OPERATOR_LOG: Final = _CURRENT_LOG.where(log.c.institution.is_(None))
-_INSTITUTION_LOG: Final = _CURRENT_LOG.where(log.c.institution == bindparam("institution"))
-_ADD_ENTRY: Final = insert(pending)
+_INSTITUTION_LOG: Final = Prepared(_CURRENT_LOG.where(log.c.institution == bindparam("institution")))
+_ADD_ENTRY: Final = Prepared(insert(pending))
 
 
 def _split(subjects: tuple[tuple[str, str], ...]) -> Iterator[tuple[tuple[str, str], ...]]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select
 
 from wardlight import clock
 from wardlight.db.ids import uuid7
+from wardlight.db.prepared import Prepared
 from wardlight.events.tables import outbox
 
 
@@ -23,7 +24,7 @@ class EventKind(StrEnum):
     STUDY_CHANGED = "study.changed"
 
 
-_ADD: Final = insert(outbox)
+_ADD: Final = Prepared(insert(outbox))
 
 
 def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[str, str | int]) -> UUID:
@@ -37,7 +38,7 @@ def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[st
         "payload": text,
         "created_ms": clock.unix_ms(),
     }
-    tx.execute(_ADD, row)
+    _ADD.run(tx, [row])
     return event
 
 

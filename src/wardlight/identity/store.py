@@ -8,13 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
+from wardlight.db.prepared import Prepared
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role
 from wardlight.identity.tables import application, institution, person, receiver, token
 
 ACTIVE: Final = "active"
 
 # One look-up tells whether token, holder and institution stand.
-_AUTHENTICATE: Final = (
+_AUTHENTICATE: Final = Prepared(
     select(
         token.c.id,
         token.c.kind,
@@ -164,7 +165,7 @@ class TokenRow:
 
 def find_token(tx: Connection, digest: bytes) -> TokenRow | None:
     """The token of this digest."""
-    row = tx.execute(_AUTHENTICATE, {"hash": digest}).first()
+    row = _AUTHENTICATE.first(tx, {"hash": digest})
     return TokenRow(*row) if row else None
 
 
