@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Column, LargeBinary, String
+from sqlalchemy import Column, LargeBinary, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -31,11 +31,30 @@ def column(
     if isinstance(type_, type):
         type_ = type_()
     if isinstance(type_, String):
+        on_postgresql = _LongText if type_.length is None else _ShortText
         # By bytes, as SQLite orders texts: a page of a list goes on at the same place on both.
-        same = type(type_)(type_.length, collation="C")
-        type_ = type_.with_variant(same, "postgresql")
+        type_ = type_.with_variant(on_postgresql(type_.length, collation="C"), "postgresql")
     info = {"data_class": data_class, "protection": protection, "reason": reason}
     return Column(name, type_, *constraints, info=info, **options)
+
+
+class _ShortText(TypeDecorator[str]):
+    """Text on PostgreSQL, which refuses zeros and half characters, where SQLite finds nothing that is like them."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To the database."""
+        if value is None or value.isprintable():
+            return value
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
+class _LongText(_ShortText):
+    """The same without a limit."""
+
+    impl = Text
 
 
 class Id(TypeDecorator[UUID]):
