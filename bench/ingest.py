@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -71,19 +70,9 @@ def no_failures(result: fast_store_scu.Result) -> None:
 def send_raw(folder: Path, files: list[Path], connections: int) -> Sample:
     """The machine's limit for the same bytes."""
     objects = [path.read_bytes() for path in files]
-    context = multiprocessing.get_context("fork")
     with timed(peers.raw(folder), len(objects)) as (server, done):
-        workers = [
-            context.Process(target=raw_limit.send, args=(server.port, objects[index::connections]))
-            for index in range(connections)
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(300)
-        if any(worker.exitcode for worker in workers):
-            raise RuntimeError("the raw sender failed")
-        return done()
+        seconds = raw_limit.send(server.port, objects, connections)
+        return replace(done(), value=len(objects) / seconds)
 
 
 def durable(run: Run) -> None:

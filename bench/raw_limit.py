@@ -6,10 +6,15 @@ The server answers one byte once an object is written (and, where asked, durable
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import socket
 import struct
 import threading
+import time
+from collections.abc import Sequence
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 
@@ -44,15 +49,46 @@ def _take(connection: socket.socket, folder: Path, number: int, durable: bool) -
     connection.close()
 
 
-def send(port: int, objects: list[bytes]) -> None:
-    """Send `objects` over one connection, waiting for each answer."""
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for data in objects:
-            connection.sendall(struct.pack("<Q", len(data)))
-            connection.sendall(data)
-            if connection.recv(1) != b"k":
-                raise ConnectionError("the raw server ended early")
+def send(port: int, objects: Sequence[bytes], connections: int) -> float:
+    """Send `objects` over connections of a process each; seconds from the first object to the last answer."""
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(connections)
+    results: Queue[tuple[float, float] | None] = context.Queue()
+    workers = [
+        context.Process(target=_work, args=(port, objects[index::connections], barrier, results))
+        for index in range(connections)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        rows = [results.get(timeout=300) for _ in workers]
+    finally:
+        for worker in workers:
+            worker.join(5)
+            worker.kill()
+    spans = [row for row in rows if row is not None]
+    if len(spans) != connections:
+        raise ConnectionError("the raw server ended early")
+    return max(end for _, end in spans) - min(begin for begin, _ in spans)
+
+
+def _work(
+    port: int, objects: Sequence[bytes], barrier: Barrier, results: Queue[tuple[float, float] | None]
+) -> None:
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            barrier.wait(60)
+            began = time.perf_counter()
+            for data in objects:
+                connection.sendall(struct.pack("<Q", len(data)))
+                connection.sendall(data)
+                if connection.recv(1) != b"k":
+                    raise ConnectionError("the raw server ended early")
+            results.put((began, time.perf_counter()))
+    except OSError:
+        barrier.abort()
+        results.put(None)
 
 
 if __name__ == "__main__":
