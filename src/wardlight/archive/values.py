@@ -15,7 +15,7 @@ from wardlight.archive.model import InstanceLocation, ValuePlace
 from wardlight.dicom.codec import ITEM, PIXEL_TAGS, Codec, codec_of
 from wardlight.dicom.elements import Element, Path, scan_into, walk_all, walk_sequence
 from wardlight.dicom.errors import DicomError, Truncated
-from wardlight.dicom.json import is_sequence, swap_words, to_json
+from wardlight.dicom.json import is_sequence, references, swap_words
 from wardlight.dicom.limits import LIMITS
 from wardlight.dicom.skip import read_item
 from wardlight.dicom.stream import DataSetStream, inflated
@@ -65,7 +65,7 @@ def referenced(reader: ObjectReader, location: InstanceLocation) -> list[ValuePl
         offsets.add(offset)
 
     try:
-        to_json(data, syntax, bulk_uri=uri)
+        references(data, syntax, uri)
         places = [
             _place(path, element, codec, lambda start, end: data[start:end])
             for path, element, codec in walk_all(data, syntax)

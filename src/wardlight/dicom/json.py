@@ -65,6 +65,14 @@ def to_json(
     return root
 
 
+def references(data: Buffer, syntax: TransferSyntax, bulk_uri: BulkUri) -> None:
+    """Ask `bulk_uri` for what `to_json` would ask it, without converting a value."""
+    converter = _Converter(data, bulk_uri, INLINE_LIMIT, values=False)
+    converter.root(codec_of(syntax, data, 0))
+    converter.take(walk_all(data, syntax))
+    converter.convert()
+
+
 def attributes(
     data: Buffer,
     syntax: TransferSyntax,
@@ -124,8 +132,11 @@ class _Level:
 class _Converter:
     """Takes the elements of a walk, then converts them all."""
 
-    def __init__(self, data: Buffer, bulk_uri: BulkUri | None, inline_limit: int) -> None:
+    def __init__(
+        self, data: Buffer, bulk_uri: BulkUri | None, inline_limit: int, *, values: bool = True
+    ) -> None:
         self._data = data
+        self._values = values
         self._bulk_uri = bulk_uri
         self._inline_limit = inline_limit
         self._levels: list[_Level] = []
@@ -204,6 +215,8 @@ class _Converter:
         if (tag in PIXEL_TAGS and not level.path) or length < 0 or self._too_long(binary, length):
             uri = self._bulk_uri(level.path, tag, start, length) if self._bulk_uri else None
             return None if uri is None else {"vr": name, "BulkDataURI": uri}
+        if not self._values:
+            return None
         value = self._bytes(element)
         if binary:
             if big and vr in WORD_SIZES:
