@@ -14,7 +14,7 @@ from unit.dicom.samples import BIG, EXPLICIT, IMPLICIT, Writer, small
 from wardlight.dicom import json as dicom_json
 from wardlight.dicom.elements import scan
 from wardlight.dicom.errors import DicomError
-from wardlight.dicom.json import JSON_TAGS, attributes, to_json
+from wardlight.dicom.json import JSON_TAGS, attributes, references, to_json
 from wardlight.dicom.transfer_syntax import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
@@ -275,3 +275,16 @@ def test_some_attributes(writer: Writer, syntax: TransferSyntax) -> None:
     kept = scan(data, syntax, wanted=tags | JSON_TAGS).elements
     assert attributes(data, syntax, tags, elements=kept) == expected
     assert attributes(data, syntax, {0x00080005})["00080005"]["Value"] == ["ISO_IR 100"]
+
+
+@pytest.mark.parametrize("total", [0, 50, 1 << 20])
+def test_references_are_those_of_the_model(total: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found without converting values, by the same limits."""
+    monkeypatch.setattr(dicom_json, "TOTAL_LIMIT", total)
+    data = small(EXPLICIT) + EXPLICIT.element(0x7FE10010, b"LO", b"ACME")
+    data += EXPLICIT.element(0x7FE11001, b"OB", bytes(5000)) + EXPLICIT.element(0x7FE11002, b"UT", b"x" * 90)
+    asked: list[list[tuple[Any, ...]]] = [[], []]
+    to_json(data, EXPLICIT_LITTLE, bulk_uri=lambda *place: asked[0].append(place))
+    references(data, EXPLICIT_LITTLE, lambda *place: asked[1].append(place))
+    assert asked[0] == asked[1] and ((), 0x7FE11001) in [place[:2] for place in asked[0]]
+    assert len(asked[0]) > 2 or total > 50
