@@ -56,6 +56,8 @@ Event = PartBegin | PartData | PartEnd | End
 _PART_END: Final = PartEnd()
 _END: Final = End()
 _BOUNDARY_LENGTH: Final = 70  # RFC 2046 5.1.1
+#: What is taken: Orthanc's plug-in makes boundaries of 73 characters.
+_TAKEN_BOUNDARY_LENGTH: Final = 128
 _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -77,7 +79,7 @@ class RelatedParser:
     __slots__ = ("_consumed", "_delimiter", "_held", "_limits", "_parts", "_state")
 
     def __init__(self, boundary: str, *, limits: RelatedLimits = RELATED_LIMITS) -> None:
-        check_boundary(boundary)
+        check_boundary(boundary, _TAKEN_BOUNDARY_LENGTH)
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._limits = limits
         self._state = _State.PREAMBLE
@@ -258,9 +260,9 @@ class RelatedWriter:
         return sum(len(head) + body for head, body in parts) + len(self.tail)
 
 
-def check_boundary(boundary: str) -> None:
-    """Raise `boundary` unless it is 1 to 70 printable ASCII characters without a space at its end (RFC 2046 5.1.1)."""
-    good = 0 < len(boundary) <= _BOUNDARY_LENGTH and boundary.isascii() and boundary.isprintable()
+def check_boundary(boundary: str, most: int = _BOUNDARY_LENGTH) -> None:
+    """Raise `boundary` unless it is printable ASCII of 1 to `most` characters, the last no space (RFC 2046 5.1.1)."""
+    good = 0 < len(boundary) <= most and boundary.isascii() and boundary.isprintable()
     if not good or boundary.endswith(" "):
         raise RelatedError("boundary", 0)
 

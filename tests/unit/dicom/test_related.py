@@ -164,7 +164,14 @@ def test_refused(body: bytes, code: str) -> None:
         assert 0 <= caught.value.offset <= len(body)
 
 
-@pytest.mark.parametrize("boundary", ["", "x" * 71, "ends ", "é", "a\r\nb"])
+def test_longer_boundaries_are_taken_but_not_written() -> None:
+    """RFC 2046 5.1.1 has 70 characters at most; Orthanc's plug-in sends 73."""
+    RelatedParser("x" * 73)
+    with pytest.raises(RelatedError):
+        RelatedWriter("x" * 71)
+
+
+@pytest.mark.parametrize("boundary", ["", "x" * 129, "ends ", "é", "a\r\nb"])
 def test_bad_boundaries(boundary: str) -> None:
     with pytest.raises(RelatedError):
         RelatedParser(boundary)
