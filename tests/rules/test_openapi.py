@@ -96,6 +96,7 @@ def test_the_document_needs_no_token_and_names_the_address_of_the_client() -> No
 
 def test_capabilities_as_wadl() -> None:
     answer = CLIENT.options("/dicom-web/")
+    assert CLIENT.options("/dicom-web").content == answer.content
     assert answer.headers["content-type"].startswith("application/vnd.sun.wadl+xml")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
     root = etree.fromstring(answer.content)

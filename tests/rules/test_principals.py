@@ -205,7 +205,7 @@ def test_every_route_is_in_the_matrix(world):
     kinds = [kind_of(route) for route in world.routes]
     assert len(kinds) == len(world.app.routes)
     assert {kind: kinds.count(kind) for kind in kinds} == {
-        STORE: 2, SEARCH: 6, PIXELS: 20, METADATA: 3, PUBLIC: 6,
+        STORE: 2, SEARCH: 6, PIXELS: 20, METADATA: 3, PUBLIC: 8,
     }  # fmt: skip
     assert set(ALLOWED) | set(ELSEWHERE) | set(REFUSED) | set(UNKNOWN) == set(world.tokens)
 

@@ -17,7 +17,7 @@ from wardlight.web.operations import DECLARATION
 
 APP = create_app(make().services)
 ROUTES = [route for route in APP.routes if isinstance(route, APIRoute)]
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/dicom-web/", "/api/openapi.json"}
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/dicom-web", "/dicom-web/", "/api/openapi.json"}
 
 
 def declaration(route: APIRoute) -> dict:

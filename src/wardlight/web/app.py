@@ -121,6 +121,8 @@ def create_app(services: Services) -> FastAPI:
             about.METRICS,
         ),
         # Retrieve Capabilities (PS3.18 section 8.9)
+        Public(_ROOT, describe, shown, about.CAPABILITIES),
+        Public(_ROOT, describe, shown, about.CAPABILITIES, method="OPTIONS"),
         Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES),
         Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES, method="OPTIONS"),
     )

@@ -102,7 +102,8 @@ def methods_of(operation: Operation) -> tuple[str, ...]:
 def operation_id(operation: Operation, method: str) -> str:
     """A name of the operation that is like no other's: `get_studies_study_metadata`."""
     words = re.findall(r"\w+", operation.path.removeprefix("/dicom-web").replace(":path", ""))
-    return "_".join((method.lower(), *(words or ("service",))))
+    # The service's own address has none, and is known with a slash at its end and without.
+    return "_".join((method.lower(), *(words or (("service" if operation.path.endswith("/") else "base"),))))
 
 
 def declaration(operation: Operation) -> dict[str, Any]:
