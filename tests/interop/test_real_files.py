@@ -144,7 +144,7 @@ def test_every_accepted_data_set_comes_back_byte_identical(wardlight, instances,
         study, series = found[0][STUDY]["Value"][0], found[0][SERIES]["Value"][0]
         body = wardlight.get(
             f"/studies/{study}/series/{series}/instances/{sent.sop_instance}",
-            "application/dicom; transfer-syntax=*",
+            f"application/dicom; transfer-syntax={sent.transfer_syntax}",
         )
         assert body[read_meta(body).end :] == bytes(sent.data), name
         compared += 1
