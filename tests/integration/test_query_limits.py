@@ -126,6 +126,23 @@ def test_five_thousand_candidates_are_looked_into(web, unsealed, query):
     assert unsealed[0] <= MANY + 2 + 3
 
 
+def test_pages_are_followed_by_their_links(web, unsealed):
+    """The whole study, page by page; each costs its rows and hides where it ended."""
+    path, seen, pages = "/instances?limit=2000&PatientName=*", [], 0
+    while path:
+        unsealed[0] = 0
+        answer = web.client.get(f"/dicom-web{path}")
+        rows = answer.json()
+        assert unsealed[0] <= len(rows) + 2
+        seen += [row["00080018"]["Value"][0] for row in rows]
+        pages += 1
+        assert ("warning" in answer.headers) == ("link" in answer.headers)
+        link = answer.headers.get("link", "")
+        assert not any(uid in link for uid in seen[-1:])
+        path = link[1 : link.index(">")].partition("/dicom-web")[2] if link else ""
+    assert (pages, len(seen), len(set(seen))) == (3, MANY, MANY)
+
+
 def test_one_more_study_is_too_broad(web, unsealed, monkeypatch):
     """Keys without an index, over one study more than may be looked into; then a key that narrows."""
     monkeypatch.setattr(search, "MAX_CANDIDATES", 0)
@@ -193,7 +210,12 @@ def test_a_refusal_names_no_value(web):
 def test_one_more_candidate_is_too_broad(web, unsealed):
     """Last: it adds the instance that passes the limit."""
     web.store(range(MANY, MANY + 1))
-    for query in ("InstanceNumber=1", "InstanceNumber=1&PatientName=*a*", "ImageComments=*x*", "ContentDate=2026-"):
+    for query in (
+        "InstanceNumber=1",
+        "InstanceNumber=1&PatientName=*a*",
+        "ImageComments=*x*",
+        "ContentDate=2026-",
+    ):
         unsealed[0] = 0
         expected = (413, "query-too-broad") if "Date" not in query else (400, "bad-request")
         assert web.search(query, "/instances") == expected

@@ -102,7 +102,8 @@ class Fsck:
     def repair(self, report: Report, actor: Actor) -> int:
         """Remove orphan objects, rebuild wrong postings, destroy unused keys after a day; returns how many.
 
-        Each object is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long for the row that names it.
+        Each object is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long for the row
+        that names it.
         """
         for code, id_ in report.findings:
             if code == "wrong-postings":

@@ -11,6 +11,7 @@ import s3
 from archive_kit import dataset
 from wardlight.archive.keyring import ReleaseKey
 from wardlight.archive.model import Level, MatchKey, Query
+from wardlight.archive.postings_merge import Postings
 from wardlight.archive.tables import instance, release, series
 from wardlight.bootstrap import WORKER
 from wardlight.db.engine import EVERYWHERE
@@ -44,6 +45,7 @@ def encodings(value):
 def test_stolen_database_and_objects_show_nothing(kit):
     kit.store(dataset(InstitutionName="Canary Hospital"))
     kit.archive.complete(WORKER)
+    Postings(kit.platform.database, kit.platform.keystore).merge(kit.institution.id)
     kit.archive.instances(kit.retrieve, "1.2.3.4")
     kit.archive.search_studies(kit.query, Query(keys=(MatchKey((0x00100020,), "PAT-0042"),)))
     kit.platform.sessions.close()
@@ -61,6 +63,10 @@ def test_fifty_studies_of_one_patient_share_no_column_but_clear_ones(kit):
     for number in range(50):
         kit.store(dataset(StudyInstanceUID=f"1.2.{number}", SeriesInstanceUID=f"1.2.{number}.1"))
     kit.archive.complete(WORKER)
+    Postings(kit.platform.database, kit.platform.keystore).merge(kit.institution.id)
+    for column in ("label", "body"):
+        values = [bytes(row[0]) for row in kit.sql(f"SELECT {column} FROM archive_posting")]
+        assert len(values) > 50 and len(set(values)) == len(values)
     for table in (release, series, instance):
         for column in table.columns:
             if column.info["protection"] in ("none", "clear"):

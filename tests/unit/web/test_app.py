@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from unit.web.fakes import Fakes, make, part10, protected
 from wardlight import log
+from wardlight.archive.matching import Rules
 from wardlight.archive.model import FrameTable, Page
 from wardlight.dicom.related import RelatedParser, RelatedWriter
 from wardlight.errors import WardlightError
@@ -332,7 +333,7 @@ def test_limits_of_a_request() -> None:
 
 def test_search(fakes: Fakes, client: TestClient) -> None:
     row = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}, "00100010": {"vr": "PN"}}
-    fakes.archive.page = Page([row], more=True)
+    fakes.archive.page = Page([row], more=True, next="abc-_9")
     answer = client.get(
         "/dicom-web/studies?PatientName=D*&00100020=4711&StudyInstanceUID=1.2&StudyInstanceUID=1.3"
         "&includefield=00081030,SeriesDescription&includefield=all&limit=5&offset=10&fuzzymatching=true",
@@ -340,9 +341,18 @@ def test_search(fakes: Fakes, client: TestClient) -> None:
     )
     assert answer.headers["content-type"] == "application/dicom+json"
     assert answer.json()[0]["00081190"]["Value"] == ["http://testserver/dicom-web/studies/1.2.3"]
-    assert "Only literal matching" in answer.headers["warning"]
-    assert "additional results" in answer.headers["warning"]
+    assert answer.headers["warning"].startswith(
+        '299 http://testserver/dicom-web "There are additional results'
+    )
+    link = (
+        "<http://testserver/dicom-web/studies?PatientName=D*&00100020=4711&StudyInstanceUID=1.2&StudyInstanceUID=1.3"
+        "&includefield=00081030,SeriesDescription&includefield=all&limit=5&fuzzymatching=true&cursor=abc-_9>"
+    )
+    assert answer.headers["link"] == f'{link}; rel="next"'
     (query,) = fakes.archive.queries
+    assert query.rules == Rules(fuzzy=True)
+    client.get(link[1:-1], headers=bearer("officer"))
+    assert (fakes.archive.queries.pop().cursor, query.cursor) == ("abc-_9", "")
     assert {key.path: key.value for key in query.keys} == {
         (0x00100010,): "D*",
         (0x00100020,): "4711",
