@@ -77,7 +77,7 @@ def send_raw(folder: Path, files: list[Path], connections: int) -> Sample:
 
 def durable(run: Run) -> None:
     """Instances/s that are durable when Success is answered; 1 and 4 associations; corpora (a) and (b)."""
-    for corpus, count in (("a", run.size(250, 500)), ("b", run.size(800, 2000))):
+    for corpus, count in (("a", run.size(200, 500)), ("b", run.size(600, 2000))):
         files = run.files(corpus, count)
         for associations in (1, 4):
             contenders = {
@@ -135,7 +135,7 @@ def _in_megabytes(sample: Sample, files: list[Path]) -> Sample:
 
 def stock_sender(run: Run) -> None:
     """What a sender built on DCMTK feels: Nagle's algorithm on, 16 KiB PDUs, one object after another."""
-    files = run.files("a", run.size(60, 200, 8))
+    files = run.files("a", run.size(40, 200, 8))
     run.compare(
         "default storescu (a)",
         "inst/s",
@@ -168,7 +168,9 @@ def _storescu(start: Start, folder: Path, files: list[Path]) -> Sample:
 
 def end_to_end(run: Run) -> None:
     """From the first C-STORE to all instances found, against Orthanc's plain ingest."""
-    cases = (("a", run.size(300, 500), 1), ("a", run.size(300, 500), 4), ("b", run.size(1000, 2000), 4))
+    cases = [("a", run.size(300, 500), 4), ("b", run.size(1000, 2000), 4)]
+    if run.long or run.quick:
+        cases.insert(0, ("a", run.size(300, 500), 1))
     for corpus, count, associations in cases:
         files = run.files(corpus, count)
         run.compare(
@@ -224,7 +226,7 @@ def stow(client: Client, files: list[bytes]) -> None:
 
 def store_requests(run: Run) -> None:
     """STOW-RS, 1 and 50 instances a request, one connection."""
-    count = run.size(250, 500, 20)
+    count = run.size(200, 500, 20)
     contents = [path.read_bytes() for path in run.files("a", count)]
     for together in (1, 50):
         requests = [contents[start : start + together] for start in range(0, count, together)]
