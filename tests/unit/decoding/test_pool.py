@@ -14,9 +14,11 @@ import psutil
 import pytest
 
 import decoder_attacks
+from wardlight import bootstrap
 from wardlight.decoding import sandbox
 from wardlight.decoding.pool import LARGEST, DecoderPool
 from wardlight.errors import WardlightError
+from wardlight.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +195,26 @@ def test_without_a_filter_the_pool_refuses_unless_told(monkeypatch):
     unsafe = DecoderPool(1, modules=["decoder_attacks"], allow_unsandboxed=True)
     serves(unsafe)
     unsafe.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [({}, False), ({"allow_unsandboxed_decoders": True}, True), ({"demo": True}, True)],
+)
+def test_the_web_process_refuses_to_start_without_a_filter_unless_told(monkeypatch, settings, starts):
+    monkeypatch.setattr(sandbox, "supported", lambda: False)
+    if starts:
+        bootstrap.decoder_pool(Settings(**settings)).close()
+        return
+    with pytest.raises(WardlightError) as error:
+        bootstrap.decoder_pool(Settings(**settings))
+    assert error.value.code == "settings-unsafe" and "allow_unsandboxed_decoders" in error.value.detail
+
+
+def test_shared_memory_of_a_large_frame_is_given_back(pool):
+    large = bytes(100 << 20)
+    assert pool.run("echo", {}, [large])[1] == [large]
+    for decoder in pool._idle:
+        for descriptor, _ in (decoder._inbox, decoder._outbox):
+            assert os.fstat(descriptor).st_blocks * 512 <= 16 << 20
+    serves(pool)
