@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight.archive.attributes import NO_NUMBER, frame_bits, order_number, study_date
-from wardlight.archive.matching import date_bounds, matcher, uid_list
+from wardlight.archive.matching import combined, date_bounds, matcher, uid_list
 from wardlight.errors import WardlightError
 
 
@@ -66,3 +66,67 @@ def test_numbers_of_odd_values():
     assert study_date({"00080020": {"vr": "DA", "Value": ["٢٠٢٦٠١٠٢"]}}) == 0
     assert study_date({}) == 0
     assert frame_bits({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "held", "expected"),
+    [
+        ("2026-2028", "20270102", True),
+        ("2026-2028", "20281231235959.999999", True),
+        ("2026-2028", "2029", False),
+        ("20260102-", "20260102", True),
+        ("-20260102", "20260102235959.9", True),
+        ("202602", "20260228", True),
+        ("202602", "20260301", False),
+        # Offsets from UTC count where both have one.
+        ("20260102100000+0100-20260102110000+0100", "20260102093000+0000", True),
+        ("20260102100000+0100-20260102110000+0100", "20260102103000+0000", False),
+        ("20260102100000-0500", "20260102150000+0000", True),
+        ("20260102100000", "20260102100000+0900", True),
+        ("20260102", "yesterday", False),
+    ],
+)
+def test_moments(key, held, expected):
+    assert matcher("DT", key)({"vr": "DT", "Value": [held]}) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("Yamada^Tarou=山田^太郎", True),
+        ("Yamada*=山田*", True),
+        ("=山田^太郎", True),
+        ("==やまだ*", True),
+        ("山田^太郎=Yamada^Tarou", False),
+        ("Yamada^Tarou=山本*", False),
+        ("やまだ^たろう", True),
+        ("YAMADA^TAROU", True),
+        ("Yamada", False),
+    ],
+)
+def test_component_groups_of_names(key, expected):
+    name = {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}
+    assert matcher("PN", key)({"vr": "PN", "Value": [name]}) is expected
+
+
+def test_accents_are_one_character_however_they_are_sent():
+    decomposed, composed = "Mu\u0308ller^Anna", "Müller^Anna"
+    for key, held in ((decomposed, composed), (composed, decomposed), ("M?ller*", decomposed)):
+        assert matcher("PN", key)({"vr": "PN", "Value": [{"Alphabetic": held}]})
+        assert matcher("LO", key)(value(held))
+    assert not matcher("PN", "Muller^Anna")({"vr": "PN", "Value": [{"Alphabetic": composed}]})
+
+
+def test_combined_needs_two_ranges_of_one_form():
+    assert combined("20260101-20260102", "10-12") is not None
+    for date, time in (
+        ("20260101", "10-12"),
+        ("20260101-", "10-12"),
+        ("20260101-", "-12"),
+        ("20260101-", "10"),
+    ):
+        assert combined(date, time) is None
+    match = combined("20260101-20260102", "1000-1200")
+    day, time = {"Value": ["20260102"]}, {"Value": ["115959.9"]}
+    assert match(day, time) and not match(day, {"Value": ["120100"]}) and not match(day, {})
+    assert not match({}, time)

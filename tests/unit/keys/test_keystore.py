@@ -104,6 +104,18 @@ def test_institution_keys_are_singletons(keystore: Keystore, place: Place) -> No
     assert len([*keystore.list_keys()]) == 2
 
 
+def test_many_keys_at_once(keystore: Keystore, place: Place) -> None:
+    made = dict(keystore.create_keys(INSTITUTION, KeyKind.STUDY, 700))
+    assert len(set(made.values())) == 700
+    fresh = place.open()
+    assert fresh.get_keys(INSTITUTION, [*made, *made]) == made
+    gone = next(iter(made))
+    keystore.destroy_key(INSTITUTION, gone)
+    assert gone in fresh.get_keys(INSTITUTION, list(made)), "another process may still see it for a minute"
+    assert keystore.get_keys(INSTITUTION, list(made)).keys() == made.keys() - {gone}
+    assert place.open().get_keys(OTHER, list(made)) == {}
+
+
 def test_destroy(keystore: Keystore, place: Place) -> None:
     kept, kept_key = keystore.create_key(INSTITUTION, KeyKind.STUDY)
     key_id, _ = keystore.create_key(INSTITUTION, KeyKind.STUDY)
