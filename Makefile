@@ -46,5 +46,6 @@ lint: setup ## ruff, mypy --strict, import contracts
 lock: setup ## Renew requirements*.txt
 	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements.txt
 	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements-dev.txt
+	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile bench/peers-requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o bench/peers-requirements.txt
 
 .PHONY: help setup demo test test-long bench bench-long lint lock
