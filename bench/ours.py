@@ -38,7 +38,7 @@ def wardlight(
     parent: Path,
     *,
     environment: Mapping[str, str] | None = None,
-    seconds: float = 60.0,
+    seconds: float = 120.0,
 ) -> Iterator[Server]:
     """All of Wardlight, as `wardlight demo` starts it but without the sample studies."""
     with scratch(parent) as folder:
@@ -104,7 +104,7 @@ def serving(
             yield server
 
 
-def wait_until_ready(server: Server, seconds: float = 60.0) -> None:
+def wait_until_ready(server: Server, seconds: float = 120.0) -> None:
     """Return when /readyz says yes."""
     deadline = time.monotonic() + seconds
     while True:

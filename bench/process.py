@@ -89,7 +89,7 @@ def _tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 30.0) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 90.0) -> None:
     """Return once `port` takes connections; raise when the process ends or time runs out."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
