@@ -24,6 +24,8 @@ from wardlight.ingest.part import Demands, IncomingPart, Segment
 #: committed before the request goes on: memory is bounded by this, whatever is sent.
 _HELD_BYTES: Final = 8 << 20
 _OPEN_SEGMENTS: Final = 16
+#: Instances that wait for their commit: the places of the elements of each take some kilobytes beside its header.
+_OPEN_INSTANCES: Final = 2000
 #: Studies of one request. Each that is new costs a key and a row that stay a day even if its files turn out broken.
 _STUDIES: Final = 1000
 _UNNAMED: Final = Uids()
@@ -125,6 +127,7 @@ class StoreRequest:
         self._outcomes: list[PartOutcome] = []
         self._part: IncomingPart | None = None
         self._held = 0
+        self._open = 0
         self._aside = 0
         self._failure: WardlightError | None = None
 
@@ -169,7 +172,9 @@ class StoreRequest:
         self._outcomes[-1] = PartOutcome(self._part.uids, discarded=self._outcomes[-1].discarded)
         self._held += self._part.held
         self._part = None
-        if self._held > _HELD_BYTES or len(self._segments) > _OPEN_SEGMENTS:
+        self._open += 1
+        many = self._open >= _OPEN_INSTANCES or len(self._segments) > _OPEN_SEGMENTS
+        if many or self._held > _HELD_BYTES:
             self._commit()
 
     def finish(self) -> list[PartOutcome]:
@@ -240,7 +245,7 @@ class StoreRequest:
                     self._failure = error
                 for place in segment.places:
                     self._set_error(place, error)
-        self._held = 0
+        self._held = self._open = 0
         self._lease.hold(self._aside)
 
     def _commit_segment(self, segment: Segment) -> None:
