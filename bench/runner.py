@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -141,7 +142,11 @@ class Run:
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder for this run's data, on the disk of the repository and not in memory; it goes away."""
+    """A folder for this run's data, on the disk of the repository and not in memory; it goes away.
+
+    SIGTERM ends the run as Ctrl-C does, so that servers are ended and folders removed then, too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     DATA.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=DATA, prefix="run-"))
     try:
