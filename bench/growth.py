@@ -139,7 +139,11 @@ def main() -> None:
         lines = [f"![{path.stem}](../images/{path.name})\n" for path in plots] + [
             f"- {text}" for text in said
         ]
-        put(arguments.markdown, "growth", "\n".join([*lines, "", f"{plan.curves.machine}."]))
+        put(
+            arguments.markdown,
+            "growth",
+            "\n".join([*lines, "", f"{plan.curves.machine}. Data: [growth.json](../images/growth.json)."]),
+        )
 
 
 def _keep_others(new: Curves, old: Curves) -> None:
