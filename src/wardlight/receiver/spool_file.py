@@ -1,8 +1,9 @@
 """A spool file that this process writes: a log with two buffers and group commit.
 
-Associations encrypt their records into one buffer while somebody puts the other on the disk: the spool's own thread
-early, or the commit that waits. It goes past the page cache where the file system allows it (O_DIRECT), which costs
-half the processor time. A commit waits for the fdatasync that covers it; one fdatasync serves all that wait.
+Associations encrypt their records into one buffer, each at a place it was given, while somebody puts the other on the
+disk: the spool's own thread early, or the commit that waits. It goes past the page cache where the file system allows
+it (O_DIRECT), which costs half the processor time. A commit waits for the fdatasync that covers it; one fdatasync
+serves all that wait.
 
 Direct writes are whole blocks. The last block of a write is filled up with zeros and written again, with the same
 bytes at its beginning, by the next: an old and a new version of it agree on everything that was acknowledged.
@@ -43,6 +44,7 @@ UNBORN: Final = ".new"
 
 _BUFFER_BYTES: Final = 1 << 20
 _BLOCK_BYTES: Final = 4096
+_ROOM: Final = _BUFFER_BYTES - _BLOCK_BYTES
 # So much is written before a commit asks for it. One association alone gains by an early start, as it computes its
 # digest meanwhile; several overlap each other, and fewer, larger writes are better.
 _EARLY_ALONE_BYTES: Final = 256 << 10
@@ -56,6 +58,21 @@ _NOWHERE: Final = 1 << 62
 
 Part = tuple[RecordType, bytes | memoryview]
 """A record to be written: type and content."""
+
+
+class _Buffer:
+    """Memory for records. pending: calls of `append` that have their place in it and are not done with encrypting."""
+
+    __slots__ = ("pending", "view")
+
+    def __init__(self) -> None:
+        self.view = memoryview(mmap.mmap(-1, _BUFFER_BYTES))
+        self.pending = 0
+
+
+def _size(part: Part) -> int:
+    """Stored bytes of a record."""
+    return HEAD.size + len(part[1]) + TAG_BYTES
 
 
 class BrokenFile(Exception):
@@ -86,8 +103,8 @@ class SpoolFile:
         key_id, key = keys.current()
         header, file_key = make_header(key, ObjectKind.SPOOL, key_id, identity)
         self._aead = AESGCM(file_key)
-        self._buffer, self._other = (memoryview(mmap.mmap(-1, _BUFFER_BYTES)) for _ in range(2))
-        self._buffer[:HEADER_BYTES] = header
+        self._buffer, self._other = _Buffer(), _Buffer()
+        self._buffer.view[:HEADER_BYTES] = header
         self._filled = HEADER_BYTES
         self._base = 0  # offset in the file of the buffer's first byte, a multiple of the block
         self._records = 0
@@ -100,7 +117,9 @@ class SpoolFile:
         self._expires = time.monotonic() + FILE_SECONDS
         self._lock = threading.Condition(threading.Lock())  # notified when a buffer was swapped or written
         # Whether ground is laid: only where writes go past the page cache.
-        self._descriptor, self._lays = _create(folder / f"{self.file_id}.spool", self._buffer[:_BLOCK_BYTES])
+        self._descriptor, self._lays = _create(
+            folder / f"{self.file_id}.spool", self._buffer.view[:_BLOCK_BYTES]
+        )
 
     @property
     def due(self) -> bool:
@@ -112,28 +131,58 @@ class SpoolFile:
 
         Writes, or waits for the one who does, when the buffer is full. Raises `BrokenFile`.
         """
-        with self._lock:
-            first: tuple[int, int] | None = None
-            for kind, content in parts:
-                size = HEAD.size + len(content) + TAG_BYTES
-                while self.error is None and self._filled + size > _BUFFER_BYTES - _BLOCK_BYTES:
-                    if self._writing:
-                        self._lock.wait()
-                    else:
-                        self._write(sync=False)
-                if self.error is not None:
-                    raise BrokenFile(self.error)
+        first: tuple[int, int] | None = None
+        at = end = 0
+        while at < len(parts):
+            with self._lock:
+                self._make_room(parts[at])
                 if first is None:
                     first = self._base + self._filled, self._records
-                self._encrypt(stream, kind, content, self._filled + size)
-            if not self._told and (
-                self._filled >= (_EARLY_BYTES if self.active > 1 else _EARLY_ALONE_BYTES)
-                or self._lacks_ground()
-            ):
-                self._told = True
-                self._ready(self)
-            assert first is not None, "nothing to append"
-            return (*first, self.end)
+                buffer, number, start, taken = self._buffer, self._records, self._filled, at
+                while at < len(parts) and self._filled + _size(parts[at]) <= _ROOM:
+                    self._filled += _size(parts[at])
+                    at += 1
+                # Numbers are taken before they are used: no failure may let one be used again.
+                self._records += at - taken
+                end = self.end = self._base + self._filled
+                buffer.pending += 1
+                self._tell()
+            # Without the lock, so that the associations encrypt beside each other.
+            failed: WardlightError | None = WardlightError("internal")
+            try:
+                for part in parts[taken:at]:
+                    self._encrypt(buffer.view[start : start + _size(part)], number, stream, part)
+                    number, start = number + 1, start + _size(part)
+                failed = None
+            finally:
+                with self._lock:
+                    buffer.pending -= 1
+                    if failed is not None:
+                        self._fail(failed)
+                    elif not buffer.pending and buffer is not self._buffer:
+                        self._lock.notify_all()
+        assert first is not None, "nothing to append"
+        return (*first, end)
+
+    def _make_room(self, part: Part) -> None:
+        """Return when the buffer has room for a record."""
+        while self.error is None and self._filled + _size(part) > _ROOM:
+            if self._writing:
+                self._lock.wait()
+            else:
+                self._write(sync=False)
+        if self.error is None and self._records >= MOST_RECORDS - _ROOM // HEAD.size:
+            self._fail(WardlightError("unavailable", "a spool file has at most 2^32 records"))
+        if self.error is not None:
+            raise BrokenFile(self.error)
+
+    def _tell(self) -> None:
+        """Let the spool's own thread know if there is something for it to do."""
+        if not self._told and (
+            self._filled >= (_EARLY_BYTES if self.active > 1 else _EARLY_ALONE_BYTES) or self._lacks_ground()
+        ):
+            self._told = True
+            self._ready(self)
 
     def sync(self, end: int) -> None:
         """Return when everything before `end` is durable. Raises `BrokenFile` when that failed."""
@@ -189,11 +238,16 @@ class SpoolFile:
         """Complete the file, which no stream holds, with its CLOSE record, and let it go."""
         with self._lock:
             self._lays = False
-            while self._laying != _NOWHERE:
+            # The spool's own thread may be at work here: what an aborted stream left is written early, too.
+            while self._writing or self._laying != _NOWHERE:
                 self._lock.wait()
             if self.error is None:
                 # There is always room: the block that `append` leaves free takes more than this record.
-                self._encrypt(0, RecordType.CLOSE, b"", self._filled + HEAD.size + TAG_BYTES)
+                last: Part = RecordType.CLOSE, b""
+                start, self._filled = self._filled, self._filled + _size(last)
+                self._encrypt(self._buffer.view[start : self._filled], self._records, 0, last)
+                self._records += 1
+                self.end = self._base + self._filled
                 self._write(sync=False)
             if self.error is not None:
                 log.warning(
@@ -205,21 +259,11 @@ class SpoolFile:
             with suppress(OSError):
                 os.close(self._descriptor)  # ends the lock that tells other processes of the writer
 
-    def _encrypt(self, stream: int, kind: RecordType, content: bytes | memoryview, end: int) -> None:
-        """Put one record at the buffer's end. The number is taken first: no failure may let it be used again."""
-        number, at = self._records, self._filled
-        self._records = number + 1
-        sealed = at + HEAD.size
-        try:
-            if number >= MOST_RECORDS:
-                raise WardlightError("unavailable", "a spool file has at most 2^32 records")
-            HEAD.pack_into(self._buffer, at, stream, kind << 24 | len(content) + TAG_BYTES)
-            self._aead.encrypt_into(nonce(number), content, self._buffer[at:sealed], self._buffer[sealed:end])
-        except BaseException as error:
-            self._fail(error if isinstance(error, WardlightError) else WardlightError("internal"))
-            raise
-        self._filled = end
-        self.end = self._base + end
+    def _encrypt(self, place: memoryview, number: int, stream: int, part: Part) -> None:
+        """Put one record at its place."""
+        kind, content = part
+        HEAD.pack_into(place, 0, stream, kind << 24 | len(content) + TAG_BYTES)
+        self._aead.encrypt_into(nonce(number), content, place[: HEAD.size], place[HEAD.size :])
 
     def _fail(self, error: WardlightError) -> None:
         self.error = self.error or error
@@ -230,12 +274,18 @@ class SpoolFile:
         self._writing = True
         while self._base + self._filled > self._laying:
             self._lock.wait()
-        data, length, offset = self._buffer, self._filled, self._base
-        whole = length // _BLOCK_BYTES * _BLOCK_BYTES
-        self._other[: length - whole] = data[whole:length]
-        self._buffer, self._other = self._other, data
+        full, length, offset = self._buffer, self._filled, self._base
+        data, whole = full.view, length // _BLOCK_BYTES * _BLOCK_BYTES
+        self._buffer, self._other = self._other, full
         self._base, self._filled = offset + whole, length - whole
         self._lock.notify_all()
+        while full.pending:
+            self._lock.wait()
+        self._buffer.view[: length - whole] = data[whole:length]
+        if self.error is not None:  # Not all of it was encrypted, or it cannot be written any more.
+            self._writing = False
+            self._lock.notify_all()
+            return
         self._lock.release()
         failed: WardlightError | None = WardlightError("internal")
         try:

@@ -151,3 +151,34 @@ def test_another_failure_breaks_the_file(spool: Spool, monkeypatch: pytest.Monke
     with pytest.raises(WardlightError, match="unavailable"):
         writer.write(bytes(70_000))
     assert put(spool, b"next").file_id != file.file_id
+
+
+def test_a_file_is_closed_after_an_early_write(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An aborted stream ends while the spool's own thread still writes of it: one buffer would be used twice."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+        if threading.current_thread().name == "spool" and data is not spool_file._ZEROS:
+            begun.set()
+            assert go_on.wait(5)
+        _write_at(descriptor, data, offset)
+
+    first = put(spool, b"1" * 300)
+    monkeypatch.setattr(spool_file, "_write_at", write_at)
+    writer = spool.begin({"n": "2"})
+    writer.write(bytes(400_000))
+    assert begun.wait(5)
+
+    def end() -> None:
+        writer.abort()
+        spool.roll()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    time.sleep(0.1)
+    assert thread.is_alive()
+    go_on.set()
+    thread.join(5)
+    assert bytes(spool.read_whole(first)) == b"1" * 300
+    scan = spool.scan(first.file_id, first.end)
+    assert (scan.verdict, [ref for ref, _ in scan.objects]) == (Verdict.CLOSED, [first])
