@@ -277,6 +277,22 @@ def test_the_best_of_several_syntaxes_is_given(web):
     assert web.get(url(stored), asked(ROOT + "4.51")).status_code == 406
 
 
+def test_among_equals_the_stored_encoding_is_given(web):
+    """A client that takes several encodings alike gets the one that costs nothing and loses nothing."""
+    stored = next(
+        found
+        for found in map(read, images().values())
+        if found.file_meta.TransferSyntaxUID == ROOT + "4.50" and found.get("NumberOfFrames", 1) == 1
+    )
+    accept = f"{asked(ROOT + '4.90')}, {asked(RLE)}, {asked(ROOT + '4.50')}"
+    assert read(web.get(url(stored), accept).content).file_meta.TransferSyntaxUID == ROOT + "4.50"
+    accept = f"image/jp2; transfer-syntax={ROOT}4.90, image/jpeg; transfer-syntax={ROOT}4.50"
+    answer = web.get(f"{url(stored)}/frames/1", accept)
+    assert answer.content[:3] == b"\xff\xd8\xff"
+    accept = f"image/jp2; transfer-syntax={ROOT}4.90, image/jpeg; transfer-syntax={ROOT}4.50; q=0.9"
+    assert web.get(f"{url(stored)}/frames/1", accept).content[:4] == b"\xff\x4f\xff\x51"
+
+
 def test_any_syntax_is_the_stored_one_but_never_implicit_or_big_endian(web):
     for name, data in kinds().items():
         stored = read(data)

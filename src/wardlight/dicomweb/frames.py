@@ -15,7 +15,7 @@ from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.frames_source import AT_ONCE, CodedFrames, FrameSource, StoredFrames
 from wardlight.dicomweb.media import OCTETS, pixel_syntax, pixel_types
-from wardlight.dicomweb.negotiation import MediaRange, ranges
+from wardlight.dicomweb.negotiation import MediaRange, by_weight, ranges
 from wardlight.dicomweb.transcode import target_for
 from wardlight.errors import WardlightError
 
@@ -79,18 +79,19 @@ def source_of(
 
 
 def choices(accepted: Sequence[MediaRange], location: InstanceLocation, *, single: bool) -> Iterator[Choice]:
-    """What could be given, by the client's order.
+    """What could be given, by the client's weights; among equals, what costs nothing and changes nothing: the stored.
 
     Octets without a syntax are explicit little endian by default (PS3.18 Table 8.7.3-4): nobody gets pixels that would
     be misread. A type of compressed images without a syntax takes the stored one where that is of this type, else the
     type's default.
     """
     stored = location.transfer_syntax
-    for media_range in accepted:
-        if media_range.multipart or single:
+    decodable = target_for(EXPLICIT_LITTLE.uid, stored) == EXPLICIT_LITTLE.uid
+    for equals in by_weight([row for row in accepted if row.multipart or single]):
+        for media_range in equals:
             yield from _as_stored(media_range, stored)
-            if target_for(EXPLICIT_LITTLE.uid, stored) == EXPLICIT_LITTLE.uid:
-                yield from _made(media_range)
+        for media_range in equals if decodable else ():
+            yield from _made(media_range)
 
 
 def _as_stored(media_range: MediaRange, stored: str) -> Iterator[Choice]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -12,6 +14,7 @@ from wardlight.errors import WardlightError
 
 DICOM_JSON: Final = "application/dicom+json"
 MULTIPART: Final = "multipart/related"
+_WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110 12.4.2
 #: Most media ranges that are looked at: real clients send fewer than twenty.
 _RANGES: Final = 64
 
@@ -21,15 +24,20 @@ class MediaRange:
     """One member of an Accept header.
 
     media: the type of the part where multipart is True, else of the whole body; `*/*` and `type/*` are wildcards.
-    transfer_syntax: the UID asked for, `*` for any, "" where the parameter is missing.
+    transfer_syntax: the UID asked for, `*` for any, "" where the parameter is missing. weight: above 0, up to 1.
+    but: media types that a wildcard leaves out, as another member of the field speaks of them.
     """
 
     media: str
     multipart: bool
     transfer_syntax: str = ""
+    weight: float = 1.0
+    but: frozenset[str] = frozenset()
 
     def covers(self, media: str) -> bool:
         """Whether this media type lies within the range."""
+        if media in self.but:
+            return False
         return self.media in ("*/*", media) or (
             self.media.endswith("/*") and media.startswith(self.media[:-1])
         )
@@ -43,14 +51,25 @@ def ranges(accept: str, query: str = "") -> list[MediaRange]:
     """
     if "accept=" in query:
         accept = dict(parse_qsl(query)).get("accept", accept)
-    weighted: list[tuple[float, MediaRange]] = []
-    for member in _members(accept):
-        weight, found = _parse(member)
-        if weight > 0:
-            weighted.extend((weight, media_range) for media_range in found)
+    found = [media_range for member in _members(accept) for media_range in _parse(member)]
     if not accept.strip():
-        weighted = [(1.0, MediaRange("*/*", True)), (1.0, MediaRange("*/*", False))]
-    return [media_range for _, media_range in sorted(weighted, key=lambda row: -row[0])]
+        return [MediaRange("*/*", True), MediaRange("*/*", False)]
+    # The most specific member decides on a type (RFC 9110 12.5.1), so wildcards say nothing of types that are named.
+    named = {True: set[str](), False: set[str]()}
+    for media_range in found:
+        if not media_range.media.endswith("/*") and not media_range.transfer_syntax:
+            named[media_range.multipart].add(media_range.media)
+    ordered = sorted((row for row in found if row.weight > 0), key=lambda row: -row.weight)
+    return [
+        replace(row, but=frozenset(named[row.multipart])) if row.media.endswith("/*") else row
+        for row in ordered
+    ]
+
+
+def by_weight(accepted: Sequence[MediaRange]) -> Iterator[list[MediaRange]]:
+    """Ranges of one weight together, the best first: among them the client has no preference, and we may."""
+    for _, group in groupby(accepted, key=lambda row: row.weight):
+        yield list(group)
 
 
 def _members(accept: str) -> Iterator[str]:
@@ -69,19 +88,21 @@ def _members(accept: str) -> Iterator[str]:
         yield accept[start:].strip()
 
 
-def _parse(member: str) -> tuple[float, list[MediaRange]]:
+def _parse(member: str) -> list[MediaRange]:
     try:
         media, parameters = parse_content_type(member)
-        weight = float(parameters.get("q", "1"))
-    except (RelatedError, ValueError):
+    except RelatedError:
         raise WardlightError("bad-request", "Accept is not understood") from None
-    syntax = parameters.get("transfer-syntax", "")
+    quality = parameters.get("q", "1")
+    if not _WEIGHT.fullmatch(quality):
+        raise WardlightError("bad-request", "Accept is not understood: q is from 0 to 1, with three decimals")
+    weight, syntax = float(quality), parameters.get("transfer-syntax", "")
     if media == MULTIPART:
-        return weight, [MediaRange(parameters.get("type", "*/*").lower(), True, syntax)]
-    found = [MediaRange(media, False, syntax)]
+        return [MediaRange(parameters.get("type", "*/*").lower(), True, syntax, weight)]
+    found = [MediaRange(media, False, syntax, weight)]
     if media == "*/*":
-        found.insert(0, MediaRange(media, True, syntax))
-    return weight, found
+        found.insert(0, MediaRange(media, True, syntax, weight))
+    return found
 
 
 def json_type(accept: str, query: str = "") -> str:

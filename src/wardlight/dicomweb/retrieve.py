@@ -13,7 +13,7 @@ from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.media import DICOM
-from wardlight.dicomweb.negotiation import MediaRange, json_type, ranges
+from wardlight.dicomweb.negotiation import MediaRange, by_weight, json_type, ranges
 from wardlight.dicomweb.source import open_source
 from wardlight.dicomweb.transcode import target_for, transcoded
 from wardlight.errors import WardlightError
@@ -53,12 +53,13 @@ def instances(call: Call) -> Answer:
 
 
 def _first(accepted: Sequence[MediaRange], location: InstanceLocation) -> tuple[MediaRange, str]:
-    """The best media range that can be met, and with which transfer syntax."""
-    for media_range in accepted:
-        if media_range.covers(DICOM):
-            target = target_for(media_range.transfer_syntax, location.transfer_syntax)
-            if target is not None:
-                return media_range, target
+    """The best media range that can be met, and with which transfer syntax; among equals the stored one."""
+    for equals in by_weight([row for row in accepted if row.covers(DICOM)]):
+        found = [(row, target_for(row.transfer_syntax, location.transfer_syntax)) for row in equals]
+        possible = [(row, target) for row, target in found if target is not None]
+        as_stored = [choice for choice in possible if choice[1] == location.transfer_syntax]
+        if possible:
+            return (as_stored or possible)[0]
     raise WardlightError("not-acceptable", "instances cannot be given in the accepted transfer syntaxes")
 
 

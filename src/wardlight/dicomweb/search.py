@@ -23,6 +23,7 @@ _RETRIEVE_URL: Final = "00081190"
 _MORE: Final = "There are additional results that can be requested"
 #: Parameters of the query string that are no attributes. `accept` is the negotiation's; `application` is our own:
 #: people see the releases of Images unless they ask for another application's; `cursor` continues a page.
+#: `includedefaults` is what Weasis and dcm4chee's clients say; rows always hold the attributes that the standard lists.
 _PARAMETERS: Final = frozenset(
     {
         "limit",
@@ -33,6 +34,7 @@ _PARAMETERS: Final = frozenset(
         "accept",
         "application",
         "cursor",
+        "includedefaults",
     }
 )
 
@@ -67,6 +69,7 @@ def parse(query_string: str, study_uid: str | None = None, series_uid: str | Non
     for name, value in fields:
         _take(parsed, name, value)
     limit = _count(parsed, "limit")
+    _truth(parsed, "includedefaults")
     return Search(
         Query(
             keys=tuple(MatchKey(path, value) for path, value in parsed.keys.items()),

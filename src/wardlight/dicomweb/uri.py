@@ -88,7 +88,8 @@ def _object(call: Call, found: Mapping[str, str]) -> Answer:
     if wrong := sorted(_PICTURES_ONLY & found.keys()):
         raise WardlightError("bad-request", f"{wrong[0]} has no meaning for contentType {DICOM}")
     syntax = found.get("transferSyntax", "")
-    if syntax and not is_uid(syntax):
+    # `*`, as it is stored, is no word of chapter 9, but what Weasis and others ask for.
+    if syntax not in ("", "*") and not is_uid(syntax):
         raise WardlightError("bad-request", "transferSyntax is no UID")
     accept = f"{DICOM}; transfer-syntax={syntax or '1.2.840.10008.1.2.1'}"
     if not syntax:

@@ -28,7 +28,7 @@ DICOM = "application/dicom"
         (
             "multipart/related; type=application/octet-stream; transfer-syntax=*;q=0.5,"
             ' multipart/related; type="image/jls"; transfer-syntax=1.2.840.10008.1.2.4.80',
-            [MediaRange("image/jls", True, "1.2.840.10008.1.2.4.80"), MediaRange(OCTETS, True, "*")],
+            [MediaRange("image/jls", True, "1.2.840.10008.1.2.4.80"), MediaRange(OCTETS, True, "*", 0.5)],
         ),
         (
             'multipart/related; type="a/b;c,d", text/html',
@@ -40,6 +40,24 @@ DICOM = "application/dicom"
 )
 def test_ranges(accept: str, expected: list[MediaRange]) -> None:
     assert ranges(accept) == expected
+
+
+@pytest.mark.parametrize("quality", ["5", "-1", "nan", "inf", "1.1", "0.1234", "", "1e-1"])
+def test_weights_are_from_0_to_1(quality: str) -> None:
+    with pytest.raises(WardlightError, match="bad-request"):
+        ranges(f"text/html;q={quality}")
+
+
+def test_the_most_specific_member_decides() -> None:
+    everything = ranges("*/*, application/dicom;q=0")
+    assert not any(row.covers(DICOM) for row in everything if not row.multipart)
+    assert any(row.covers("text/html") for row in everything)
+    pictures = ranges("image/*;q=0.8, image/jpeg;q=0.2")
+    assert [row.weight for row in pictures if row.covers("image/jpeg")] == [0.2]
+    assert [row.weight for row in pictures if row.covers("image/png")] == [0.8]
+    # A member that asks for one encoding says nothing of the type in others.
+    syntaxes = ranges("*/*;q=0.5, application/dicom;transfer-syntax=1.2.840.10008.1.2.4.90")
+    assert [row.weight for row in syntaxes if row.covers(DICOM) and not row.multipart] == [1.0, 0.5]
 
 
 def test_query_parameter_goes_first() -> None:
