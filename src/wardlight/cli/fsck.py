@@ -47,7 +47,9 @@ def fsck(
     try:
         checker = Fsck(platform.database, platform.keystore, platform.objects, platform.recorder)
         report = checker.check(deep=deep)
-        if repair and any(code in ("orphan-object", "unused-key", "wrong-postings") for code in report.counts):
+        if repair and any(
+            code in ("orphan-object", "unused-key", "wrong-postings") for code in report.counts
+        ):
             time.sleep(_GRACE_S)
             checker.repair(report, LOCAL_ADMINISTRATOR)
     finally:
