@@ -139,6 +139,9 @@ class _Spool:
     def read(self, ref: object, start: int = 0) -> Iterator[bytes]:
         return (self.data[at : at + _CHUNK] for at in range(start, len(self.data), _CHUNK))
 
+    def read_whole(self, ref: object) -> memoryview:
+        return memoryview(self.data)
+
 
 _SPOOL = _Spool()
 
