@@ -18,7 +18,7 @@ from wardlight.dicomweb.rendered_pictures import Instance
 from wardlight.errors import WardlightError
 
 _UIDS: Final = {"study": "studyUID", "series": "seriesUID", "instance": "objectUID"}
-#: Parameters of this chapter; others are ignored (9.1.1).
+#: Parameters of this chapter; others are ignored (8.3).
 _NAMES: Final = frozenset(
     {
         *_UIDS.values(), "requestType", "contentType", "charset", "anonymize", "annotation", "rows", "columns",
@@ -26,7 +26,7 @@ _NAMES: Final = frozenset(
         "presentationSeriesUID", "transferSyntax",
     }
 )  # fmt: skip
-#: What has no place in a request for the object itself (9.1.2.2: "shall not be present if contentType is ...").
+#: What has no meaning for the object itself: parameters of rendered instances (Table 9.5.1-1).
 _PICTURES_ONLY: Final = frozenset(
     {"annotation", "rows", "columns", "region", "windowCenter", "windowWidth", "frameNumber", "imageQuality"}
 )
@@ -77,14 +77,14 @@ def _check(found: Mapping[str, str]) -> None:
 
 
 def _default(kind: Category, found: Mapping[str, str]) -> str:
-    """The media type where contentType is missing (9.1.2.1.2): single frames as JPEG, reports as HTML, else DICOM."""
+    """The media type where contentType is missing (9.1.2.2.1): single frames as JPEG, reports as HTML, else DICOM."""
     if kind is Category.SINGLE_FRAME or (kind is Category.MULTI_FRAME and "frameNumber" in found):
         return JPEG
     return kind.value[0] if kind is Category.TEXT else DICOM
 
 
 def _object(call: Call, found: Mapping[str, str]) -> Answer:
-    """The Part 10 file. By default in explicit little endian (9.1.2.2.2), as it is stored where it cannot be that."""
+    """The Part 10 file. By default in explicit little endian (8.7.3.5.2), as it is stored where it cannot be that."""
     if wrong := sorted(_PICTURES_ONLY & found.keys()):
         raise WardlightError("bad-request", f"{wrong[0]} has no meaning for contentType {DICOM}")
     syntax = found.get("transferSyntax", "")
@@ -98,14 +98,14 @@ def _object(call: Call, found: Mapping[str, str]) -> Answer:
 
 
 def _frame_number(found: Mapping[str, str], one: Instance) -> int:
-    """The frame asked for, 0 for none in particular."""
+    """The frame asked for, 0 for none in particular. One that there is not is 400 here and no 404 (9.5.2)."""
     value = found.get("frameNumber", "")
     if not value:
         return 0
     if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value) > 0):
         raise WardlightError("bad-request", "frameNumber is no whole number from 1")
     if int(value) > one.frames:
-        raise WardlightError("not-found", "the instance has no such frame")
+        raise WardlightError("bad-request", "the instance has no such frame")
     return int(value)
 
 
@@ -134,7 +134,7 @@ def _window(found: Mapping[str, str]) -> Window | None:
 
 
 def _region(value: str, one: Instance) -> tuple[float, float, float, float]:
-    """xmin,ymin,xmax,ymax as parts of the image from 0 to 1 (9.1.2.2.1), in pixels."""
+    """xmin,ymin,xmax,ymax as parts of the image from 0 to 1 (9.5.1.2.5), in pixels."""
     corners = [parameters.number(part, "region") for part in value.split(",")]
     if len(corners) != 4:
         raise WardlightError("bad-request", "region is not xmin,ymin,xmax,ymax")

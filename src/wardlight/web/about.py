@@ -199,7 +199,7 @@ STORE: Final = About(
     (DICOM_JSON, JSON, DICOM_XML),
     consumes=(RELATED, DICOM, DICOM_JSON, DICOM_XML),
     statuses=(200, 202, 409),
-    errors=(413, 415, 507),
+    errors=(413, 415, 429, 507),
     query=(_ACCEPT,),
     schema="DataSet",
 )
