@@ -1,4 +1,4 @@
-"""Every attribute of the index as a key and as a column of a row, at every level it belongs to (PS3.18 section 10.6)."""
+"""Every attribute of the index as a key and in a row, at every level that it belongs to (PS3.18 section 10.6)."""
 
 import pytest
 from pydicom.dataset import Dataset
@@ -96,5 +96,6 @@ def test_rows_hold_what_each_level_returns(kit):
         (row,) = getattr(kit.archive, level)(kit.query, Query(include_all=True)).rows
         missing = {keyword_of(tag) for tag in own if key_of(tag) not in row}
         assert missing <= {
-            "IssuerOfAccessionNumberSequence", "ProcedureCodeSequence", "OtherPatientIDsSequence", "ConceptNameCodeSequence",
+            "IssuerOfAccessionNumberSequence", "ProcedureCodeSequence", "OtherPatientIDsSequence",
+            "ConceptNameCodeSequence",
         }  # fmt: skip

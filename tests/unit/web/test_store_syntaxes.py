@@ -1,4 +1,4 @@
-"""Each transfer syntax that encodes a data set is stored, and given back byte for byte to who asks for it by its UID."""
+"""Each transfer syntax that encodes a data set is stored, and given back byte for byte to who asks for its UID."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pydicom
 import pytest
 
 from archive_kit import dataset, part10
-from web_kit import Web, a_web
 from wardlight.dicom.transfer_syntax import TRANSFER_SYNTAXES, TransferSyntax
+from web_kit import Web, a_web
 
 SYNTAXES = [
     row for row in TRANSFER_SYNTAXES.values() if ".1.2.6." not in row.uid and ".1.2.7." not in row.uid

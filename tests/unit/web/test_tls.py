@@ -21,7 +21,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
     certificate, key = folder / "c.pem", folder / "k.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", str(key), "-out", str(certificate)],
         check=True, capture_output=True,
     )  # fmt: skip
     server = WebServer(make(port=0, tls_certificate=certificate, tls_key=key).services)
@@ -61,7 +62,7 @@ def test_older_versions_are_refused(served: tuple[int, Path], version: ssl.TLSVe
     connection = http.client.HTTPSConnection(
         "localhost", port, context=client(certificate, version), timeout=10
     )
-    with pytest.raises(ssl.SSLError, match="UNEXPECTED_EOF|PROTOCOL_VERSION"):
+    with pytest.raises(ssl.SSLError, match=r"UNEXPECTED_EOF|PROTOCOL_VERSION"):
         connection.request("GET", "/healthz")
 
 
