@@ -115,8 +115,10 @@ class AttributeReader:
 
     def read(self, incoming: IncomingInstance, wanted: frozenset[int]) -> Attributes:
         """Attributes of a header in the DICOM JSON model. Raises `bad-data-set`."""
-        if max(map(len, (incoming.sop_class, incoming.transfer_syntax))) > _UID_LENGTH:
-            raise WardlightError("bad-data-set", reason="uid")
+        # Both stand in headers of answers: a line break in one would end them.
+        for uid in (incoming.sop_class, incoming.transfer_syntax):
+            if len(uid) > _UID_LENGTH or not _UID_CHARACTERS.issuperset(uid.encode("utf-8")):
+                raise WardlightError("bad-data-set", reason="uid")
         try:
             if incoming.elements is None:
                 return read_attributes(incoming.header, incoming.header_syntax, wanted)

@@ -251,7 +251,12 @@ class RelatedWriter:
         return f'multipart/related; type="{root}"; boundary={self.boundary}'
 
     def head(self, headers: Mapping[str, str], *, first: bool) -> bytes:
-        """Delimiter and header of a part. The first one has no line break before it."""
+        """Delimiter and header of a part. The first one has no line break before it.
+
+        Raises `ValueError` for a value that would not stay in its line.
+        """
+        if any(character in value for value in headers.values() for character in "\r\n\0"):
+            raise ValueError("a header field of a part holds a line break")
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{'' if first else chr(13) + chr(10)}--{self.boundary}\r\n{lines}\r\n".encode("latin-1")
 

@@ -54,10 +54,10 @@ class AnswerResponse(Response):
         self.status_code = answer.status
         self.background = None
         self.raw_headers = [
-            (name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()
+            (name.lower().encode(), _field_value(value)) for name, value in answer.headers.items()
         ]
         if answer.content_type:
-            self.raw_headers.append((b"content-type", answer.content_type.encode("latin-1")))
+            self.raw_headers.append((b"content-type", _field_value(answer.content_type)))
         if length is not None and answer.status not in _BODILESS:
             self.raw_headers.append((b"content-length", str(length).encode()))
 
@@ -99,6 +99,13 @@ class AnswerResponse(Response):
                 # An iterator may be closed only when no thread is inside it.
                 await asyncio.wait({upcoming})
             await in_thread(partial(_close, rest))
+
+
+def _field_value(value: str) -> bytes:
+    """A field value as it is sent; the server does not look for what would end the line (RFC 9110 section 5.5)."""
+    if any(character in value for character in "\r\n\0"):
+        raise ValueError("a header field holds a line break")
+    return value.encode("latin-1")
 
 
 def _pull(body: Iterator[bytes]) -> tuple[list[bytes], bool]:
