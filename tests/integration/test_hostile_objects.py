@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import json
+import time
+
+import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from archive_kit import dataset, part10
+from archive_kit import CT, dataset, part10
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicomweb.call import Answer
 from wardlight.web.responses import AnswerResponse
 from web_kit import Web, a_web
+from web_kit import parts as web_parts
 
 RELATED = 'multipart/related; type="application/dicom"'
 
@@ -47,3 +54,55 @@ def test_no_header_field_leaves_its_line(value: str) -> None:
         AnswerResponse(Answer(b"", "text/plain", headers={"Content-Location": value}))
     with pytest.raises(ValueError):
         RelatedWriter("b").head({"Content-Location": value}, first=True)
+
+
+def post_metadata(web: Web, models: list[dict], parts: dict[str, bytes]):
+    body = b"--b\r\nContent-Type: application/dicom+json\r\n\r\n" + json.dumps(models).encode()
+    for location, data in parts.items():
+        body += (
+            b"\r\n--b\r\nContent-Type: application/octet-stream\r\n"
+            b"Content-Location: " + location.encode() + b"\r\n\r\n" + data
+        )
+    headers = {"Content-Type": 'multipart/related; type="application/dicom+json"; boundary=b'}
+    return web.client.post("/dicom-web/studies", content=body + b"\r\n--b--", headers=headers)
+
+
+def model(study: str, **more: dict) -> dict:
+    uids = {"00080016": CT, "00080018": generate_uid(), "0020000D": study, "0020000E": generate_uid()}
+    named = {tag: {"vr": "UI", "Value": [uid]} for tag, uid in uids.items()}
+    return named | {name.removeprefix("x"): value for name, value in more.items()}
+
+
+def private(uri: str, count: int) -> dict[str, dict]:
+    """So many private values that refer to the same bulk data."""
+    tags = itertools.product(range(9, 999, 2), range(0x1000, 0x10FF))
+    return {f"{g:04X}{n:04X}": {"vr": "OB", "BulkDataURI": uri} for g, n in itertools.islice(tags, count)}
+
+
+@pytest.mark.parametrize("within", ["a data set", "many data sets"])
+def test_bulk_data_is_not_multiplied_by_references(web: Web, within: str) -> None:
+    """Frames of one value, referred to again and again, would take memory and time by the product of both."""
+    study = generate_uid()
+    pixels = {"vr": "OW", "BulkDataURI": "b"}
+    if within == "a data set":
+        parts = {"b": b"x" * 100_000}
+        models = [model(study, **private("b", 20_000))]
+    else:
+        parts = {f"b/frames/{n}": b"xx" for n in range(1, 4001)}
+        models = [model(study, x7FE00010=pixels) for _ in range(3000)]
+    began = time.process_time()
+    answer = post_metadata(web, models, parts)
+    assert time.process_time() - began < 8
+    stored = answer.json().get("00081199", {}).get("Value", [])
+    assert len(stored) * len(parts) < 50_000
+    assert answer.status_code in (202, 409)
+
+
+def test_some_values_may_share_their_bulk_data(web: Web) -> None:
+    profile = bytes(range(256)) * 8
+    models = [model(generate_uid(), x00282000={"vr": "OB", "BulkDataURI": "icc"}) for _ in range(20)]
+    answer = post_metadata(web, models, {"icc": profile})
+    assert answer.status_code == 200, answer.text
+    study = models[-1]["0020000D"]["Value"][0]
+    stored = pydicom.dcmread(io.BytesIO(web_parts(web.get(f"/studies/{study}"))[0][1]))
+    assert stored.ICCProfile == profile

@@ -37,6 +37,11 @@ _ELEMENT_BYTES: Final = 400
 _PARSED_BYTES: Final = 64 << 20
 #: What a bulk data part takes in memory besides its location.
 _PLACE_BYTES: Final = 400
+#: Values may share bulk data, as an ICC profile: all references of a request stand for so many times its parts and
+#: bytes at most, and for this much more.
+_REUSE: Final = 4
+_REUSED_PARTS: Final = 10_000
+_REUSED_BYTES: Final = 256 << 20
 
 _STUDY, _SERIES, _INSTANCE, _CLASS = "0020000D", "0020000E", "00080018", "00080016"
 _PIXEL_DATA: Final = "7FE00010"
@@ -79,6 +84,11 @@ class MetadataRequest:
         self._metadata: list[tuple[bool, bytes]] = []
         self._places: dict[str, list[_Place]] = {}
         self._held = 0
+        #: Bulk data parts and their bytes, and how many of each references stood for.
+        self._parts = 0
+        self._spooled = 0
+        self._referenced_parts = 0
+        self._referenced_bytes = 0
         self._bulk: BulkPart | None = None
         self._start = 0
         self._buffer = bytearray()
@@ -113,6 +123,8 @@ class MetadataRequest:
         part, self._bulk = self._bulk, None
         self._held += _PLACE_BYTES + len(part.location)
         self._request.set_aside(self._held)
+        self._parts += 1
+        self._spooled = self._spool.tell()
         place = _Place(part.syntaxes, Bulk(self._start, self._spool.tell() - self._start))
         self._places.setdefault(part.location, []).append(place)
 
@@ -190,27 +202,41 @@ class MetadataRequest:
         def source(uri: str, pixel_data: bool) -> BulkValue | None:
             if pixel_data and pixels is not None:
                 return pixels.value
-            places = self._at(uri)
+            places = self._at(uri, frames=pixel_data)
             return BulkValue(tuple(place.bulk for place in places)) if places else None
 
         return encode(model, source)
 
-    def _at(self, uri: str) -> list[_Place]:
-        """The parts of a value: at its location, or of its frames at `/frames/1` and so on."""
+    def _at(self, uri: str, *, frames: bool = False) -> list[_Place]:
+        """The parts of a value: at its location, or, for `frames`, at `/frames/1` and so on.
+
+        Raises `too-large` where the same parts are referred to again and again.
+        """
+        self._check_reuse()  # Before the work, too: once is enough for all that follow.
         places = self._places.get(uri, [])
-        if not places:
+        if not places and frames:
             places = []
             while frame := self._places.get(f"{uri}/frames/{len(places) + 1}"):
                 places.append(frame[0])
+        self._referenced_parts += len(places)
+        self._referenced_bytes += sum(place.bulk.length for place in places)
+        self._check_reuse()
         for place in places:
             place.used = True
         return places
+
+    def _check_reuse(self) -> None:
+        if (
+            self._referenced_parts > _REUSE * self._parts + _REUSED_PARTS
+            or self._referenced_bytes > _REUSE * self._spooled + _REUSED_BYTES
+        ):
+            raise WardlightError("too-large", "the metadata refers to the same bulk data too often", "bulk")
 
     def _pixels(self, model: Any) -> _Pixels | None:
         """What the Pixel Data of a model refers to, where that is a compressed image or a video."""
         attribute = model.get(_PIXEL_DATA) if isinstance(model, Mapping) else None
         uri = attribute.get("BulkDataURI") if isinstance(attribute, Mapping) else None
-        places = self._at(uri) if isinstance(uri, str) else []
+        places = self._at(uri, frames=True) if isinstance(uri, str) else []
         if not places or all(place.syntaxes == () for place in places):
             return None
         if any(place.syntaxes != places[0].syntaxes for place in places):
