@@ -31,6 +31,8 @@ BATCH: Final = 256
 #: together do not show whose blocks are whose.
 _WORTH: Final = 128
 _QUIET_MS: Final = 300_000
+#: Merges of one institution in a round, so that the others get their turn.
+_MERGES: Final = 8
 
 
 def entry_of(release: ReleaseRow) -> bytes:
@@ -56,11 +58,17 @@ class Postings:
         self._keystore = keystore
 
     def relieve(self, institution: UUID) -> None:
-        """Merge where the tail has reached its limit; to be called after a release was put into it."""
-        with self._database.read(institution) as tx:
-            size = postings_store.tail_size(tx, institution)
-        if size >= TAIL_LIMIT:
-            self.merge(institution)
+        """Merge where the tail has reached its limit; to be called after a release was put into it.
+
+        Raises nothing: what was put there is stored and found. The worker merges what is left.
+        """
+        try:
+            with self._database.read(institution) as tx:
+                size = postings_store.tail_size(tx, institution)
+            if size >= TAIL_LIMIT:
+                self.merge(institution)
+        except Exception as error:  # noqa: BLE001 - it must not undo the answer to what is durable
+            log.error("archive.postings", error)
 
     def work(self) -> int:
         """One round of the worker: merge what is worth it, build generations on. Returns how many releases."""
@@ -68,15 +76,27 @@ class Postings:
             institutions = postings_store.tailed_institutions(tx)
         done = 0
         for institution in institutions:
+            try:
+                done += self._work(institution)
+            except Exception as error:  # noqa: BLE001 - damage to one institution's postings holds up no other's
+                log.error("archive.postings", error)
+        return done
+
+    def _work(self, institution: UUID) -> int:
+        done = 0
+        for _ in range(_MERGES):
             with self._database.read(institution) as tx:
                 rows = postings_store.tail_rows(tx, institution, _WORTH)
-                building = postings_store.state(tx, institution).building
             latest = max((row.last_arrival_ms for row, _ in rows), default=0)
-            if len(rows) >= _WORTH or (rows and latest < clock.unix_ms() - _QUIET_MS):
-                done += self.merge(institution)
-            if building:
-                done += self.build(institution)
-        return done
+            if len(rows) < _WORTH and not (rows and latest < clock.unix_ms() - _QUIET_MS):
+                break
+            merged = self.merge(institution)
+            done += merged
+            if not merged:
+                break
+        with self._database.read(institution) as tx:
+            building = postings_store.state(tx, institution).building
+        return done + (self.build(institution) if building else 0)
 
     def merge(self, institution: UUID) -> int:
         """Merge up to 256 releases of the tail; returns how many left it."""

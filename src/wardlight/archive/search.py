@@ -195,7 +195,13 @@ class Search:
     ) -> Iterator[list[ReleaseRow]]:
         """Candidates by what postings hold, and the tail as a whole."""
         conditions = plan.conditions
-        tail = search_store.studies(tx, conditions, _TAIL_READ, source=TAIL, after=place, including=including)
+        tail = search_store.studies(
+            tx, conditions, MAX_CANDIDATES + 1, source=TAIL, after=place, including=including
+        )
+        if len(tail) > MAX_CANDIDATES:
+            # Intake keeps the tail short; after an upgrade or damage all studies may be in it. What would be left out
+            # would be missed by nobody.
+            raise WardlightError("unavailable", "the search index is being made; try again later")
         tailed = {entry(days_of(row.study_date), row.number): row for row in tail}
         entries = self._entries(tx, plan)
         if conditions.dates is not None:
@@ -267,10 +273,6 @@ class Search:
         )
         with self._database.begin(scope.institution) as tx:
             self._recorder.write(tx, scope.institution, event)
-
-
-#: The tail is bounded by intake; a little more than its limit may be there for a moment.
-_TAIL_READ: Final = 2 * 512
 
 
 def _breadth(alternatives: Alternatives) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 from sqlalchemy import text
 
 from archive_kit import dataset
-from wardlight.archive import postings_merge, postings_store, store
+from wardlight.archive import postings_merge, postings_store, search, store
 from wardlight.archive.fsck import Fsck
 from wardlight.archive.keyring import posting_keys
 from wardlight.archive.model import MatchKey, Query
@@ -323,3 +323,54 @@ def test_institutions_share_no_label(kit, merger):
             labels.append({label for label, _ in postings_store.every_block(tx, institution.id, 1)})
     assert len(labels[0]) == len(labels[1]) and not labels[0] & labels[1]
     assert isinstance(other.id, UUID)
+
+
+# ---- what must not follow from damage, or from a long tail ----
+
+
+def spoil(kit, institution):
+    """Alter a byte of every block of an institution."""
+    with kit.platform.database.begin(institution) as tx:
+        rows = [
+            (label, body[:-1] + bytes([body[-1] ^ 1]))
+            for label, body in postings_store.every_block(tx, institution, 1)
+        ]
+        postings_store.put_blocks(tx, institution, 1, rows)
+
+
+def test_stored_is_answered_although_the_merge_after_it_fails(kit, merger, monkeypatch):
+    kit.store(dataset(StudyInstanceUID="1.0"))
+    merger.merge(kit.institution.id)
+    spoil(kit, kit.institution.id)
+    monkeypatch.setattr(postings_merge, "TAIL_LIMIT", 1)
+    assert kit.store(dataset(StudyInstanceUID="1.1")) == ["stored"]
+    assert tail_size(kit) == 1
+
+
+def test_damaged_postings_of_one_institution_hold_up_no_other_s(kit, merger, monkeypatch):
+    other = kit.platform.identity.create_institution("other", "Other", "eu", by=LOCAL_ADMINISTRATOR)
+    monkeypatch.setattr(postings_merge, "_WORTH", 1)
+    for institution in (kit.institution, other):
+        kit.store(dataset(StudyInstanceUID="1.0"), institution=institution)
+    assert merger.work() == 2
+    for damaged in (kit.institution, other):
+        spoil(kit, damaged.id)
+        for institution in (kit.institution, other):
+            kit.store(dataset(StudyInstanceUID=f"2.{damaged.slug}"), institution=institution)
+        assert merger.work() == (1 if damaged is kit.institution else 0)
+
+
+def test_the_worker_merges_all_that_is_worth_it(people, merger, monkeypatch):
+    monkeypatch.setattr(postings_merge, "_WORTH", 2)
+    monkeypatch.setattr(postings_merge, "BATCH", 2)
+    assert merger.work() == 6 and tail_size(people) == 1
+
+
+def test_a_tail_of_any_length_hides_nothing(people, monkeypatch):
+    monkeypatch.setattr(search, "MAX_CANDIDATES", 7)
+    assert found(people, "smith*") == ["1.0", "1.1", "1.4", "1.6"]
+    people.store(dataset(StudyInstanceUID="2.1"))
+    # As after an upgrade, until the worker has merged: rather no answer than half of one.
+    with pytest.raises(WardlightError) as error:
+        found(people, "smith*")
+    assert error.value.code == "unavailable"
