@@ -109,3 +109,23 @@ def talk(arguments, data):
     """Says to the pool what a decoder that was taken over might say."""
     os.write(int(sys.argv[3]), arguments["bytes"].encode("latin-1"))
     os._exit(0)
+
+
+@job("twice")
+def twice(arguments, data):
+    """Answers, and has the next answer ready before it is asked."""
+    real = os.write
+
+    def write(channel, message):
+        done = real(channel, message)
+        real(channel, arguments["bytes"].encode("latin-1"))
+        os.write = real
+        return done
+
+    os.write = write
+    return {}, []
+
+
+@job("process")
+def process(arguments, data):
+    return {"pid": os.getpid()}, []

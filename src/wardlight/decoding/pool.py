@@ -8,19 +8,21 @@ import math
 import mmap
 import os
 import resource
+import select
 import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 from wardlight import log
 from wardlight.decoding import sandbox
 from wardlight.decoding.jobs import MODULES, REASONS
+from wardlight.decoding.turns import Turns
 from wardlight.errors import WardlightError
 
 #: Largest sum of the data of a job, in and out: a decoded frame (security.md section 8) and what goes with it.
@@ -30,6 +32,8 @@ WALL_S: Final = 15.0
 #: How long a decoder may take to load its libraries, and a job to wait for a free decoder.
 _START_S: Final = 30.0
 _WAIT_S: Final = 60.0
+#: Jobs that one decoder does before another takes its place: one that was taken over, and behaves, sees no more.
+_JOBS: Final = 500
 #: Shared memory up to this size stays with a decoder between jobs.
 _KEPT: Final = 8 << 20
 _MESSAGE: Final = 1 << 20
@@ -45,7 +49,8 @@ class DecoderPool:
     """Runs jobs in up to `size` sandboxed processes, one job a process. Threads share it.
 
     modules: where the jobs are. allow_unsandboxed: run without a system call filter where the kernel has none; else
-    that raises `settings-unsafe`. A decoder starts when it is needed, and is replaced when a job ended it.
+    that raises `settings-unsafe`. A decoder starts when it is needed, works for one institution only, and is replaced
+    when a job ended it or it did its share of them. jobs: how many that are.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class DecoderPool:
         allow_unsandboxed: bool = False,
         cpu_s: int = CPU_S,
         wall_s: float = WALL_S,
+        jobs: int = _JOBS,
     ) -> None:
         self._mode = "sandboxed" if sandbox.supported() else "open"
         if self._mode == "open" and not allow_unsandboxed:
@@ -66,54 +72,87 @@ class DecoderPool:
         self._modules = tuple(modules)
         self._cpu_s = cpu_s
         self._wall_s = wall_s
-        self._free = threading.Semaphore(size)
+        self._jobs = jobs
+        self._size = size
+        self._turns = Turns(size)
+        self._busy = 0
+        #: The one that has rested longest comes first.
         self._idle: list[_Decoder] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def run(
-        self, job: str, arguments: Mapping[str, Any], data: Sequence[bytes | memoryview]
+        self,
+        job: str,
+        arguments: Mapping[str, Any],
+        data: Sequence[bytes | memoryview],
+        *,
+        institution: Hashable = None,
+        client: Hashable = None,
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Do one job and wait for it; results and their data. One call handles one frame, as the limits count.
 
-        arguments: JSON. Raises `cannot-decode` where it is the frame's fault, `too-large`, `unavailable`.
+        arguments: JSON. institution: whose data it is. client: who asks; clients take turns. Raises
+        `cannot-decode` where it is the frame's fault, `unavailable`.
         """
         if sum(len(piece) for piece in data) > LARGEST:
             raise WardlightError("cannot-decode", REASONS["too-large"])
-        if not self._free.acquire(timeout=_WAIT_S):
+        if not self._turns.enter(client, _WAIT_S):
             raise WardlightError("unavailable", "all decoders are busy")
         try:
-            decoder = self._take()
+            decoder = self._take(institution)
             try:
                 answer = decoder.work(job, arguments, data, self._cpu_s, self._wall_s)
             except BaseException:
-                decoder.kill()
+                self._end(decoder)
                 raise
             self._give_back(decoder)
         finally:
-            self._free.release()
+            self._turns.leave()
         failed = answer.get("failed")
         if failed is not None:
             raise WardlightError("cannot-decode", REASONS.get(str(failed), REASONS["damaged"]))
         return answer["result"], answer["data"]
 
-    def _take(self) -> _Decoder:
+    def _take(self, institution: Hashable) -> _Decoder:
         with self._lock:
             if self._closed:
                 raise WardlightError("unavailable", "this process is ending")
-            while self._idle:
-                decoder = self._idle.pop()
-                if decoder.alive():
-                    return decoder
-                decoder.kill()
-        return _Decoder(self._mode, self._modules)
+            self._busy += 1
+            unfit = [decoder for decoder in self._idle if not decoder.quiet()]
+            rested = [decoder for decoder in self._idle if decoder not in unfit]
+            found = next(
+                (decoder for decoder in reversed(rested) if decoder.institution == institution), None
+            )
+            if found is not None:
+                rested.remove(found)
+            while len(rested) > self._size - self._busy:
+                unfit.append(rested.pop(0))
+            self._idle = rested
+        for decoder in unfit:
+            decoder.kill()
+        if found is not None:
+            return found
+        try:
+            return _Decoder(self._mode, self._modules, institution)
+        except BaseException:
+            with self._lock:
+                self._busy -= 1
+            raise
 
     def _give_back(self, decoder: _Decoder) -> None:
-        with self._lock:
-            if not self._closed:
-                self._idle.append(decoder)
-                return
+        if decoder.jobs < self._jobs:
+            with self._lock:
+                if not self._closed:
+                    self._busy -= 1
+                    self._idle.append(decoder)
+                    return
+        self._end(decoder)
+
+    def _end(self, decoder: _Decoder) -> None:
         decoder.kill()
+        with self._lock:
+            self._busy -= 1
 
     def close(self) -> None:
         """End all decoders; one that works ends with its job."""
@@ -127,16 +166,24 @@ class DecoderPool:
 class _Decoder:
     """One process, its socket and its two shared memory files."""
 
-    def __init__(self, mode: str, modules: Sequence[str]) -> None:
-        try:
-            self._inbox, self._outbox = _shared_memory("in"), _shared_memory("out")
-            self._channel, theirs = socket.socketpair()
-            with theirs:
-                shared = (theirs.fileno(), self._inbox[0], self._outbox[0])
-                self._process = _start([mode, *map(str, shared), *modules], shared)
-        except OSError as error:
-            log.error("decoder.not_started", error)
-            raise WardlightError("unavailable", "no decoder could be started") from None
+    def __init__(self, mode: str, modules: Sequence[str], institution: Hashable) -> None:
+        self.institution = institution
+        self.jobs = 0
+        with ExitStack() as opened:
+            try:
+                self._inbox = _shared_memory("in")
+                opened.callback(_free, *self._inbox)
+                self._outbox = _shared_memory("out")
+                opened.callback(_free, *self._outbox)
+                self._channel, theirs = socket.socketpair()
+                opened.callback(self._channel.close)
+                with theirs:
+                    shared = (theirs.fileno(), self._inbox[0], self._outbox[0])
+                    self._process = _start([mode, *map(str, shared), *modules], shared)
+            except OSError as error:
+                log.error("decoder.not_started", error)
+                raise WardlightError("unavailable", "no decoder could be started") from None
+            opened.pop_all()
         try:
             ready = self._receive(time.monotonic() + _START_S)
         except _Gone:
@@ -154,6 +201,7 @@ class _Decoder:
         cpu_s: int,
         wall_s: float,
     ) -> dict[str, Any]:
+        self.jobs += 1
         inbox, outbox = self._inbox[1], self._outbox[1]
         start = 0
         for piece in data:
@@ -216,18 +264,19 @@ class _Decoder:
             size -= len(piece)
         return b"".join(pieces)
 
-    def alive(self) -> bool:
-        return self._process.poll() is None
+    def quiet(self) -> bool:
+        """Whether it lives and waits: one that speaks unasked is not believed again."""
+        waiting = select.poll()
+        waiting.register(self._channel, select.POLLIN)
+        return not waiting.poll(0) and self._process.poll() is None
 
     def kill(self) -> None:
         """End the process, however busy it is, and free what it shared."""
         self._process.kill()
         self._process.wait()
         self._channel.close()
-        for descriptor, memory in (self._inbox, self._outbox):
-            with suppress(OSError):
-                os.close(descriptor)
-            memory.close()
+        for shared in (self._inbox, self._outbox):
+            _free(*shared)
 
 
 class _Gone(Exception):
@@ -255,6 +304,12 @@ def _shared_memory(name: str) -> tuple[int, mmap.mmap]:
     os.ftruncate(descriptor, LARGEST)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return descriptor, mmap.mmap(descriptor, LARGEST)
+
+
+def _free(descriptor: int, memory: mmap.mmap) -> None:
+    with suppress(OSError):
+        os.close(descriptor)
+    memory.close()
 
 
 def _sizes(answer: dict[str, Any]) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from wardlight.access.model import Scope
 from wardlight.archive.service import Archive
@@ -38,6 +38,15 @@ class Call:
         if not is_uid(value):
             raise WardlightError("not-found")
         return value
+
+    def decode(
+        self, job: str, arguments: Mapping[str, Any], data: Sequence[bytes | memoryview]
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """`DecoderPool.run` for this client, in a decoder that sees no other institution's data."""
+        principal = self.scope.principal
+        return self.decoders.run(
+            job, arguments, data, institution=self.scope.institution, client=(principal.kind, principal.id)
+        )
 
     def optional_uid(self, name: str) -> str | None:
         """A UID of the path where the resource has it."""

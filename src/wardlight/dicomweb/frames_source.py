@@ -135,7 +135,7 @@ class CodedFrames:
             yield swapped(data, frame.word) if big else data
             return
         arguments = {"frame": frame.to_json(), "target": self._syntax, "described": True}
-        _, (encoded,) = self._call.decoders.run("transcode", arguments, [data])
+        _, (encoded,) = self._call.decode("transcode", arguments, [data])
         yield encoded
 
     def _inflated(self, number: int) -> bytes:

@@ -211,7 +211,7 @@ class Instance:
             "plans": plans,
             "frame_ms": self.image.frame_ms,
         }
-        return self.call.decoders.run(job, arguments, data)
+        return self.call.decode(job, arguments, data)
 
 
 def pixel_pieces(location: InstanceLocation) -> list[tuple[int, int]]:

@@ -153,7 +153,7 @@ def _run(
     for start, end in pieces:
         source.cursor.skip(start)
         data.append(source.cursor.take(end))
-    result, (encoded,) = call.decoders.run("transcode", {"frame": frame.to_json(), "target": target}, data)
+    result, (encoded,) = call.decode("transcode", {"frame": frame.to_json(), "target": target}, data)
     return result, encoded
 
 

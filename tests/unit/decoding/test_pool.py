@@ -17,6 +17,7 @@ import decoder_attacks
 from wardlight import bootstrap
 from wardlight.decoding import sandbox
 from wardlight.decoding.pool import LARGEST, DecoderPool
+from wardlight.decoding.turns import Turns
 from wardlight.errors import WardlightError
 from wardlight.settings import Settings
 
@@ -218,3 +219,92 @@ def test_shared_memory_of_a_large_frame_is_given_back(pool):
         for descriptor, _ in (decoder._inbox, decoder._outbox):
             assert os.fstat(descriptor).st_blocks * 512 <= 16 << 20
     serves(pool)
+
+
+def the_process(pool: DecoderPool, **owner: str) -> int:
+    return pool.run("process", {}, [], **owner)[0]["pid"]
+
+
+def test_no_decoder_works_for_two_institutions():
+    fresh = DecoderPool(2, modules=["decoder_attacks"])
+    try:
+        first, second = (the_process(fresh, institution=name) for name in ("a", "b"))
+        assert first != second
+        assert [the_process(fresh, institution=name) for name in ("a", "b", "a")] == [first, second, first]
+        # There are no more processes than there are places: who rested longest makes room.
+        third = the_process(fresh, institution="c")
+        assert third not in (first, second) and len(fresh._idle) == 2
+        assert the_process(fresh, institution="a") == first
+        assert the_process(fresh, institution="b") not in (first, second, third)
+    finally:
+        fresh.close()
+
+
+def test_a_decoder_does_its_share_of_jobs_and_goes():
+    fresh = DecoderPool(1, modules=["decoder_attacks"], jobs=3)
+    try:
+        seen = [the_process(fresh) for _ in range(7)]
+    finally:
+        fresh.close()
+    assert [seen.count(pid) for pid in dict.fromkeys(seen)] == [3, 3, 1]
+
+
+def test_a_decoder_that_speaks_unasked_is_not_believed_again():
+    fresh = DecoderPool(1, modules=["decoder_attacks"])
+    try:
+        forged = json.dumps({"result": {"forged": True}, "sizes": []}).encode()
+        said = struct.pack("<I", len(forged)) + forged
+        assert fresh.run("twice", {"bytes": said.decode("latin-1")}, [])[0] == {}
+        assert fresh.run("echo", {"a": 1}, [])[0] == {"a": 1}
+    finally:
+        fresh.close()
+
+
+def test_one_client_keeps_no_other_waiting():
+    """Many long jobs of one: another's short one comes next, not last."""
+    busy = DecoderPool(1, modules=["decoder_attacks"])
+    done: list[str] = []
+
+    def work(client: str) -> None:
+        busy.run("work", {"seconds": 0.2}, [], client=client)
+        done.append(client)
+
+    try:
+        threads = [threading.Thread(target=work, args=("many",)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        work("one")
+        assert len(done) <= 5 and done[-1] == "one"
+        for thread in threads:
+            thread.join()
+        assert done.count("many") == 8
+    finally:
+        busy.close()
+
+
+def test_who_waits_in_vain_takes_no_place():
+    turns = Turns(1)
+    assert turns.enter("a", 0)
+    assert not turns.enter("b", 0.01)
+    turns.leave()
+    assert turns.enter("c", 0)
+    turns.leave()
+    assert turns._waiting == {}
+
+
+def test_decoders_that_do_not_start_leave_nothing_open(monkeypatch):
+    def no_process(*_, **__):
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    fresh = DecoderPool(1, modules=["decoder_attacks"])
+    monkeypatch.setattr("wardlight.decoding.pool.subprocess.Popen", no_process)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(WardlightError) as error:
+            fresh.run("echo", {}, [])
+        assert error.value.code == "unavailable"
+    assert len(os.listdir("/proc/self/fd")) <= before
+    monkeypatch.undo()
+    serves(fresh)
+    fresh.close()
