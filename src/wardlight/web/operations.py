@@ -28,8 +28,9 @@ from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
 from wardlight.web.about import UNDESCRIBED, About
-from wardlight.web.responses import AnswerResponse, in_thread
+from wardlight.web.responses import AnswerResponse
 from wardlight.web.services import Services
+from wardlight.web.threads import Run, Threads, in_thread
 
 #: Where a route's declaration stands in the framework's route, for the tests of the rules and for OpenAPI.
 DECLARATION: Final = "x-wardlight"
@@ -84,10 +85,11 @@ Operation = Read | Store | Public
 
 def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> None:
     """Add the routes to the application, each with its declaration."""
+    threads = Threads()
     for operation in operations:
         app.add_api_route(
             operation.path,
-            _endpoint(services, operation),
+            _endpoint(services, operation, threads),
             methods=list(methods_of(operation)),
             response_model=None,
             openapi_extra={DECLARATION: declaration(operation)},
@@ -117,12 +119,12 @@ def declaration(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _endpoint(services: Services, operation: Operation) -> Callable[..., Any]:
+def _endpoint(services: Services, operation: Operation, threads: Threads) -> Callable[..., Any]:
     if isinstance(operation, Public):
         handler = operation.handler
 
         async def public(request: Request) -> Response:
-            return await in_thread(partial(handler, request))
+            return await threads.public(partial(handler, request))
 
         return public
     if isinstance(operation, Store):
@@ -135,12 +137,13 @@ def _endpoint(services: Services, operation: Operation) -> Callable[..., Any]:
     read_operation = operation
 
     async def read(request: Request) -> Response:
-        return await in_thread(partial(_read, services, read_operation, request))
+        run = threads.of(_token(request)[1])
+        return await run(partial(_read, services, read_operation, request, run))
 
     return read
 
 
-def _read(services: Services, operation: Read, request: Request) -> Response:
+def _read(services: Services, operation: Read, request: Request, run: Run) -> Response:
     """All of a read up to its first bytes, in one visit to a thread.
 
     HEAD is authorised and in the audit trail as the read it is: it tells what exists.
@@ -164,7 +167,7 @@ def _read(services: Services, operation: Read, request: Request) -> Response:
     # All of them are negotiated (RFC 9110 section 12.5.5).
     answer = replace(answer, headers={"Vary": "Accept", **answer.headers})
     answer = conditional.apply(answer, _conditions(request), request.method)
-    return AnswerResponse(answer, head=request.method == "HEAD")
+    return AnswerResponse(answer, head=request.method == "HEAD", run=run)
 
 
 def _conditions(request: Request) -> conditional.Conditions:
@@ -268,11 +271,16 @@ def _ends(message: Message | None) -> bool:
     return message is not None and not message.get("more_body", False)
 
 
+def _token(request: Request) -> tuple[str, str]:
+    """Scheme, in lower case, and token of the Authorization header."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower(), token.strip()
+
+
 def _authenticate(services: Services, action: Action, request: Request, address: str) -> Principal:
     """The principal of the bearer token (RFC 6750). Raises `unauthenticated`, audited."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() == "bearer" and 0 < len(token) <= _TOKEN_LENGTH and token.isascii():
+    scheme, token = _token(request)
+    if scheme == "bearer" and 0 < len(token) <= _TOKEN_LENGTH and token.isascii():
         principal = services.identity.authenticate(token)
         if principal is not None:
             return principal

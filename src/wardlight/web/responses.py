@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-from anyio import to_thread
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wardlight.dicomweb.call import Answer
-
-_T = TypeVar("_T")
+from wardlight.web.threads import Run, in_thread
 
 #: Bytes read in one visit to a thread: large enough for the visit not to count, small enough for a slow client to
 #: hold little.
@@ -27,18 +25,14 @@ _STALL_S: Final = 120.0
 _BODILESS: Final = frozenset({204, 304})
 
 
-async def in_thread(run: Callable[[], _T]) -> _T:
-    """Run blocking work in a thread; on return the thread is done with it, also where the caller was cancelled."""
-    return await to_thread.run_sync(run)
-
-
 class AnswerResponse(Response):
     """An answer on its way. Build it in a thread: the first batch is read there, and its errors still get a status.
 
-    head: only the header is sent, and the body not begun.
+    head: only the header is sent, and the body not begun. run: for what is read later.
     """
 
-    def __init__(self, answer: Answer, *, head: bool = False) -> None:
+    def __init__(self, answer: Answer, *, head: bool = False, run: Run = in_thread) -> None:
+        self._run = run
         self._first: list[bytes] = []
         self._rest: Iterator[bytes] | None = None
         length = len(answer.body) if isinstance(answer.body, bytes) else answer.length
@@ -85,7 +79,7 @@ class AnswerResponse(Response):
         try:
             while not gone.done():
                 if more:
-                    upcoming = asyncio.ensure_future(in_thread(partial(_pull, rest)))
+                    upcoming = asyncio.ensure_future(self._run(partial(_pull, rest)))
                 async with asyncio.timeout(_STALL_S):
                     for piece in pieces:
                         await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -11,6 +11,7 @@ import pytest
 from unit.web.fakes import Fakes, make
 from unit.web.test_server import serving, wait_for
 from wardlight.web import responses
+from wardlight.web.threads import OF_ONE_CLIENT
 
 PIECE = bytes(256 << 10)
 #: A batch that waits to be sent, the next one that is read meanwhile, and what lies in the buffers of both sockets.
@@ -107,3 +108,41 @@ def test_a_head_that_is_asked_for_begins_nothing(fakes: Fakes, endless: Endless)
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")  # the connection serves on
         assert client.recv(4096).startswith(b"HTTP/1.1 200")
     assert endless.taken == 0
+
+
+class Stuck(Endless):
+    """Metadata that waits, as for a decoder or a slow disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.inside = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._lock:
+            self.inside += 1
+        self.go.wait(20)
+        yield b"{}"
+
+
+def test_one_client_does_not_take_all_threads(fakes: Fakes) -> None:
+    """Eighty requests of one token wait; the process still says that it lives, and others are served."""
+    stuck = Stuck()
+    fakes.archive.rows = stuck  # type: ignore[assignment]
+    with serving(fakes) as port:
+        clients = [ask(port) for _ in range(80)]
+        wait_for(lambda: stuck.inside >= OF_ONE_CLIENT)
+        for request in (
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+            REQUEST.replace(b"/metadata", b"/series").replace(b"admin", b"nobody"),
+        ):
+            other = socket.create_connection(("127.0.0.1", port), 5)
+            other.sendall(request)
+            assert other.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 401")
+            other.close()
+        assert stuck.inside == OF_ONE_CLIENT
+        stuck.go.set()
+        for client in clients:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            client.close()
+        assert stuck.inside == 80
