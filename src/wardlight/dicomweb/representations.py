@@ -20,6 +20,8 @@ _PIXELS: Final = ("image/", "video/")
 
 def instances(call: Call) -> Answer:
     """GET of a study, a series or an instance in the representation the client likes best and that can be given."""
+    for name in call.path:
+        call.uid(name)  # What can be no UID is not found, whatever representation is asked for.
     refused: WardlightError | None = None
     for give in dict.fromkeys(_ways(ranges(call.accept, call.query))):
         try:
