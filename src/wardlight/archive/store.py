@@ -216,7 +216,7 @@ def pack_fragments(fragments: Sequence[tuple[int, int]]) -> bytes | None:
 # ---- finding ----
 
 
-_FIND_RELEASE: Final = (
+_FIND_RELEASE: Final = Prepared(
     select(*RELEASE_COLUMNS)
     .where(
         release.c.institution == bindparam("institution"),
@@ -230,7 +230,7 @@ _FIND_RELEASE: Final = (
 
 def find_release(tx: Connection, institution: UUID, token: bytes) -> ReleaseRow | None:
     """The release that answers to a Study UID: Images' where there are several."""
-    row = tx.execute(_FIND_RELEASE, {"institution": institution, "token": token}).first()
+    row = _FIND_RELEASE.first(tx, {"institution": institution, "token": token})
     return release_row(row) if row else None
 
 
@@ -244,14 +244,16 @@ class SeriesRow:
     metadata_length: int
 
 
-_FIND_SERIES: Final = select(
-    series.c.id, series.c.sealed, series.c.metadata_offset, series.c.metadata_length
-).where(series.c.release == bindparam("release"), series.c.token == bindparam("token"))
+_FIND_SERIES: Final = Prepared(
+    select(series.c.id, series.c.sealed, series.c.metadata_offset, series.c.metadata_length).where(
+        series.c.release == bindparam("release"), series.c.token == bindparam("token")
+    )
+)
 
 
 def find_series(tx: Connection, release_id: UUID, token: bytes) -> SeriesRow | None:
     """The series of a release that answers to a Series UID."""
-    row = tx.execute(_FIND_SERIES, {"release": release_id, "token": token}).first()
+    row = _FIND_SERIES.first(tx, {"release": release_id, "token": token})
     return SeriesRow(row[0], row[1], row[2], row[3]) if row else None
 
 
@@ -313,10 +315,10 @@ _IN_SERIES: Final = instance.c.series == bindparam("series")
 _OF_TOKEN: Final = instance.c.token == bindparam("token")
 #: By whether a series and whether a token is given.
 _FIND_INSTANCES: Final = {
-    (False, False): _INSTANCES,
-    (True, False): _INSTANCES.where(_IN_SERIES),
-    (False, True): _INSTANCES.where(_OF_TOKEN),
-    (True, True): _INSTANCES.where(_IN_SERIES, _OF_TOKEN),
+    (False, False): Prepared(_INSTANCES),
+    (True, False): Prepared(_INSTANCES.where(_IN_SERIES)),
+    (False, True): Prepared(_INSTANCES.where(_OF_TOKEN)),
+    (True, True): Prepared(_INSTANCES.where(_IN_SERIES, _OF_TOKEN)),
 }
 
 
@@ -330,7 +332,7 @@ def find_instances(
     if token is not None:
         values["token"] = token
     query = _FIND_INSTANCES[series_id is not None, token is not None]
-    return [_instance(row) for row in tx.execute(query, values)]
+    return [_instance(row) for row in query.all(tx, values)]
 
 
 def _instance(row: Sequence[Any]) -> InstanceRow:

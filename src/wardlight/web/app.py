@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wardlight import __version__
 from wardlight.access.model import PrincipalKind, TokenScope
@@ -16,6 +17,7 @@ from wardlight.web.cors import Cors
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
 from wardlight.web.operations import Operation, Public, Read, Store
+from wardlight.web.paths import Paths
 from wardlight.web.services import Services
 
 __all__ = ["DICOMWEB", "Services", "create_app"]
@@ -94,7 +96,7 @@ def create_app(services: Services) -> FastAPI:
     """Put the application together. It owns nothing: `bootstrap` opens and closes the services."""
     web = services.settings.web
     metrics = Metrics()
-    app = FastAPI(
+    app = _Application(
         title="Wardlight",
         version=__version__,
         openapi_url=None,
@@ -103,7 +105,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     problems.install(app)
-    operations.install(app, services, DICOMWEB)
+    endpoints = operations.install(app, services, DICOMWEB)
     describe = capabilities.Capabilities(DICOMWEB, _ROOT, services)
     shown = "says only which routes this service has"
     public = (
@@ -128,9 +130,19 @@ def create_app(services: Services) -> FastAPI:
     )
     every = [*DICOMWEB, *public]
     every.append(Public("/api/openapi.json", openapi.Document(every, services), shown, about.OPENAPI))
-    operations.install(app, services, tuple(every[len(DICOMWEB) :]))
+    endpoints += operations.install(app, services, tuple(every[len(DICOMWEB) :]))
     https = web.tls_certificate is not None or web.behind_tls_proxy
-    app.add_middleware(Edge, metrics=metrics, limit=web.request_bytes, https=https)
+    app.entrance = Edge(Paths(app, endpoints), metrics=metrics, limit=web.request_bytes, https=https)
     if web.cors_origins:
-        app.add_middleware(Cors, origins=web.cors_origins)
+        app.entrance = Cors(app.entrance, origins=web.cors_origins)
     return app
+
+
+class _Application(FastAPI):
+    """The framework's application, with an entrance of ours."""
+
+    entrance: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection scope."""
+        await self.entrance(scope, receive, send)

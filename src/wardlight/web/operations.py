@@ -10,13 +10,14 @@ import asyncio
 import ipaddress
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message
@@ -28,6 +29,7 @@ from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
 from wardlight.web.about import UNDESCRIBED, About
+from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
 from wardlight.web.services import Services
 from wardlight.web.threads import Run, Threads, in_thread
@@ -83,17 +85,23 @@ class Public:
 Operation = Read | Store | Public
 
 
-def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> None:
-    """Add the routes to the application, each with its declaration."""
+def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> list[Endpoint]:
+    """Add the routes to the application, each with its declaration; returns what answers each."""
     threads = Threads()
+    endpoints = []
     for operation in operations:
+        answer = _endpoint(services, operation, threads)
         app.add_api_route(
             operation.path,
-            _endpoint(services, operation, threads),
+            answer,
             methods=list(methods_of(operation)),
             response_model=None,
             openapi_extra={DECLARATION: declaration(operation)},
         )
+        route = app.router.routes[-1]
+        assert isinstance(route, APIRoute)
+        endpoints.append(Endpoint(route, answer))
+    return endpoints
 
 
 def methods_of(operation: Operation) -> tuple[str, ...]:
@@ -119,7 +127,9 @@ def declaration(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _endpoint(services: Services, operation: Operation, threads: Threads) -> Callable[..., Any]:
+def _endpoint(
+    services: Services, operation: Operation, threads: Threads
+) -> Callable[[Request], Awaitable[Response]]:
     if isinstance(operation, Public):
         handler = operation.handler
 
