@@ -9,16 +9,24 @@ import time
 
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate
 from pydicom.uid import generate_uid
 
 from archive_kit import CT, dataset, part10
+from wardlight.dicom.part10 import Part10Stream
 from wardlight.dicom.related import RelatedWriter
+from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
 from wardlight.dicomweb.call import Answer
+from wardlight.dicomweb.rendered_attributes import top_level
+from wardlight.dicomweb.rendered_parameters import Parameters
+from wardlight.dicomweb.rendered_plan import ImageHeader, plan_for
 from wardlight.web.responses import AnswerResponse
 from web_kit import Web, a_web
 from web_kit import parts as web_parts
 
 RELATED = 'multipart/related; type="application/dicom"'
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+OCTETS = 'multipart/related; type="application/octet-stream"'
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +114,50 @@ def test_some_values_may_share_their_bulk_data(web: Web) -> None:
     study = models[-1]["0020000D"]["Value"][0]
     stored = pydicom.dcmread(io.BytesIO(web_parts(web.get(f"/studies/{study}"))[0][1]))
     assert stored.ICCProfile == profile
+
+
+def an_image_of_one_byte(**more) -> pydicom.Dataset:
+    return dataset(
+        StudyInstanceUID=generate_uid(), Rows=1, Columns=1, BitsAllocated=8, BitsStored=8, HighBit=7, **more
+    )
+
+
+@pytest.mark.parametrize("resource", ["frames/1", "frames/1/rendered", "rendered", "thumbnail", ""])
+def test_a_frame_that_no_decoder_takes_is_not_read_into_memory(web: Web, monkeypatch, resource: str) -> None:
+    """One pixel, by its description, in a stream of megabytes: gigabytes are as cheap to send."""
+    monkeypatch.setattr("wardlight.dicomweb.source.LARGEST", 6 << 20)
+    ds = an_image_of_one_byte(PixelData=encapsulate([bytes(3 << 20)] * 3, has_bot=False))
+    ds["PixelData"].VR = "OB"
+    assert post(web, part10(ds, JPEG_LS)).status_code == 200
+    most = 0
+    real = web.services.archive.read
+
+    def read(scope, location, start=0, end=None, **more):
+        nonlocal most
+        most = max(most, sum(map(len, real(scope, location, start, end, **more))))
+        return real(scope, location, start, end, **more)
+
+    monkeypatch.setattr(web.services.archive, "read", read)
+    instance = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+    accept = {"frames/1": OCTETS, "": 'application/dicom; transfer-syntax="1.2.840.10008.1.2.1"'}.get(
+        resource, "*/*"
+    )
+    answer = web.get(f"{instance}/{resource}".rstrip("/"), accept)
+    assert answer.status_code >= 400 and answer.json()["code"] in ("cannot-decode", "not-acceptable")
+    assert "larger than the limit" in answer.text
+    assert resource == "" or most < 1 << 20
+
+
+def test_tables_and_profiles_take_no_more_memory_than_they_can_mean() -> None:
+    table = dataset(
+        PhotometricInterpretation="PALETTE COLOR",
+        **{f"{colour}PaletteColorLookupTableDescriptor": [256, 0, 16] for colour in ("Red", "Green", "Blue")},
+        **{f"{colour}PaletteColorLookupTableData": bytes(4 << 20) for colour in ("Red", "Green")},
+        SegmentedBluePaletteColorLookupTableData=bytes(4 << 20), ICCProfile=bytes(20 << 20),
+    )  # fmt: skip
+    follower = Part10Stream()
+    follower.feed(part10(table))
+    follower.finish()
+    header = ImageHeader(top_level(follower.stream.header, EXPLICIT_LITTLE), EXPLICIT_LITTLE.uid)
+    _, parts = plan_for(header, 1, Parameters(icc="yes"))
+    assert [len(part) for part in parts] == [2 << 16, 2 << 16, 8 << 16]

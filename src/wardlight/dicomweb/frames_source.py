@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ from wardlight.decoding.model import Frame
 from wardlight.dicom.explicit import swapped
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 from wardlight.dicomweb.call import Call
-from wardlight.dicomweb.source import Source, describe, frame_pieces, open_source
+from wardlight.dicomweb.source import Source, describe, frame_pieces, open_source, require_room
 from wardlight.errors import WardlightError
 
 #: Fragments of a frame up to this size are read in one go.
@@ -43,6 +43,10 @@ class StoredFrames:
     @property
     def count(self) -> int:
         return len(self._table.frames)
+
+    def pieces(self, number: int) -> Sequence[tuple[int, int]]:
+        """Where the bytes of one frame lie in the file."""
+        return self._table.frames[number - 1]
 
     def length(self, number: int) -> int:
         if self._table.bit_packed:
@@ -129,6 +133,8 @@ class CodedFrames:
 
     def read(self, number: int) -> Iterator[bytes]:
         frame = self._frame
+        if self._stored is not None:
+            require_room(self._stored.pieces(number))
         data = b"".join(self._stored.read(number)) if self._stored is not None else self._inflated(number)
         if self._as_they_are:
             big = transfer_syntax(self._location.transfer_syntax).big_endian

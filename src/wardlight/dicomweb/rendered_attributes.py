@@ -50,14 +50,17 @@ class Attributes:
     def __contains__(self, tag: int) -> bool:
         return tag in self.elements
 
-    def raw(self, tag: int) -> bytes:
-        """The bytes of a value as they are encoded, "" where there are none."""
+    def raw(self, tag: int, most: int | None = None) -> bytes:
+        """The bytes of a value as they are encoded, at most so many, "" where there are none."""
         element = self.elements.get(tag)
-        return bytes(self.data[element.value : element.end]) if element and element.length > 0 else b""
+        if element is None or element.length <= 0:
+            return b""
+        end = element.end if most is None else min(element.end, element.value + most)
+        return bytes(self.data[element.value : end])
 
-    def words(self, tag: int) -> bytes:
-        """The bytes of a value of numbers, in little endian."""
-        value = self.raw(tag)
+    def words(self, tag: int, most: int) -> bytes:
+        """The bytes of a value of numbers, in little endian, at most so many of them."""
+        value = self.raw(tag, most)
         size = WORD_SIZES.get(self._vr(tag), 1)
         if not self.codec.big or size == 1:
             return value

@@ -18,6 +18,7 @@ from wardlight.dicomweb.rendered_attributes import Attributes, top_level
 from wardlight.dicomweb.rendered_media import GIF, MP4
 from wardlight.dicomweb.rendered_parameters import Parameters
 from wardlight.dicomweb.rendered_plan import ImageHeader, plan_for
+from wardlight.dicomweb.source import require_room
 from wardlight.errors import WardlightError
 
 _PIXEL_DATA: Final = 0x7FE00010
@@ -112,6 +113,7 @@ class Instance:
         table = self.call.archive.frames(self.call.scope, self.location)
 
         def read(number: int, counted: bool) -> bytes:
+            require_room(table.frames[number - 1])
             pieces = [
                 b"".join(
                     self.call.archive.read(
@@ -203,6 +205,7 @@ class Instance:
                 plan, parts = plan_for(self.image, number, self.wanted)
                 plans.append({"plan": plan.to_json(), "first": len(data), "parts": len(parts)})
                 data += [read(number, counted), *parts]
+                require_room((0, len(piece)) for piece in data)
         except DicomError:
             raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
         arguments = {

@@ -26,6 +26,10 @@ _PALETTES: Final = tuple((0x00281101 + n, 0x00281201 + n, 0x00281221 + n) for n 
 _ICC, _OPTICAL_PATHS = 0x00282000, 0x00480105
 #: Spacing of pixels, from the most to the least meant for display (PS3.3 10.7.1.3).
 _SPACINGS: Final = (0x00280030, 0x00181164, 0x00182010)
+#: Bytes of a look-up table that count: 65,536 entries of 16 bits, in segments at most four times that.
+_TABLE, _SEGMENTS = 2 << 16, 8 << 16
+#: A larger ICC profile is left out; it would go through memory with each frame.
+_PROFILE: Final = 16 << 20
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 #: Ratios of pixel sides within the first are square for the eye; beyond the second they are a mistake.
 _SQUARE, _ODD = 1.01, 16.0
@@ -209,7 +213,7 @@ def _lut(
 ) -> Lut | None:
     """A look-up table by its descriptor (PS3.3 C.11.1.1.1); its entries are added to the parts."""
     words = of.numbers(descriptor, signed=False)
-    table = of.words(data)
+    table = of.words(data, _SEGMENTS if segmented else _TABLE)
     if len(words) != 3 or not table:
         return None
     count, first, bits = (int(word) for word in words)
@@ -274,8 +278,8 @@ def _stretch(groups: list[Attributes]) -> tuple[float, float]:
 def _profile(of: Attributes, parts: list[bytes]) -> int:
     """The part with the ICC profile (PS3.3 C.11.15); -1 where there is none."""
     path = of.item(_OPTICAL_PATHS)
-    profile = of.raw(_ICC) or (path.raw(_ICC) if path else b"")
-    if not profile:
+    profile = of.raw(_ICC, _PROFILE + 1) or (path.raw(_ICC, _PROFILE + 1) if path else b"")
+    if not 0 < len(profile) <= _PROFILE:
         return -1
     parts.append(profile)
     return len(parts) - 1

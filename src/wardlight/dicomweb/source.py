@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 from wardlight.archive.model import InstanceLocation, PixelIndex
+from wardlight.decoding.jobs import REASONS
 from wardlight.decoding.model import Frame
+from wardlight.decoding.pool import LARGEST
 from wardlight.dicom.codec import codec_of
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.stream import DataSetStream, inflated
@@ -100,6 +102,12 @@ class Source:
             return self.pixel.offset + self.pixel.length
         offset, length = self.pixel.fragments[-1] if self.pixel.fragments else (self.pixel.offset, 0)
         return offset + length + 8  # The sequence delimiter.
+
+
+def require_room(pieces: Iterable[tuple[int, int]]) -> None:
+    """Refuse an encoded frame that no decoder takes before it is read into memory. Raises `cannot-decode`."""
+    if sum(end - start for start, end in pieces) > LARGEST:
+        raise WardlightError("cannot-decode", REASONS["too-large"])
 
 
 def describe(header: bytes, syntax: TransferSyntax, pixel: PixelIndex | None, *, words: bool) -> Frame:

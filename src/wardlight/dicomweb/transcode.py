@@ -20,7 +20,7 @@ from wardlight.dicom.part10 import META_OFFSET
 from wardlight.dicom.rewrite import encode_element
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 from wardlight.dicomweb.call import Call
-from wardlight.dicomweb.source import Source, frame_pieces
+from wardlight.dicomweb.source import Source, frame_pieces, require_room
 from wardlight.errors import WardlightError
 
 _PHOTOMETRIC: Final = 0x00280004
@@ -149,6 +149,7 @@ def _through_decoders(call: Call, source: Source, frame: Frame, target: str) -> 
 def _run(
     call: Call, source: Source, frame: Frame, target: str, pieces: tuple[tuple[int, int], ...]
 ) -> tuple[dict[str, Any], bytes]:
+    require_room(pieces)
     data: list[bytes | memoryview] = []
     for start, end in pieces:
         source.cursor.skip(start)
