@@ -21,6 +21,7 @@ import small_objects
 KINDS = {
     "receiver": ("wardlight", "receiver"),
     "node": ("wardlight.receiver.node",),
+    "helper": ("wardlight.receiver.helper",),
     "pipeline": ("wardlight.receiver.pipeline",),
     "web": ("wardlight", "web"),
     "worker": ("wardlight", "worker"),
@@ -92,7 +93,8 @@ def sop_uids(wardlight: live.Installation) -> list[str]:
 
 
 def run(folder, count: int, kinds: list[str], each: int) -> None:
-    with live.installation(folder) as wardlight:
+    processes = {"WARDLIGHT_RECEIVER__NODE_PROCESSES": "2"}
+    with live.installation(folder, environment=processes) as wardlight:
         title = wardlight.ae_titles["identified"]
         objects = [small_objects.instance(number) for number in range(count)]
         modalities = [Modality(wardlight.dicom_port, title, objects[index::4]) for index in range(4)]
@@ -114,9 +116,9 @@ def run(folder, count: int, kinds: list[str], each: int) -> None:
 
 
 def test_objects_survive_a_few_kills_of_each_process(tmp_path):
-    run(tmp_path, 200, ["node", "pipeline", "web", "worker", "receiver"], each=2)
+    run(tmp_path, 200, ["node", "helper", "pipeline", "web", "worker", "receiver"], each=2)
 
 
 @pytest.mark.long
 def test_two_thousand_objects_survive_twenty_kills_of_each_process(tmp_path):
-    run(tmp_path, 2000, ["node", "pipeline", "web", "worker", "receiver"], each=20)
+    run(tmp_path, 2000, ["node", "helper", "pipeline", "web", "worker", "receiver"], each=20)

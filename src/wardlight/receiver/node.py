@@ -21,15 +21,9 @@ from wardlight.dicom.elements import BUILD
 from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
-from wardlight.receiver.admission import RouteTable
-from wardlight.receiver.entries import Entries
-from wardlight.receiver.intake import Intake, ReceiverGateway
-from wardlight.receiver.places import database_path, open_spool, spool_dir
-from wardlight.receiver.recovery import recover, recover_file
-from wardlight.receiver.registrar import Registrar
+from wardlight.receiver.helpers import Helper
+from wardlight.receiver.receiving import Receiving
 from wardlight.receiver.scp import StorageScp
-from wardlight.receiver.secrets import load
-from wardlight.receiver.store import ReceiverStore
 from wardlight.supervisor import die_with_parent
 
 #: A node that was told to end may take so long to close its associations, in seconds.
@@ -39,34 +33,15 @@ _LOCK_WAIT_S: Final = 25.0
 class Node:
     """Everything of the receiving process, put together. `start` listens, `stop` ends in order.
 
-    on_failure: called if the process cannot go on and should be started anew.
+    lock: descriptor of the lock on the receiver's folder, for the helpers to hold too. on_failure: called if the
+    process cannot go on and should be started anew.
     """
 
-    def __init__(self, chosen: settings.Settings, on_failure: Callable[[], None]) -> None:
-        secrets = load(chosen.receiver_secrets)
-        entries = Entries(chosen.node)
-        self._store = ReceiverStore(database_path(chosen))
-        self._spool = open_spool(chosen)
-        recover(self._store, self._spool, secrets)
-        self._registrar = Registrar(
-            self._store,
-            self._spool,
-            entries,
-            lambda file_id: recover_file(file_id, self._store, self._spool, secrets),
-            on_failure,
-        )
-        self._gateway = ReceiverGateway(
-            Intake(
-                chosen.receiver,
-                self._spool,
-                spool_dir(chosen),
-                RouteTable(self._store.database),
-                self._registrar,
-                secrets,
-                entries,
-            )
-        )
-        self._scp = StorageScp(self._gateway, chosen.receiver)
+    def __init__(self, chosen: settings.Settings, lock: int, on_failure: Callable[[], None]) -> None:
+        self._receiving = Receiving(chosen, on_failure, helps=False)
+        processes = chosen.receiver.node_processes or min(2, os.cpu_count() or 1)
+        helpers = [Helper(lock, on_failure) for _ in range(processes - 1)]
+        self._scp = StorageScp(self._receiving.gateway, chosen.receiver, helpers=helpers)
 
     @property
     def port(self) -> int:
@@ -75,17 +50,14 @@ class Node:
 
     def start(self) -> None:
         """Listen. Raises OSError if the port cannot be had."""
-        self._registrar.start()
+        self._receiving.start()
         self._scp.start()
-        self._store.note("port", str(self._scp.port))
+        self._receiving.store.note("port", str(self._scp.port))
 
     def stop(self) -> None:
-        """End the associations, then enter what they brought, then close the spool."""
+        """End the associations and the helpers, then enter what they brought, then close the spool."""
         self._scp.stop()
-        self._gateway.flush()
-        self._registrar.stop()
-        self._spool.close()
-        self._store.close()
+        self._receiving.stop()
 
 
 def lock(directory: Path) -> int:
@@ -120,8 +92,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     log.info("receiver.started", version=f"{__version__} ({BUILD})")
-    lock(chosen.receiver_dir)
-    node = Node(chosen, stopping.set)
+    node = Node(chosen, lock(chosen.receiver_dir), stopping.set)
     node.start()
     stopping.wait()
     node.stop()

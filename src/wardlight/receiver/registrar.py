@@ -46,11 +46,17 @@ class SpoolFiles(Protocol):
     def remove(self, file_id: str) -> None:
         """Delete the file, and its key with the last file under it."""
 
+    def forget(self, file_id: str) -> None:
+        """Another process has removed the file."""
+
 
 class Registrar:
-    """One thread of the process that receives. recover: enters what a finished file of another process holds, and
+    """One thread of a process that receives. recover: enters what a finished file of an earlier process holds, and
     settles it. on_failure: called if the thread ends in a way nobody thought of; the process must then end and be
-    started anew, since nothing would be entered any more."""
+    started anew, since nothing would be entered any more.
+
+    helps: in a helper of the node. Each settles the files of its own process; the node's alone reports studies, removes
+    files, and settles those that were there before it."""
 
     def __init__(
         self,
@@ -59,6 +65,8 @@ class Registrar:
         entries: Entries,
         recover: Callable[[str], object],
         on_failure: Callable[[], None] = lambda: None,
+        *,
+        helps: bool = False,
     ) -> None:
         self._recover = recover
         self._on_failure = on_failure
@@ -69,7 +77,10 @@ class Registrar:
         # Finished files that are not settled yet: the number of items to be entered first.
         self._draining: dict[str, int] = {}
         self._entered = 0
+        self._helps = helps
         self._settled = store.settled_files()
+        # Files of before. What comes later and is not of this process is a helper's, who settles it.
+        self._before = frozenset() if helps else frozenset(spool.files())
         self._tidied = 0.0
         self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
         #: The last write failed: the caller refuses new associations until one succeeds.
@@ -156,12 +167,19 @@ class Registrar:
 
     def _tidy(self) -> None:
         """Report studies, settle files that were closed, remove files that are done with."""
-        self._report()
-        for file_id in self._spool.files():
-            if file_id not in self._settled:
+        if not self._helps:
+            self._report()
+        present = self._spool.files()
+        for file_id in present:
+            if file_id not in self._settled and (self._spool.made(file_id) or file_id in self._before):
                 self._guard(partial(self._settle, file_id))
-        for file_id in self._store.finished_files():
-            self._guard(partial(self._remove, file_id))
+        if not self._helps:
+            for file_id in self._store.finished_files():
+                self._guard(partial(self._remove, file_id))
+            return
+        for file_id in self._settled.difference(present):
+            self._spool.forget(file_id)
+            self._settled.discard(file_id)
 
     def _remove(self, file_id: str) -> None:
         self._spool.remove(file_id)

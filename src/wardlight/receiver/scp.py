@@ -1,7 +1,6 @@
-"""The DICOM node: listens, limits and counts associations, shuts down gracefully. Each association is a thread.
+"""The DICOM node: listens, limits and counts associations, shuts down gracefully.
 
-Threads and not asyncio, since what an association does is to block: in `recv_into`, in the encryption of the spool
-and in fdatasync, all of which release the interpreter lock. Limits are those of security.md section 8.
+Limits are those of security.md section 8. They are kept here for helper processes too.
 """
 
 from __future__ import annotations
@@ -11,12 +10,16 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from wardlight import log
+from wardlight.receiver.associations import Associations
 from wardlight.receiver.gateway import Gateway
-from wardlight.receiver.scp_association import Association, Tally
+from wardlight.receiver.helpers import Helper
+from wardlight.receiver.receiving import GRACE_S
+from wardlight.receiver.scp_association import Tally
 from wardlight.settings import ReceiverSettings
 
 _HALF_OPEN: Final = 64
@@ -88,18 +91,45 @@ def _take_one(counter: Counter[str], address: str) -> None:
         del counter[address]
 
 
+class _Place:
+    """The place of one connection. Used by one thread at a time."""
+
+    def __init__(self, slots: _Slots, address: str, tally: Tally) -> None:
+        self.tally = tally
+        self._slots = slots
+        self._address = address
+        self._associated = False
+
+    def associate(self) -> bool:
+        """Turn it into that of an association."""
+        self._associated = self._slots.associate(self._address)
+        return self._associated
+
+    def release(self) -> None:
+        """Give it back."""
+        self._slots.release(self._address, associated=self._associated)
+
+
 class StorageScp:
     """Verification and Storage SCP. `start` listens; `stop` ends all associations. Thread-safe."""
 
-    def __init__(self, gateway: Gateway, settings: ReceiverSettings, *, slow_window_s: float = 60.0) -> None:
-        """slow_window_s: time over which a sender's rate is judged within an object, in seconds."""
-        self._gateway = gateway
+    def __init__(
+        self,
+        gateway: Gateway,
+        settings: ReceiverSettings,
+        *,
+        helpers: Sequence[Helper] = (),
+        slow_window_s: float = 60.0,
+    ) -> None:
+        """helpers: processes that serve connections beside this one.
+
+        slow_window_s: time over which a sender's rate is judged within an object, in seconds.
+        """
         self._settings = settings
-        self._slow_window_s = slow_window_s
         self._slots = _Slots(settings)
         self._tally = Tally()
-        self._lock = threading.Lock()
-        self._running: dict[Association, threading.Thread] = {}
+        self._here = Associations(gateway, settings, slow_window_s=slow_window_s)
+        self._helpers = helpers
         self._refused = 0
         self._stopping = False
         self._listener: socket.socket | None = None
@@ -128,11 +158,12 @@ class StorageScp:
         self._thread.start()
         log.info("dicom.listening", port=self.port)
 
-    def stop(self, grace_s: float = 10.0) -> None:
-        """Accept nothing more; objects in progress may finish for up to `grace_s` seconds; then abort all."""
-        with self._lock:
-            self._stopping = True
-            running = dict(self._running)
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """Accept nothing more; objects in progress may finish for up to `grace_s` seconds; then abort all.
+
+        Helpers end as well.
+        """
+        self._stopping = True
         listener, thread = self._listener, self._thread
         if listener is None or thread is None:
             return
@@ -141,18 +172,13 @@ class StorageScp:
         except OSError:
             pass  # Not every system lets a listening socket be shut down; closing it then does the same.
         listener.close()
-        for association in running:
-            association.stop(now=False)
-        deadline = time.monotonic() + grace_s
-        for worker in running.values():
-            worker.join(max(0.0, deadline - time.monotonic()))
-        for association, worker in running.items():
-            if worker.is_alive():
-                association.stop(now=True)
-        for worker in running.values():
-            worker.join(5.0)
+        for helper in self._helpers:
+            helper.stop()
+        count = self._here.stop(grace_s)
+        for helper in self._helpers:
+            helper.join()
         thread.join(5.0)
-        log.info("dicom.stopped", count=len(running))
+        log.info("dicom.stopped", count=count)
 
     def statistics(self) -> Statistics:
         """Counters for status and metrics."""
@@ -187,41 +213,17 @@ class StorageScp:
                 log.warning("dicom.connection_refused", address=address, reason="half-open-limit")
 
     def _serve(self, connection: socket.socket, address: str) -> None:
-        association = Association(
-            connection,
-            address,
-            self._gateway,
-            self._settings,
-            slow_window_s=self._slow_window_s,
-            take_place=lambda: self._slots.associate(address),
-            tally=self._tally,
-        )
-        worker = threading.Thread(
-            target=self._run, args=(association,), name=f"dicom-{association.name}", daemon=True
-        )
-        with self._lock:
-            if self._stopping:
-                connection.close()
-                self._slots.release(address, associated=False)
+        """Give the connection to the process that has the fewest."""
+        place = _Place(self._slots, address, self._tally)
+        least = min((one for one in self._helpers if one.ready), key=Helper.open, default=None)
+        if least is not None and least.open() < self._here.open():
+            try:
+                least.serve(connection, address, place)
+            except OSError as error:
+                log.error("dicom.hand_over_failed", error, address=address)
+            else:
                 return
-            self._running[association] = worker
-        try:
-            worker.start()
-        except RuntimeError as error:  # The machine gives no more threads.
-            log.error("dicom.accept_failed", error, address=address)
-            connection.close()
-            self._end(association)
-
-    def _run(self, association: Association) -> None:
-        try:
-            association.run()
-        finally:
-            self._end(association)
-
-    def _end(self, association: Association) -> None:
-        with self._lock:
-            self._running.pop(association, None)
-        self._slots.release(association.address, associated=association.associated)
+        self._here.serve(connection, address, place)
 
 
 def _literal(host: str) -> str:

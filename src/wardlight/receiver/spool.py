@@ -277,6 +277,10 @@ class Spool:
             except OSError as error:
                 raise disk_error(error) from None
 
+    def forget(self, file_id: str) -> None:
+        """Another process has removed the file."""
+        self._made.discard(file_id)
+
     def roll(self) -> None:
         """Let no new object into the files in use; each is closed with its last stream."""
         with self._lock:

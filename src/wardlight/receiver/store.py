@@ -85,7 +85,7 @@ _OF_WORK: Final = and_(
 
 @dataclass(frozen=True, slots=True)
 class StudyReceived:
-    """Objects of one study from one sender that the audit trail does not know yet."""
+    """Objects of one study from one sender that the audit trail does not know yet. last: the highest of their ids."""
 
     study: bytes
     route: str
@@ -93,6 +93,7 @@ class StudyReceived:
     address: str
     instances: int
     bytes: int
+    last: int
 
 
 class ReceiverStore:
@@ -227,7 +228,7 @@ class ReceiverStore:
         """Studies with objects that no audit entry counts yet, once they are quiet or long under way."""
         group = (spooled.c.study, spooled.c.route, spooled.c.calling_ae, spooled.c.address)
         query = (
-            select(*group, func.count().label("instances"), func.sum(spooled.c.length).label("bytes"))
+            select(*group, func.count(), func.sum(spooled.c.length), func.max(spooled.c.id))
             .where(not_(spooled.c.reported))
             .group_by(*group)
             .having(
@@ -239,12 +240,13 @@ class ReceiverStore:
             return [StudyReceived(*row) for row in tx.execute(query)]
 
     def report(self, study: StudyReceived, content: bytes) -> None:
-        """Write the entry about these objects and mark them as counted. Only the registrar adds objects and reports."""
+        """Write the entry about these objects and mark them as counted, but none that came since."""
         mine = and_(
             spooled.c.study == study.study,
             spooled.c.route == study.route,
             spooled.c.calling_ae == study.calling_ae,
             spooled.c.address == study.address,
+            spooled.c.id <= study.last,
             not_(spooled.c.reported),
         )
         with self.database.begin() as tx:

@@ -39,6 +39,7 @@ class Holds:
         self._lock = threading.Lock()
         self._backoffs: dict[Target, Backoff] = {}
         self._until: dict[Target, float] = {}
+        self._taken: set[Target] = set()
 
     def hold(self, target: Target) -> float:
         """Refused again; returns for how long nothing is sent for it, in seconds."""
@@ -48,10 +49,15 @@ class Holds:
         return wait
 
     def release(self, target: Target) -> bool:
-        """It was taken again; False if it was not held."""
+        """It was taken; False if there is nothing to take back, as it was taken before and not refused since.
+
+        The first time counts, too: an earlier process may have noted a refusal.
+        """
         with self._lock:
             self._until.pop(target, None)
-            return self._backoffs.pop(target, None) is not None
+            known = target in self._taken
+            self._taken.add(target)
+            return self._backoffs.pop(target, None) is not None or not known
 
     def held(self) -> list[Target]:
         """Targets for which nothing is to be sent now."""

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from sqlalchemy import select
 
 import receiver_data
 from receiver_data import DEFLATED, ENCAPSULATED, Encoded, ct, encode
-from wardlight import log
+from wardlight import clock, log
 from wardlight.errors import WardlightError
 from wardlight.receiver import (
     admission,
@@ -397,10 +398,8 @@ def test_an_object_that_ends_its_file_while_files_are_tidied_stays(
     assert bench.data(work) == second.data
 
 
-def test_a_file_that_another_process_finished_is_read_before_it_is_settled(
-    bench: Bench, tmp_path: Path
-) -> None:
-    """The start passed it over because it was still in use then."""
+def test_a_file_of_an_earlier_process_is_read_before_it_is_settled(bench: Bench, tmp_path: Path) -> None:
+    """The start passed it over because it was still in use then. Files that come later are of helpers."""
     other = open_spool(receiver_data.settings(tmp_path))
     one = encode(ct())
     meta = sink.Arrival(
@@ -409,13 +408,35 @@ def test_a_file_that_another_process_finished_is_read_before_it_is_settled(
     writer = other.begin(meta)
     writer.write(memoryview(one.data))
     writer.commit()
+    recover = partial(recovery.recover_file, store=bench.store, spool=bench.spool, secrets=bench.secrets)
+    later = Registrar(bench.store, bench.spool, Entries("node-1"), recover)
+    helping = Registrar(bench.store, bench.spool, Entries("node-1"), recover, helps=True)
+    later.start()
     time.sleep(0.2)
     assert bench.store.settled_files() == set()
+    later.stop()
     other.close()
+    helping.start()
+    time.sleep(0.2)
+    assert bench.store.settled_files() == set()  # Nor by the one of the fixture, which began before the file.
+    helping.stop()
+    later = Registrar(bench.store, bench.spool, Entries("node-1"), recover)
+    later.start()
     (work,) = bench.works(1)
     assert bench.data(work) == one.data
     wait(lambda: bench.store.settled_files() == {work.file_id})
+    later.stop()
     assert len(bench.works(1)) == 1
+
+
+def test_a_report_counts_no_object_that_came_since(bench: Bench) -> None:
+    bench.send(encode(ct()))
+    bench.works(1)
+    (study,) = bench.store.unreported(clock.unix_ms() + 1, 0)
+    bench.send(encode(ct()))
+    bench.works(2)
+    bench.store.report(study, b"{}")
+    assert sum(left.instances for left in bench.store.unreported(clock.unix_ms() + 1, 0)) == 1
 
 
 def test_one_file_that_cannot_be_tidied_does_not_stop_the_others(
@@ -427,6 +448,7 @@ def test_one_file_that_cannot_be_tidied_does_not_stop_the_others(
     bench.spool.roll()
     wait(lambda: bench.store.settled_files() == {first.file_id})
     (bench.spool._folder / "0.spool").touch()
+    bench.spool._made.add("0")
 
     def finished(file_id: str) -> bool:
         if file_id == "0":

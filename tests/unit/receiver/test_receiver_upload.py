@@ -353,6 +353,12 @@ def test_a_refused_target_is_held_and_others_go_on(desk: Desk, monkeypatch: pyte
     assert desk.notes() == {"platform": "ok"}
 
 
+def test_what_an_earlier_process_noted_of_a_target_is_forgotten_once_it_is_taken(desk: Desk) -> None:
+    desk.store.note("target:images:high", "level-not-agreed")
+    desk.uploader.deliver(desk.batch(1))
+    assert desk.notes() == {"platform": "ok"}
+
+
 def test_a_batch_that_fails_is_put_back_so_that_others_pass(desk: Desk) -> None:
     desk.stub.orders.answers = [(500, {}, {})]
     desk.uploader.deliver(desk.batch(1, 2))

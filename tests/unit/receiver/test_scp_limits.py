@@ -78,13 +78,13 @@ def lines() -> Iterator[io.StringIO]:
 def test_half_open_flood(gateway: MemoryGateway) -> None:
     with node(gateway, half_open_per_address=3, artim_s=0.3) as scp:
         held = [connect(scp) for _ in range(3)]
-        wait_for(lambda: len(scp._running) == 3)
+        wait_for(lambda: len(scp._here._running) == 3)
         refused = [connect(scp) for _ in range(20)]
         assert all(drained(connection) == b"" for connection in refused)
         assert scp.statistics().refused_connections == 20
-        assert len(scp._running) == 3
+        assert len(scp._here._running) == 3
         assert [drained(connection) for connection in held] == [b""] * 3  # ARTIM.
-        wait_for(lambda: not scp._running)
+        wait_for(lambda: not scp._here._running)
         assert serves(scp)
         for connection in held + refused:
             connection.close()
@@ -123,9 +123,9 @@ def test_request_that_comes_byte_by_byte_meets_artim(gateway: MemoryGateway) -> 
             for value in pdu.HEADER.pack(1, 100_000) + bytes(100_000):
                 connection.sendall(bytes([value]))
                 time.sleep(0.02)
-                if not scp._running:
+                if not scp._here._running:
                     break
-        wait_for(lambda: not scp._running, 2)
+        wait_for(lambda: not scp._here._running, 2)
         assert serves(scp)
 
 
@@ -240,9 +240,9 @@ def test_a_peer_that_does_not_close_after_an_abort(gateway: MemoryGateway) -> No
             for _ in range(400):
                 sent += sender.socket.send(bytes(1000))
                 time.sleep(0.005)
-                if not scp._running:
+                if not scp._here._running:
                     break
-        wait_for(lambda: not scp._running, 2)
+        wait_for(lambda: not scp._here._running, 2)
         sender.socket.close()
 
 
@@ -262,7 +262,7 @@ def test_a_peer_that_does_not_read_its_answers(gateway: MemoryGateway) -> None:
             while True:
                 connection.sendall(echo * 200)
         assert serves(scp)
-        wait_for(lambda: not scp._running, 5)
+        wait_for(lambda: not scp._here._running, 5)
         connection.close()
 
 
