@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, event, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    event,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 import platform_kit
@@ -24,6 +36,7 @@ from wardlight.archive.tables import instance, orphan, release, segment, series
 from wardlight.audit.recorder import Recorder
 from wardlight.db import rls
 from wardlight.db.engine import EVERYWHERE, Database, open_database
+from wardlight.db.group import GroupCommit
 from wardlight.db.schema import ensure, metadata, require_wall
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
@@ -85,7 +98,7 @@ def test_what_a_statement_does_wrong_is_told_as_it_is(database):
     add(database, 2)
 
 
-def crosswise(database: Database, *, again: bool) -> list[str]:
+def crosswise(database: Database, run: Callable[[Callable[[Connection], None]], None]) -> list[str]:
     """Two transactions that lock two rows in opposite order; returns how they ended."""
     with database.begin() as tx:
         tx.execute(insert(numbers), [{"n": 1}, {"n": 2}])
@@ -104,11 +117,7 @@ def crosswise(database: Database, *, again: bool) -> list[str]:
             tx.execute(update(numbers).where(numbers.c.n == second).values(b=b"x"))
 
         try:
-            if again:
-                database.run(change)
-            else:
-                with database.begin() as tx:
-                    change(tx)
+            run(change)
             ended.append("done")
         except WardlightError as error:
             ended.append(error.code)
@@ -124,13 +133,25 @@ def crosswise(database: Database, *, again: bool) -> list[str]:
 def test_a_deadlock_ends_one_of_two(addresses):
     # The server looks for a deadlock after a second, so the limit here is longer.
     opened = database_of(addresses)
-    assert crosswise(opened, again=False) == ["done", "unavailable"]
+
+    def once(change):
+        with opened.begin() as tx:
+            change(tx)
+
+    assert crosswise(opened, once) == ["done", "unavailable"]
     opened.close()
 
 
 def test_work_that_may_be_done_again_survives_a_deadlock(addresses):
     opened = database_of(addresses)
-    assert crosswise(opened, again=True) == ["done", "done"]
+    assert crosswise(opened, opened.run) == ["done", "done"]
+    opened.close()
+
+
+def test_a_store_request_survives_a_deadlock(addresses):
+    opened = database_of(addresses)
+    group = GroupCommit(opened)
+    assert crosswise(opened, lambda change: group.run(uuid4(), change)) == ["done", "done"]
     opened.close()
 
 

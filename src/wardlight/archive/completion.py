@@ -111,10 +111,16 @@ class Completion:
         places = locations(release, key, rows, study_uid, None)
         written = self._write(release, key, places, [row.series for row in rows])
         decided = False
+
+        def enter(tx: Connection) -> bool:
+            nonlocal decided
+            decided = False  # It may be tried again.
+            published = self._publish(tx, scope, release, key, study_uid, written)
+            decided = True
+            return published
+
         try:
-            with self._database.begin(release.institution) as tx:
-                published = self._publish(tx, scope, release, key, study_uid, written)
-                decided = True
+            published = self._database.run(enter, release.institution)
         except BaseException:
             if not decided:
                 discard(self._objects, written.stored.object_id)

@@ -214,6 +214,7 @@ class Intake:
 
         def enter(tx: Connection) -> tuple[list[Outcome], int]:
             nonlocal decided
+            decided = False  # It may be tried again.
             outcomes, added = self._add(tx, batch, stored)
             self._record(tx, batch, outcomes, actor, request, address)
             decided = True

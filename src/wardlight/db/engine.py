@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder
 
-__all__ = ["EVERYWHERE", "Connection", "Database", "Everywhere", "open_database"]
+__all__ = ["EVERYWHERE", "Connection", "Database", "Everywhere", "open_database", "translated"]
 
 #: How long a writer waits for another process's transaction. Transactions end within 30 s (audit.md section 2).
 BUSY_MS = 30_000
@@ -71,7 +71,7 @@ class Database:
                 yield connection
                 connection.commit()
         except (DBAPIError, PoolTimeout) as error:
-            raise _translated(error) from None
+            raise translated(error) from None
 
     @contextmanager
     def read(self, institution: UUID | Everywhere | None = None) -> Iterator[Connection]:
@@ -80,7 +80,7 @@ class Database:
             with self._opened(self._reader, institution) as connection:
                 yield connection
         except (DBAPIError, PoolTimeout) as error:
-            raise _translated(error) from None
+            raise translated(error) from None
 
     def run(
         self, work: Callable[[Connection], _Result], institution: UUID | Everywhere | None = None
@@ -97,7 +97,7 @@ class Database:
                     return result
             except (DBAPIError, PoolTimeout) as error:
                 if not left or _state(error) not in _IN_THE_WAY:
-                    raise _translated(error) from None
+                    raise translated(error) from None
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - so that two do not meet again
         raise AssertionError("unreachable")
 
@@ -245,7 +245,7 @@ def _state(error: DBAPIError | PoolTimeout) -> str | None:
     return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
-def _translated(error: DBAPIError | PoolTimeout) -> Exception:
+def translated(error: DBAPIError | PoolTimeout) -> Exception:
     """What a failure of the database itself is for callers; what a statement did wrong stays as it is."""
     if isinstance(error, PoolTimeout):
         return WardlightError("unavailable")

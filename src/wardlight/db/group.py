@@ -13,8 +13,9 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from wardlight.db.engine import EVERYWHERE, Database
+from wardlight.db.engine import EVERYWHERE, Database, translated
 from wardlight.errors import WardlightError
 
 _Result = TypeVar("_Result")
@@ -47,13 +48,12 @@ class GroupCommit:
         self._led = False
 
     def run(self, institution: UUID, work: Callable[[Connection], _Result]) -> _Result:
-        """The result of `work` in a transaction that is durable on return.
+        """The result of `work` in a transaction that is durable on return; on PostgreSQL it may be called again.
 
         An error of one piece of work takes back that piece only; an error of the commit is everybody's.
         """
         if self._alone:
-            with self._database.begin(institution) as tx:
-                return work(tx)
+            return self._database.run(work, institution)
         entry = _Entry(work)
         with self._lock:
             self._waiting.append(entry)
@@ -97,7 +97,7 @@ def _run(tx: Connection, entry: _Entry, *, alone: bool) -> None:
     try:
         entry.result = entry.work(tx)
     except Exception as error:  # noqa: BLE001 - it is raised again in its thread
-        entry.error = error
+        entry.error = translated(error) if isinstance(error, DBAPIError) else error
         savepoint.rollback()
         return
     savepoint.commit()

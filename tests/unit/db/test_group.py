@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from wardlight.db.engine import Database, open_database
 from wardlight.db.group import GroupCommit
@@ -97,6 +98,29 @@ def test_a_commit_that_fails_is_everybody_s(database: Database) -> None:
     assert all(errors)
     assert {1, 2}.isdisjoint(numbers(database))
     assert group.run(NOBODY, adding(5)) == 5
+
+
+@pytest.mark.parametrize("beside", [0, 1])
+def test_a_failure_of_the_database_is_told_alike_alone_and_beside_others(
+    database: Database, beside: int
+) -> None:
+    counting = Counting(database)
+    group = GroupCommit(counting)  # type: ignore[arg-type]
+
+    def filling(tx: Connection) -> None:
+        raise OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
+
+    with ThreadPoolExecutor(12) as pool:
+        first = pool.submit(group.run, NOBODY, adding(0))
+        assert counting.in_first.wait(10)
+        rest = [pool.submit(group.run, NOBODY, work) for work in (filling, adding(1))[: 1 + beside]]
+        while len(group._waiting) < 1 + beside:
+            pass
+        counting.go.set()
+        assert first.result(10) == 0
+        error = rest[0].exception(10)
+    assert isinstance(error, WardlightError) and error.code == "out-of-resources"
+    assert numbers(database) == set(range(1 + beside))
 
 
 def test_one_alone_fails_alone(database: Database) -> None:
