@@ -78,7 +78,9 @@ def matcher(vr: str, value: str, rules: Rules = LITERAL) -> Matcher:
     if vr in _NO_WILDCARD:
         return _number(value)
     pattern = _pattern(_composed(value))
-    return lambda attribute: any(pattern(_composed(str(item))) for item in attribute.get("Value") or ("",))
+    return lambda attribute: any(
+        pattern(_composed("" if item is None else str(item))) for item in attribute.get("Value") or ("",)
+    )
 
 
 def uid_list(value: str) -> list[str]:
@@ -120,9 +122,9 @@ def combined(date: str, time: str) -> Callable[[Mapping[str, Any], Mapping[str, 
     high = days[1] + _digits(times[1]).ljust(12, "9") if days[1] else "~"
 
     def match(date_attribute: Mapping[str, Any], time_attribute: Mapping[str, Any]) -> bool:
-        held = [_digits(str(item)) for item in date_attribute.get("Value") or ()]
-        at = [_digits(str(item)) for item in time_attribute.get("Value") or ()]
-        return any(low <= day + one.ljust(12, "0") <= high for day in held for one in at if one)
+        held = [_held(item) for item in date_attribute.get("Value") or ()]
+        at = [_held(item) for item in time_attribute.get("Value") or ()]
+        return any(low <= day + one.ljust(12, "0") <= high for day in held if day for one in at if one)
 
     return match
 
@@ -146,7 +148,7 @@ def _range(value: str, form: re.Pattern[str], width: int) -> Matcher:
 
     def match(attribute: Mapping[str, Any]) -> bool:
         for item in attribute.get("Value") or ():
-            text = _digits(str(item))
+            text = _held(item)
             if text and low <= text.ljust(width, "0") <= high:
                 return True
         return False
@@ -157,6 +159,12 @@ def _range(value: str, form: re.Pattern[str], width: int) -> Matcher:
 def _digits(text: str) -> str:
     """A date or time without separators: its order as text is its order in time."""
     return text.replace(".", "").replace(":", "").strip()
+
+
+def _held(item: Any) -> str:
+    """The digits of a stored date or time; empty where it is none: such as `UNKNOWN` lies in no range."""
+    text = _digits(str(item))
+    return text if text.isascii() and text.isdigit() else ""
 
 
 def _moments(value: str) -> Matcher:
@@ -271,7 +279,7 @@ _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 def _name(value: str) -> Matcher:
     """Person names: without regard to case, against any component group, or each against its own where `=` divides."""
-    patterns = [_pattern(_composed(group.rstrip("^ ").casefold())) for group in value.split("=")]
+    patterns = [_folded_pattern(group.rstrip("^ ")) for group in value.split("=")]
     if len(patterns) == 1:
         (only,) = patterns
         return lambda attribute: any(only(group) for name in _names(attribute) for group in name.values())
@@ -285,11 +293,21 @@ def _name(value: str) -> Matcher:
     )
 
 
+def _folded_pattern(value: str) -> Callable[[str], bool]:
+    """A pattern that cases do not count for."""
+    whole = _pattern(_composed(value.casefold()))
+    if "?" not in value:
+        return lambda text: whole(_composed(text.casefold()))
+    # Folded, ß is two characters; `?` stands for one of those that were sent.
+    single = _pattern(_composed(value.lower()))
+    return lambda text: whole(_composed(text.casefold())) or single(_composed(text.lower()))
+
+
 def _names(attribute: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The component groups of a person's names, folded and without empty components at the end."""
+    """The component groups of a person's names, without empty components at the end."""
     values = attribute.get("Value") or ({"Alphabetic": ""},)
     return [
-        {group: _composed(str(text).rstrip("^ ").casefold()) for group, text in name.items()}
+        {group: str(text).rstrip("^ ") for group, text in name.items()}
         for name in values
         if isinstance(name, dict)
     ]

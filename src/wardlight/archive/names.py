@@ -34,8 +34,15 @@ _EAST_ASIAN: Final = re.compile(
     "[\u1100-\u11ff\u3005\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
 )
+#: Half-width kana and Hangul letters.
+_JOINING: Final = re.compile("[\u1100-\u11ff\u3131-\u318e\uff66-\uff9d\uffa0-\uffdc]")
 _LATIN: Final = re.compile("[a-z]+")
 _SPLIT: Final = re.compile(r"[^\w]|_")
+
+
+def settled(beginning: str) -> str:
+    """The beginning of a value without a last character that folding may join with what follows, as ﾀ and ﾞ to ダ."""
+    return beginning[:-1] if _JOINING.match(beginning[-1:]) else beginning
 
 
 def folded_id(text: str) -> str:

@@ -204,7 +204,7 @@ def _id_key(value: str, exact: Field, prefix: Field | None, lengths: tuple[int, 
     if prefix is None:
         return []
     # Leading spaces are no part of a value, but a key that begins with one asks for them.
-    start = names.longest(names.folded_id(value[: wild.start()]), lengths)
+    start = names.longest(names.folded_id(names.settled(value[: wild.start()])), lengths)
     return [[(prefix, _encoded(start))]] if start else []
 
 
@@ -228,7 +228,8 @@ def _runs(pattern: str, word_field: Field, prefix_field: Field) -> Iterator[Toke
     position, at_start = 0, True
     while position <= len(pattern):
         wild = _WILD.search(pattern, position)
-        run = names.folded_name(pattern[position : wild.start() if wild else len(pattern)])
+        run = pattern[position : wild.start() if wild else len(pattern)]
+        run = names.folded_name(names.settled(run) if wild else run)
         parts = re.split(r"[\W_]", run)
         for number, part in enumerate(parts):
             if not part or (number == 0 and not at_start):

@@ -49,6 +49,29 @@ def test_absent_values_match_wildcards_only():
     assert not matcher("DA", "20260101-")({})
 
 
+@pytest.mark.parametrize("key", ["None", "N*", "*e"])
+def test_an_empty_value_among_several_is_no_text(key):
+    assert not matcher("LO", key)(value("A", None, "B"))
+    assert matcher("LO", "B")(value("A", None, "B"))
+
+
+@pytest.mark.parametrize("held", ["UNKNOWN", "ADULT", "?", None, "-", "19x00101"])
+def test_what_is_no_date_or_time_is_in_no_range(held):
+    for vr, key in (("DA", "19000101-"), ("DA", "-20990101"), ("TM", "00-"), ("TM", "-2359")):
+        assert not matcher(vr, key)({"vr": vr, "Value": [held]})
+    both = combined("19000101-", "00-")
+    assert not both(value(held), value("10"))
+    assert not both(value("20260101"), value(held))
+    assert both(value("2026.01.01"), value("10:11"))
+
+
+@pytest.mark.parametrize("key", ["Strau?", "STRAU?", "stra?ß", "STRAUSS", "Strau??", "strauß"])
+def test_a_letter_that_folds_to_two_is_one_character_too(key):
+    """PS3.4 C.2.2.2.4: `?` stands for any single character, and ß is one."""
+    assert matcher("PN", key)({"vr": "PN", "Value": [{"Alphabetic": "Strauß"}]})
+    assert not matcher("PN", key)({"vr": "PN", "Value": [{"Alphabetic": "Straub^ß"}]})
+
+
 def test_errors():
     for vr, key in (("IS", "x"), ("DA", "2026"), ("UI", "a.b"), ("TM", "10-xx")):
         with pytest.raises(WardlightError) as error:

@@ -119,6 +119,9 @@ def test_tokens_of_a_study_by_field():
         ("山*", [[(3, "山".encode())]]),
         ("Yamada^Tarou=山田*", [[(1, b"yamada tarou"), (3, "山田".encode())]]),
         ("^^", []),
+        ("ﾔﾏﾀ*", [[(3, "ヤマ".encode())]]),
+        ("ﾔﾏﾀﾞ*", [[(3, "ヤマダ".encode())]]),
+        ("ﾔﾏﾀﾞ^ﾀ*", [[(2, "ヤマダ".encode())]]),
     ],
 )
 def test_keys_of_names(key, expected):
@@ -135,7 +138,7 @@ def test_keys_of_identifiers_and_fuzzy_keys():
     assert key_tokens((PATIENT_NAME,), "Smith", fuzzy=True) == [[(2, b"smith")], [(4, b"SM0")], [(4, b"XMT")]]
 
 
-LETTERS = st.text(st.sampled_from("aAbßéÉe\u0301^ -'=山ヤやﾔ1"), max_size=8)
+LETTERS = st.text(st.sampled_from("aAbßéÉe\u0301^ -'=山ヤやﾔﾀﾞㄱㅏ1"), max_size=8)
 
 
 @given(st.lists(LETTERS, min_size=1, max_size=3), st.data())
