@@ -161,3 +161,27 @@ def test_tables_and_profiles_take_no_more_memory_than_they_can_mean() -> None:
     header = ImageHeader(top_level(follower.stream.header, EXPLICIT_LITTLE), EXPLICIT_LITTLE.uid)
     _, parts = plan_for(header, 1, Parameters(icc="yes"))
     assert [len(part) for part in parts] == [2 << 16, 2 << 16, 8 << 16]
+
+
+@pytest.mark.parametrize(
+    ("result", "data"),
+    [
+        ({"photometric": "X" * 70_000, "planar": 0, "lossy": False}, [b"\0" * 32]),
+        ({"photometric": ["RGB"], "planar": 0, "lossy": False}, [b"\0" * 32]),
+        ({"photometric": "MONOCHROME2", "planar": "a", "lossy": False}, [b"\0" * 32]),
+        ({"photometric": "MONOCHROME2", "planar": 0, "lossy": False}, [b"\0" * 40]),
+        ({"photometric": "MONOCHROME2", "planar": 0}, [b"\0" * 32, b""]),
+        ({}, []),
+    ],
+)
+def test_what_a_decoder_says_of_a_frame_is_not_believed(web: Web, monkeypatch, result, data) -> None:
+    """One that was taken over could write the header of the file it is asked for, and shift what follows."""
+    monkeypatch.setattr(web.services.decoders, "run", lambda *_, **__: (result, data))
+    ds = dataset(StudyInstanceUID=generate_uid(), PixelData=encapsulate([b"\xff\xd8\xff\xd9"]))
+    ds["PixelData"].VR = "OB"
+    assert post(web, part10(ds, JPEG_LS)).status_code == 200
+    instance = f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+    answer = web.get(instance, 'application/dicom; transfer-syntax="1.2.840.10008.1.2.1"')
+    assert answer.json()["code"] == "cannot-decode"
+    if sum(map(len, data)) != 32 or len(data) != 1:
+        assert web.get(f"{instance}/frames/1", OCTETS).json()["code"] == "cannot-decode"

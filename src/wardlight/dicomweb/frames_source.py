@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Final, Protocol
 
 from wardlight.archive.model import InstanceLocation
+from wardlight.decoding.jobs import REASONS
 from wardlight.decoding.model import Frame
 from wardlight.dicom.explicit import swapped
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
@@ -141,8 +142,10 @@ class CodedFrames:
             yield swapped(data, frame.word) if big else data
             return
         arguments = {"frame": frame.to_json(), "target": self._syntax, "described": True}
-        _, (encoded,) = self._call.decode("transcode", arguments, [data])
-        yield encoded
+        _, encoded = self._call.decode("transcode", arguments, [data])
+        if len(encoded) != 1 or self.length(number) not in (None, len(encoded[0])):
+            raise WardlightError("cannot-decode", REASONS["damaged"])
+        yield encoded[0]
 
     def _inflated(self, number: int) -> bytes:
         """Out of a deflated data set, which is read on from the last frame, or again from its beginning."""

@@ -30,6 +30,9 @@ _VALUES: Final = {
 _REFERENCES: Final = {"IMAGE": "image", "COMPOSITE": "object", "WAVEFORM": "waveform"}
 #: Items of a report that are shown, and characters of one value; what comes beyond is said to be left out.
 _ITEMS, _CHARACTERS = 20_000, 65_536
+#: Characters of all of it, and bytes that are walked through, those of an item once for each level above it.
+_REPORT: Final = 4 << 20
+_WALKED: Final = 64 << 20
 _STEERING: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _LEFT_OUT: Final = "This report has more items, which are not shown here."
 
@@ -81,18 +84,21 @@ def _lines(report: Attributes) -> Iterator[_Line]:
     title = _code(report, _NAME_CODE) or text(report.text(_TITLE)) or "Report"
     yield _Line(0, title, "")
     open_items = [report.items(_CONTENT)]
-    count = 0
+    count = shown = walked = 0
     while open_items:
         item = next(open_items[-1], None)
         if item is None:
             open_items.pop()
             continue
         count += 1
-        if count > _ITEMS:
+        walked += item.end - item.start
+        if count > _ITEMS or shown > _REPORT or walked > _WALKED:
             yield _Line(0, "", _LEFT_OUT)
             return
         content = item.opened
-        yield _Line(len(open_items), _code(content, _NAME_CODE), _value(content))
+        line = _Line(len(open_items), _code(content, _NAME_CODE), _value(content))
+        shown += len(line.name) + len(line.value)
+        yield line
         if _CONTENT in content and len(open_items) < LIMITS.depth:
             open_items.append(content.items(_CONTENT))
 

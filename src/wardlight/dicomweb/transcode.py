@@ -7,9 +7,10 @@ attributes that describe the encoding are made true.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from wardlight.decoding.jobs import REASONS
 from wardlight.decoding.model import COMPRESSED, ENCAPSULATED_NATIVE, ENCODED, Frame
 from wardlight.dicom.codec import EXPLICIT_LE, PIXEL_TAGS, codec_of
 from wardlight.dicom.elements import scan, walk_sequence
@@ -30,6 +31,8 @@ _ICON: Final = 0x00880200
 #: Offset tables and length of the encapsulated form (PS3.3 C.7.6.3.1.8, C.7.6.3.1.9).
 _TABLES: Final = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _SYNTAX: Final = 0x00020010
+#: Photometric interpretations that decoding and encoding can lead to.
+_BECOME: Final = ("RGB", "YBR_FULL", "YBR_RCT")
 _GROUP_LENGTH: Final = 0x00020000
 _UNDEFINED: Final = 0xFFFFFFFF
 #: Native pixel data is shorter than what a 32-bit length can say, which is even (PS3.5 7.1.2).
@@ -131,12 +134,14 @@ def _through_decoders(call: Call, source: Source, frame: Frame, target: str) -> 
     total = 0
     for number, pieces in enumerate(table):
         result, data = _run(call, source, frame, target, pieces)
+        if native and len(data) != frame.decoded_size:
+            raise _unbelievable()
         if number == 0:
-            described = frame.becomes(target, result["photometric"], result["planar"])
+            described = _believed(frame, target, result)
             total = len(data) * len(table)
             if native and total >= _LONGEST:
                 raise WardlightError("not-acceptable", "the pixels are too large for this transfer syntax")
-            yield _beginning(source, frame, described, total, lossy=result["lossy"])
+            yield _beginning(source, frame, described, total, lossy=bool(result.get("lossy")))
         if native:
             yield data
         else:
@@ -154,8 +159,22 @@ def _run(
     for start, end in pieces:
         source.cursor.skip(start)
         data.append(source.cursor.take(end))
-    result, (encoded,) = call.decode("transcode", {"frame": frame.to_json(), "target": target}, data)
-    return result, encoded
+    result, encoded = call.decode("transcode", {"frame": frame.to_json(), "target": target}, data)
+    if len(encoded) != 1:
+        raise _unbelievable()
+    return result, encoded[0]
+
+
+def _believed(frame: Frame, target: str, result: Mapping[str, Any]) -> Frame:
+    """The description after transcoding, if what the decoder says of it can be true."""
+    photometric, planar = result.get("photometric"), result.get("planar")
+    if photometric not in (frame.photometric, *_BECOME) or planar not in (0, 1):
+        raise _unbelievable()
+    return frame.becomes(target, str(photometric), int(planar))
+
+
+def _unbelievable() -> WardlightError:
+    return WardlightError("cannot-decode", REASONS["damaged"])
 
 
 def _beginning(source: Source, stored: Frame, given: Frame, total: int, *, lossy: bool) -> bytes:

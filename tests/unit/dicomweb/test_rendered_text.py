@@ -237,3 +237,23 @@ def test_others_are_not_rendered(web: Web, sop_class: str) -> None:
     for accept in ("", "*/*", "text/html", "application/pdf", "image/jpeg"):
         answer = web.get(store(web, ds_again(ds)), accept)
         assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")
+
+
+def test_a_report_of_more_text_than_anybody_reads(web: Web) -> None:
+    """Sixty megabytes of quotes would be half a gigabyte of HTML."""
+    path = store(
+        web, report(*(content("UIDREF" if n % 2 else "TEXT", "", TextValue='"' * 60_000) for n in range(300)))
+    )
+    answer = web.get(path, "text/html")
+    assert answer.status_code == 200 and "more items" in answer.text
+    assert len(answer.content) < 40 << 20
+
+
+def test_a_report_that_is_walked_again_at_each_level(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wardlight.dicomweb.rendered_text._WALKED", 1 << 20)
+    deep = content("TEXT", "deepest", TextValue="x")
+    deep.add_new(0x00091001, "OB", bytes(100_000))
+    for _ in range(20):
+        deep = content("CONTAINER", "level", ContentSequence=Sequence([deep]))
+    text = web.get(store(web, report(deep)), "text/plain").text
+    assert text.count("level") == 10 and "deepest" not in text and "more items" in text
