@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol, TypeVar
-
-from anyio import CapacityLimiter, to_thread
+from typing import Any, Final, Protocol, TypeVar
 
 _T = TypeVar("_T")
 
@@ -16,6 +16,8 @@ _T = TypeVar("_T")
 OF_ONE_CLIENT: Final = 12
 #: Threads for what needs no token, which answers quickly: whether the process is alive must not wait for anybody.
 _FOR_ALL: Final = 4
+_THREADS: Final = ThreadPoolExecutor(40, "request")
+_PUBLIC: Final = ThreadPoolExecutor(_FOR_ALL, "public")
 
 
 class Run(Protocol):
@@ -27,7 +29,27 @@ class Run(Protocol):
 
 async def in_thread(work: Callable[[], _T]) -> _T:
     """Run blocking work in a thread; on return the thread is done with it, also where the caller was cancelled."""
-    return await to_thread.run_sync(work)
+    return await _in(_THREADS, work)
+
+
+async def _in(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+    job = pool.submit(work)
+    future = asyncio.wrap_future(job)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        # What no thread has begun is not begun any more.
+        if not job.cancel():
+            await _ended(future)
+        raise
+
+
+async def _ended(future: asyncio.Future[Any]) -> None:
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({future})
+    if not future.cancelled():
+        future.exception()
 
 
 @dataclass(slots=True)
@@ -41,11 +63,10 @@ class Threads:
 
     def __init__(self) -> None:
         self._clients: dict[str, _Client] = {}
-        self._public = CapacityLimiter(_FOR_ALL)
 
     async def public(self, work: Callable[[], _T]) -> _T:
         """As `in_thread`, with threads of its own."""
-        return await to_thread.run_sync(work, limiter=self._public)
+        return await _in(_PUBLIC, work)
 
     def of(self, client: str) -> Run:
         """As `in_thread`, for one client."""
