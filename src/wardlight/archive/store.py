@@ -9,11 +9,10 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, union_all, update
-from sqlalchemy.exc import IntegrityError
 
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
 from wardlight.archive.tables import instance, orphan, release, segment, series
-from wardlight.db.insert import add_missing
+from wardlight.db.insert import add_missing, upsert
 from wardlight.db.prepared import Prepared
 
 #: Values in one `IN`; SQLite takes 32,766 in a statement.
@@ -105,13 +104,10 @@ def find_target(
 
 
 def reserve(tx: Connection, values: dict[str, Any]) -> bool:
-    """Insert an empty release; False where another writer reserved it first (the transaction goes on)."""
-    try:
-        with tx.begin_nested():
-            tx.execute(insert(release), values)
-    except IntegrityError:
-        return False
-    return True
+    """Insert an empty release; False where another writer reserved it first."""
+    unique = (release.c.institution, release.c.token, release.c.application, release.c.level)
+    statement = upsert(tx, release).on_conflict_do_nothing(index_elements=unique).returning(release.c.id)
+    return tx.execute(statement, values).first() is not None
 
 
 _RELEASE_BY_ID: Final = select(*RELEASE_COLUMNS).where(release.c.id == bindparam("release"))

@@ -3,17 +3,20 @@
 import json
 import threading
 import time
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from archive_kit import REQUEST, dataset, incoming, part10
 from wardlight.access.model import Role
-from wardlight.archive import completion
+from wardlight.archive import completion, store
 from wardlight.archive.model import Level, Query
+from wardlight.archive.tables import release
 from wardlight.audit.actions import Action
 from wardlight.bootstrap import WORKER
+from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
@@ -53,6 +56,20 @@ def test_one_request_with_the_same_uid_twice(kit):
     other = dataset(SOPInstanceUID=first.SOPInstanceUID, StudyID="X")
     assert kit.store(part10(first), part10(first), part10(other)) == ["stored", "duplicate", "conflict"]
     assert kit.sql("SELECT instance_count, series_count FROM archive_release") == [(1, 1)]
+
+
+def test_only_a_release_that_is_there_counts_as_reserved_by_another(kit):
+    kit.store(dataset())
+    with kit.platform.database.read(EVERYWHERE) as tx:
+        values = dict(tx.execute(select(release)).mappings().one())
+    values |= {"id": uuid4(), "key_id": uuid4()}
+    with kit.platform.database.begin(EVERYWHERE) as tx:
+        assert not store.reserve(tx, values)
+        assert store.reserve(tx, values | {"application": "other"})
+    with pytest.raises(IntegrityError), kit.platform.database.begin(EVERYWHERE) as tx:
+        store.reserve(tx, values | {"id": uuid4(), "institution": uuid4()})
+    with pytest.raises(IntegrityError), kit.platform.database.begin(EVERYWHERE) as tx:
+        store.reserve(tx, values | {"id": uuid4(), "state": None, "application": "third"})
 
 
 def test_concurrent_stores_of_the_same_files(kit):
