@@ -185,3 +185,49 @@ def test_what_a_decoder_says_of_a_frame_is_not_believed(web: Web, monkeypatch, r
     assert answer.json()["code"] == "cannot-decode"
     if sum(map(len, data)) != 32 or len(data) != 1:
         assert web.get(f"{instance}/frames/1", OCTETS).json()["code"] == "cannot-decode"
+
+
+def counts(web: Web) -> dict[str, dict[str, int]]:
+    """What the trail counts of the one session of each action."""
+    web.kit.platform.sessions.close()
+    actions = ("dicomweb:study:read", "dicomweb:bulkdata:read", "dicomweb:rendered:read")
+    entries = [entry for entry in web.kit.entries(*actions) if entry["phase"] == "finished"]
+    return {entry["action"]: entry["counts"] for entry in entries}
+
+
+def an_instance(web: Web, ds: pydicom.Dataset, syntax: str = "1.2.840.10008.1.2.1") -> str:
+    assert post(web, part10(ds, syntax)).status_code == 200
+    return f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+
+
+def test_who_reads_in_parts_is_counted_as_who_reads_the_whole() -> None:
+    with a_web() as web:
+        path = an_instance(web, dataset(StudyInstanceUID=generate_uid(), NumberOfFrames=2, Rows=2))
+        length = int(web.get(path, "application/dicom").headers["content-length"])
+        for wanted in ("bytes=0-9,500-600", f"bytes=1-{length - 1}"):
+            assert web.get(path, "application/dicom", range=wanted).status_code == 206
+        for wanted in ("bytes=0-3", "bytes=4-31"):
+            web.get(f"{path}/bulkdata/7FE00010", "application/octet-stream", range=wanted)
+        found = counts(web)
+    assert found["dicomweb:study:read"]["instances"] == 3
+    assert found["dicomweb:bulkdata:read"]["frames"] == 1 + 2
+
+
+def test_an_image_that_is_given_as_it_is_stored_in_the_end_is_counted_once() -> None:
+    ds = dataset(StudyInstanceUID=generate_uid(), PixelData=encapsulate([b"\xff\xd8\xff\xd9"]))
+    ds["PixelData"].VR = "OB"
+    with a_web() as web:
+        path = an_instance(web, ds, JPEG_LS)
+        answer = web.get(path, "application/dicom")
+        assert answer.status_code == 200 and JPEG_LS in answer.headers["content-type"]
+        found = counts(web)
+    assert found["dicomweb:study:read"]["instances"] == 1
+
+
+def test_a_report_that_is_shown_is_an_instance_that_was_read() -> None:
+    ds = dataset(StudyInstanceUID=generate_uid(), SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", PixelData=None)
+    with a_web() as web:
+        path = an_instance(web, ds)
+        assert web.get(f"{path}/rendered", "text/html").status_code == 200
+        found = counts(web)
+    assert found["dicomweb:rendered:read"]["instances"] == 1

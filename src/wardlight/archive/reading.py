@@ -29,6 +29,7 @@ from wardlight.audit.model import Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import Reading, ReadSessions
 from wardlight.db.engine import Database
+from wardlight.dicom.codec import PIXEL_TAGS
 from wardlight.dicom.elements import scan
 from wardlight.dicom.errors import DicomError
 from wardlight.errors import WardlightError
@@ -80,19 +81,26 @@ class Reader:
         return locations(release, key, rows, study_uid, reading)
 
     def read(
-        self, scope: Scope, location: InstanceLocation, start: int, end: int | None, frames_: int | None
+        self,
+        scope: Scope,
+        location: InstanceLocation,
+        start: int,
+        end: int | None,
+        frames_: int | None,
+        instances: int | None,
     ) -> Iterator[bytes]:
         """See `Archive.read`."""
         scope.require(Operation.RETRIEVE, location.institution)
         stop = location.length if end is None else end
         if not 0 <= start <= stop <= location.length:
             raise WardlightError("range-not-satisfiable")
-        whole = start == 0 and stop == location.length
+        if instances is None:
+            instances = int(start == 0 and stop == location.length)
         if frames_ is None:
             frames_ = int(scope.action is Action.DICOMWEB_FRAME_READ)
         reader = self._open(location)
         pieces = stored_range(reader, location, start, stop)
-        return self._counted(location, reader, pieces, int(whole), frames_)
+        return self._counted(location, reader, pieces, instances, frames_)
 
     def checksum(self, scope: Scope, location: InstanceLocation) -> int:
         """See `Archive.checksum`."""
@@ -147,7 +155,11 @@ class Reader:
         if not 0 <= start <= end <= place.length:
             raise WardlightError("range-not-satisfiable")
         reader = self._open(location)
-        return self._counted(location, reader, values.value_range(reader, location, place, start, end), 0, 0)
+        shown = 0
+        if len(place.path) == 1 and place.path[0] in PIXEL_TAGS and start < end:
+            shown = -(-location.frames * (end - start) // place.length)
+        pieces = values.value_range(reader, location, place, start, end)
+        return self._counted(location, reader, pieces, 0, shown)
 
     def metadata(
         self, scope: Scope, study_uid: str, series_uid: str | None, sop_uid: str | None, base_url: str

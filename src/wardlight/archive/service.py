@@ -132,13 +132,15 @@ class Archive:
         end: int | None = None,
         *,
         frames: int | None = None,
+        instances: int | None = None,
     ) -> Iterator[bytes]:
         """Bytes [start, end) of the Part 10 file, in pieces of at most 256 KiB.
 
-        frames: how many frames this counts as in the trail; by default one where the scope is for frames. Raises
+        frames, instances: how many this counts as in the trail; by default one frame where the scope is for frames,
+        one instance where all of it is read. Raises
         `range-not-satisfiable`, `key-destroyed`, and, also between pieces, `object-damaged`.
         """
-        return self._reader.read(scope, location, start, end, frames)
+        return self._reader.read(scope, location, start, end, frames, instances)
 
     def checksum(self, scope: Scope, location: InstanceLocation) -> int:
         """CRC-32 of the Part 10 file, read for it and not handed out. Raises as `read` does."""
@@ -161,6 +163,7 @@ class Archive:
     ) -> Iterator[bytes]:
         """Bytes [start, end) of a value in little endian (PS3.18 section 8.7.3.3.1), its fragments joined.
 
+        Of pixel data the trail counts the frames that such a part of it would hold.
         Raises `range-not-satisfiable`, `key-destroyed`, and, also between pieces, `object-damaged`.
         """
         return self._reader.read_value(scope, location, place, start, end)

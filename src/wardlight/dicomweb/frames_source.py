@@ -99,7 +99,7 @@ class CodedFrames:
     @cached_property
     def _source(self) -> Source:
         """A deflated instance, as far as it was read."""
-        return open_source(self._call, self._location, frames=True)
+        return open_source(self._call, self._location, frames=1)
 
     @cached_property
     def _frame(self) -> Frame:

@@ -130,12 +130,14 @@ def whole(one: Instance, media: str) -> Answer:
     kind = category(one.location)
     if media in _TEXT:
         write, content_type = _TEXT[media]
+        one.count_whole()
         try:
             return Answer(write(one.attributes), content_type, headers=dict(rendered_text.SANDBOX))
         except DicomError:
             raise WardlightError("object-damaged", "a stored data set cannot be parsed") from None
     if media == PDF:
         # Never shown within this origin: what a PDF may do in a viewer is not ours to say (security.md section 8).
+        one.count_whole()
         headers = {"Content-Disposition": 'attachment; filename="document.pdf"', **rendered_text.SANDBOX}
         return Answer(_document(one), PDF, headers=headers)
     if kind is Category.VIDEO:

@@ -77,10 +77,11 @@ def _read(call: Call, part: _Part) -> tuple[str, Iterator[bytes]]:
     """The file in the first syntax that is possible, and which that is."""
     refused: WardlightError | None = None
     for syntax in part.syntaxes:
+        counted = int(refused is None)  # What is begun again is in the trail already.
         if syntax == part.location.transfer_syntax:
-            return syntax, call.archive.read(call.scope, part.location)
+            return syntax, call.archive.read(call.scope, part.location, instances=counted)
         try:
-            return transcoded(call, open_source(call, part.location), syntax)
+            return transcoded(call, open_source(call, part.location, instances=counted), syntax)
         except WardlightError as error:
             if error.code not in ("cannot-decode", "not-acceptable"):
                 raise
@@ -96,8 +97,11 @@ def _single(call: Call, part: _Part) -> Answer:
         tag = entity_tag("transcoded", __version__, location.row, syntax)
         return Answer(body, _content_type(syntax), etag=tag)
 
+    uncounted = iter((1,))
+
     def read(start: int, end: int) -> Iterator[bytes]:
-        return call.archive.read(call.scope, location, start, end)
+        # A request for ranges counts as one for the instance, however little of it they are.
+        return call.archive.read(call.scope, location, start, end, instances=next(uncounted, 0))
 
     tag = entity_tag("instance", location.row)
     return Answer(read, _content_type(location.transfer_syntax), length=location.length, etag=tag)

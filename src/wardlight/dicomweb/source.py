@@ -119,10 +119,9 @@ def describe(header: bytes, syntax: TransferSyntax, pixel: PixelIndex | None, *,
         raise WardlightError("object-damaged", _DAMAGED) from None
 
 
-def open_source(call: Call, location: InstanceLocation, *, frames: bool = False) -> Source:
-    """Begin to read an instance, which counts as one in the audit trail; as one frame where `frames`."""
-    start, count = (1, 1) if frames else (0, 0)
-    cursor = Cursor(call.archive.read(call.scope, location, start, frames=count), start)
+def open_source(call: Call, location: InstanceLocation, *, frames: int = 0, instances: int = 0) -> Source:
+    """Begin to read an instance. frames, instances: what it counts as in the audit trail."""
+    cursor = Cursor(call.archive.read(call.scope, location, frames=frames, instances=instances))
     meta = cursor.take(location.dataset_offset)
     syntax = transfer_syntax(location.transfer_syntax)
     if syntax.deflated:

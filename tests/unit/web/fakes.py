@@ -234,6 +234,7 @@ class FakeArchive:
         end: int | None = None,
         *,
         frames: int | None = None,
+        instances: int | None = None,
     ) -> Iterator[bytes]:
         data = next(d for row, d in self.instances_of.values() if row.sop_uid == location.sop_uid)
         data = data[start : len(data) if end is None else end]
