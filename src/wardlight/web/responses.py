@@ -36,10 +36,10 @@ class AnswerResponse(Response):
         self._first: list[bytes] = []
         self._rest: Iterator[bytes] | None = None
         length = len(answer.body) if isinstance(answer.body, bytes) else answer.length
-        if isinstance(answer.body, bytes):
+        if isinstance(answer.body, bytes) and len(answer.body) <= _BATCH:
             self._first = [] if head else [answer.body]
         elif not head:
-            body = answer.body if isinstance(answer.body, Iterator) else answer.body(0, answer.length or 0)
+            body = _cut(_pieces(answer))
             self._first, more = _pull(body)
             if more:
                 self._rest = body
@@ -100,6 +100,25 @@ def _field_value(value: str) -> bytes:
     if any(character in value for character in "\r\n\0"):
         raise ValueError("a header field holds a line break")
     return value.encode("latin-1")
+
+
+def _pieces(answer: Answer) -> Iterator[bytes]:
+    if isinstance(answer.body, bytes):
+        return iter((answer.body,))
+    return answer.body if isinstance(answer.body, Iterator) else answer.body(0, answer.length or 0)
+
+
+def _cut(body: Iterator[bytes]) -> Iterator[bytes]:
+    """The body in pieces of at most a batch: what waits for a slow client lies in the server's buffer as a whole."""
+    try:
+        for piece in body:
+            if len(piece) <= _BATCH:
+                yield piece
+            else:
+                for start in range(0, len(piece), _BATCH):
+                    yield piece[start : start + _BATCH]
+    finally:
+        _close(body)
 
 
 def _pull(body: Iterator[bytes]) -> tuple[list[bytes], bool]:

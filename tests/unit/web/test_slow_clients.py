@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from unit.web.fakes import Fakes, make
 from unit.web.test_server import serving, wait_for
+from wardlight.dicomweb.call import Answer
 from wardlight.web import responses
 from wardlight.web.threads import OF_ONE_CLIENT
 
@@ -146,3 +149,32 @@ def test_one_client_does_not_take_all_threads(fakes: Fakes) -> None:
             assert client.recv(12) == b"HTTP/1.1 200"
             client.close()
         assert stuck.inside == 80
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_one_large_piece_waits_for_its_client_in_small_ones(whole: bool) -> None:
+    """A frame of 256 MiB: the server buffers a piece at once, and a stall of any length would keep it there."""
+    large = bytes(range(256)) * (20 << 12)  # 20 MiB
+    sent: list[int] = []
+
+    async def send(message: dict) -> None:
+        sent.append(len(message.get("body", b"")))
+
+    async def receive() -> dict:
+        await asyncio.sleep(3600)
+        return {}
+
+    answer = responses.AnswerResponse(Answer(large if whole else iter((large,)), "a/b", length=len(large)))
+    asyncio.run(answer({}, receive, send))  # type: ignore[arg-type]
+    assert sum(sent) == len(large) and max(sent) <= 1 << 20
+
+
+def test_who_stalls_within_one_large_piece_is_let_go(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "_STALL_S", 0.5)
+    fakes.archive.rows = [bytes(32 << 20)]  # type: ignore[assignment]
+    with serving(fakes) as port, ask(port) as client:
+        client.recv(1000)
+        time.sleep(2)
+        with pytest.raises(ConnectionResetError):
+            while client.recv(1 << 20):
+                pass
