@@ -80,6 +80,7 @@ class Search:
     def _page(
         self, scope: Scope, level: QueryLevel, query: Query, rows: Rows, found: list[Result], limit: int
     ) -> Page:
+        rows.prepare(found[:limit])
         shown = [rows.render(row) for row in found[:limit]]
         if len(found) <= limit:
             return Page(shown, False)

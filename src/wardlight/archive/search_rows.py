@@ -67,7 +67,9 @@ class Rows:
 
     def studies(self, chunk: list[ReleaseRow]) -> Iterator[Result]:
         """Those studies of a chunk that match. Raises `query-too-broad` where too many had to be opened."""
-        self._keys |= release_keys(self._keystore, chunk)
+        plan = self._plan
+        if plan.study_filters or plan.series_filters or plan.instance_filters:
+            self._keys |= release_keys(self._keystore, chunk)
         for release in chunk:
             if self._plan.study_filters:
                 self._count()
@@ -146,6 +148,11 @@ class Rows:
         self._budget -= 1
 
     # ---- rendering ----
+
+    def prepare(self, results: list[Result]) -> None:
+        """Fetch the keys of rows that are going to be rendered: those that were skipped cost none."""
+        missing = [row.release for row in results if row.release.id not in self._keys]
+        self._keys |= release_keys(self._keystore, missing)
 
     def render(self, row: Result) -> Attributes:
         """The row as the client gets it, attributes in the order of their tags."""

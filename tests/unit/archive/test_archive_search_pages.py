@@ -286,3 +286,15 @@ def test_a_deep_page_reads_what_the_first_one_reads(many, monkeypatch):
         cursor = run(many, "study", Query(limit=2, cursor=cursor)).next
         assert sum(read) == 3
     assert QueryLevel.STUDY in search.DEFAULT_ROWS and postings_merge.BATCH <= 256
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_rows_that_are_skipped_are_not_opened(many, monkeypatch, level):
+    """An offset may skip 100,000 rows: without a filter that costs no key."""
+    asked = []
+    keystore = many.platform.keystore
+    get_keys = keystore.get_keys
+    monkeypatch.setattr(keystore, "get_keys", lambda place, ids: asked.extend(ids) or get_keys(place, ids))
+    assert len(run(many, level, Query(limit=2, offset=5)).rows) == 2
+    assert 1 <= len(asked) <= 2
