@@ -41,7 +41,10 @@ def retrieve_object(call: Call) -> Answer:
     location = call.archive.instances(call.scope, uids["study"], uids["series"], uids["instance"])[0]
     kind = category(location)
     asked = found.get("contentType", "") or _default(kind, found)
-    choice = choose(ranges(asked), (*kind.value, DICOM))
+    accepted = ranges(asked)
+    if any(media_range.transfer_syntax for media_range in accepted):
+        raise WardlightError("bad-request", "contentType takes no transfer-syntax (9.1.2.2.1)")
+    choice = choose(accepted, (*kind.value, DICOM))
     if choice.media == DICOM:
         return _object(replace(call, path=uids), found)
     if "transferSyntax" in found:
@@ -84,7 +87,7 @@ def _default(kind: Category, found: Mapping[str, str]) -> str:
 
 
 def _object(call: Call, found: Mapping[str, str]) -> Answer:
-    """The Part 10 file. By default in explicit little endian (8.7.3.5.2), as it is stored where it cannot be that."""
+    """The Part 10 file. By default in explicit little endian (9.4.2.4), as it is stored where it cannot be that."""
     if wrong := sorted(_PICTURES_ONLY & found.keys()):
         raise WardlightError("bad-request", f"{wrong[0]} has no meaning for contentType {DICOM}")
     syntax = found.get("transferSyntax", "")

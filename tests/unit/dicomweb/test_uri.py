@@ -141,6 +141,7 @@ def test_frame_number(web: Web) -> None:
         "&frameNumber=0", "&frameNumber=x", "&rows=0", "&rows=9000", "&columns=1.5", "&region=0,0,1", "&region=0,0,2,1",
         "&region=0.5,0,0.5,1", "&region=a,b,c,d", "&windowCenter=4", "&windowWidth=4", "&windowCenter=4&windowWidth=0",
         "&windowCenter=x&windowWidth=4", "&imageQuality=0", "&imageQuality=101", "&rows=5&rows=6", "&contentType=%22",
+        "&contentType=application/dicom;transfer-syntax=*",
     ],
 )  # fmt: skip
 def test_values_that_are_none(web: Web, more: str) -> None:
