@@ -1,4 +1,4 @@
-"""Build hook: the two small C extensions, where Cython and a C compiler are there; without them all runs in Python."""
+"""Build hook: the small C extensions, where Cython and a C compiler are there; without them all runs in Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = ("src/wardlight/dicom/_plain.pyx", "src/wardlight/deid/_verify_plain.pyx")
+SOURCES = (
+    "src/wardlight/dicom/_plain.pyx",
+    "src/wardlight/dicom/_rewrite_plain.pyx",
+    "src/wardlight/deid/_verify_plain.pyx",
+)
 
 
 class ExtensionsHook(BuildHookInterface[Any]):

@@ -175,7 +175,7 @@ def test_what_is_no_uid_is_refused_and_stores_nothing(wardlight, uid):
         assert error.value.code == 409
         json.loads(error.value.read())
     with pytest.raises(urllib.error.HTTPError) as error:
-        get(wardlight, "/studies/" + urllib.parse.quote(uid, safe=""))
+        get(wardlight, "/studies/" + urllib.parse.quote(uid, safe=""), "*/*")
     assert error.value.code == 404
     assert wardlight.count() == before
 

@@ -30,6 +30,8 @@ _INFLATE_STEP: Final = 64 << 10
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _PIXEL_DATA: Final = 0x7FE00010
 _REPORTED: Final = 20
+#: Folders known to be there.
+_FOLDERS: Final = 4096
 
 Buffer = bytes | memoryview
 Pass = Callable[[Iterable[Buffer]], Iterator[Buffer]]
@@ -62,6 +64,7 @@ class Worker:
         self._deidentifier = deidentifier
         self._target = target
         self._report = report
+        self._folders: set[str] = set()
         self._exempt = kept_by_override(deidentifier.profile)
 
     def process(self, item: Input) -> Outcome:
@@ -121,10 +124,10 @@ class Worker:
         )
 
     def _write(self, source: _Source, stream: DataSetStream, result: Deidentified, through: Pass) -> str:
-        folder = self._target / result.study_uid / result.series_uid
-        folder.mkdir(parents=True, exist_ok=True)
-        final = folder / f"{result.sop_uid}.dcm"
-        temporary = folder / f".{result.sop_uid}.{os.getpid()}.part"
+        # Names as text: a Path of each part would cost more than the header's search.
+        folder = self._folder(result)
+        final = f"{folder}/{result.sop_uid}.dcm"
+        temporary = f"{folder}/.{result.sop_uid}.{os.getpid()}.part"
         meta = write_meta(
             result.sop_class,
             result.sop_uid,
@@ -133,14 +136,24 @@ class Worker:
             implementation_version=IMPLEMENTATION_VERSION,
         )
         try:
-            with temporary.open("xb", buffering=0) as file:
+            with open(temporary, "xb", buffering=0) as file:
                 if stream.syntax.deflated:
                     _write_deflated(file, meta, source, stream, result, through)
                 else:
                     _write_plain(file, meta, source, stream, result, through)
             return _publish(temporary, final)
         finally:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
+
+    def _folder(self, result: Deidentified) -> str:
+        """The folder of the new series, made where it is not there."""
+        folder = f"{self._target}/{result.study_uid}/{result.series_uid}"
+        if folder not in self._folders:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            if len(self._folders) >= _FOLDERS:
+                self._folders.clear()
+            self._folders.add(folder)
+        return folder
 
 
 def kept_by_override(profile: Profile) -> frozenset[int]:
@@ -148,7 +161,7 @@ def kept_by_override(profile: Profile) -> frozenset[int]:
     return frozenset(tag for tag, action in profile.overrides.items() if action in ("keep", "clean"))
 
 
-def _publish(temporary: Path, final: Path) -> str:
+def _publish(temporary: str, final: str) -> str:
     """Give the file its name, unless it is taken: then "duplicate" for the same bytes, else the first one stays."""
     try:
         os.link(temporary, final)
@@ -157,10 +170,10 @@ def _publish(temporary: Path, final: Path) -> str:
     return "released"
 
 
-def _same(one: Path, other: Path) -> bool:
-    if one.stat().st_size != other.stat().st_size:
+def _same(one: str, other: str) -> bool:
+    if Path(one).stat().st_size != Path(other).stat().st_size:
         return False
-    with one.open("rb") as first, other.open("rb") as second:
+    with open(one, "rb") as first, open(other, "rb") as second:
         while chunk := first.read(STEP):
             if second.read(len(chunk)) != chunk:
                 return False

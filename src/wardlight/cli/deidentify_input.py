@@ -9,7 +9,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, cast
@@ -27,6 +27,9 @@ RATIO_FROM: Final = 1 << 20
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _REFERENCED_FILE: Final = 0x00041500
 _LARGEST_DIRECTORY: Final = 64 << 20
+#: How an archive begins that has members, that has none, that is one part of several.
+_ZIP_BEGINS: Final = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
+_LOOKED_AT: Final = 132
 
 
 class Readable(Protocol):
@@ -87,7 +90,7 @@ def _numbered(paths: Iterator[Path] | list[Path]) -> Iterator[Input]:
     for path in paths:
         members = [-1]
         refused = ""
-        if zipfile.is_zipfile(path):
+        if _is_archive(path):
             try:
                 members = archive_members(path)
             except BadInput as error:
@@ -95,6 +98,16 @@ def _numbered(paths: Iterator[Path] | list[Path]) -> Iterator[Input]:
         for member in members:
             number += 1
             yield Input(number, path, member, refused=refused)
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file begins or ends as a zip archive, damaged or not; one with the prefix of DICOM is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            begin = file.read(_LOOKED_AT)
+    except OSError:
+        return False  # told when it is opened
+    return begin[:4] in _ZIP_BEGINS or (begin[128:] != b"DICM" and zipfile.is_zipfile(path))
 
 
 def archive_members(path: Path) -> list[int]:
@@ -144,15 +157,15 @@ def directory_files(path: Path) -> list[Path] | None:
         return None
 
 
-@contextmanager
-def opened(item: Input) -> Iterator[Readable]:
+def opened(item: Input) -> AbstractContextManager[Readable]:
     """The input's bytes from their start. Raises BadInput, OSError."""
     if item.refused:
         raise BadInput(item.refused)
-    if item.member < 0:
-        with item.path.open("rb", buffering=0) as file:
-            yield file
-        return
+    return open(item.path, "rb", buffering=0) if item.member < 0 else _member(item)
+
+
+@contextmanager
+def _member(item: Input) -> Iterator[Readable]:
     try:
         with zipfile.ZipFile(item.path) as archive:
             entry = archive.infolist()[item.member]

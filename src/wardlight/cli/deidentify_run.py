@@ -22,7 +22,7 @@ from wardlight.cli.deidentify_file import Outcome, Worker
 from wardlight.cli.deidentify_input import Input, inputs
 from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys, secret_from_key_file
-from wardlight.deid.profile import Profile, load_profile
+from wardlight.deid.profile import LEVELS, Profile, load_profile
 from wardlight.deid.standard import attributes
 
 #: Stands for the application in the derivation of the keys: what this command makes cannot be linked to any release.
@@ -56,6 +56,8 @@ class Settings:
 def run(settings: Settings) -> int:
     """De-identify all inputs; returns how many were quarantined. Raises UsageError."""
     try:
+        if settings.profile is None and settings.level not in LEVELS:
+            raise ValueError(f"--level is one of {', '.join(LEVELS)}")
         profile = load_profile(settings.profile or settings.level)
         secret = _secret(settings.key_file)
         _check_places(settings)
@@ -93,6 +95,8 @@ def _check_places(settings: Settings) -> None:
         raise ValueError("OUT is a file; a folder is needed")
     if source.is_dir() and target.is_relative_to(source):
         raise ValueError("OUT lies in IN; choose another folder")
+    if source.is_file() and target == source.parent:
+        raise ValueError("OUT is the folder that IN lies in; choose another folder")
     if settings.report is not None:
         report = settings.report.resolve()
         if report == source or (source.is_dir() and report.is_relative_to(source)):

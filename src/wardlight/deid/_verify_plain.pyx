@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The verifier's plain elements in C: written for it alone. What is not plain is left to `verify_reader.py`."""
+"""The verifier's plain elements and searches in C: written for it alone. What is not plain is left to `verify_reader.py`."""
+
+from libc.string cimport memcmp, memset
 
 cdef unsigned char HEAD[65536]  # by the two bytes of a VR: bytes of an element's header, 0 for what is not plain
 cdef list NAMES = [None] * 65536
@@ -44,3 +46,32 @@ def read(bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list fo
         p = start + <Py_ssize_t>length
         found.append((path, tag, NAMES[number], start, p))
     return p
+
+
+def any_of(tuple words, bytes data):
+    """Whether one of the words is in the data: one pass, which stops where two bytes begin a word."""
+    cdef unsigned char begins[8192]  # one bit for every two bytes
+    cdef const unsigned char* b = data
+    cdef const unsigned char* w
+    cdef Py_ssize_t size = len(data), at, length
+    cdef unsigned int pair
+    cdef bytes word
+    memset(begins, 0, 8192)
+    for word in words:
+        if len(word) < 2:
+            if word in data:
+                return True
+            continue
+        w = word
+        pair = w[0] << 8 | w[1]
+        begins[pair >> 3] |= 1 << (pair & 7)
+    for at in range(size - 1):
+        pair = b[at] << 8 | b[at + 1]
+        if not begins[pair >> 3] >> (pair & 7) & 1:
+            continue
+        for word in words:
+            length = len(word)
+            w = word
+            if 1 < length <= size - at and w[0] == b[at] and memcmp(w, b + at, length) == 0:
+                return True
+    return False

@@ -64,6 +64,8 @@ _TEXT: Final = frozenset(b"CS LO LT SH ST UC UT".split())
 _BYTES: Final = frozenset(b"OB OW UN".split())
 
 _METHODS: Final = (MARKERS[2],)
+#: Bytes of longer values are looked at each time.
+_LONGEST_REMEMBERED: Final = 128
 #: (path, tag) → value of an input's element.
 Values: TypeAlias = dict[tuple[Path, int], bytes]
 
@@ -117,8 +119,9 @@ def _elements(
     last: Path = ()
     codes: list[tuple[Path, int, bytes]] = []
     schemes: dict[Path, bytes] = {}
+    get = checks.get
     for path, tag, vr, start, end in new:
-        check = checks.get(tag, -1)
+        check = get(tag, -1)
         if path is not last:
             # All elements of an item share one path object.
             last = path
@@ -152,8 +155,12 @@ def _elements(
         elif check & UID:
             if not _uids_are_new(value, original, mapped):
                 yield finding("uid-not-replaced", path, tag)
-        elif check & DATE and (problem := _date_problem(value, original, offsets)):
-            yield finding(problem, path, tag)
+        elif check & DATE:
+            short = len(value) + len(original) <= _LONGEST_REMEMBERED
+            moved, problem = (_date_problem if short else _date_problem.__wrapped__)(value, original)
+            offsets |= moved
+            if problem:
+                yield finding(problem, path, tag)
         if check & CHANGED:
             plain = value.strip(b" \0")
             if plain == original.strip(b" \0") and plain not in _DUMMIES:
@@ -239,20 +246,22 @@ def _uids_are_new(
     return True
 
 
-def _date_problem(value: bytes, original: bytes, offsets: set[int]) -> str:
-    """Collects the offset of each whole date; a shorter one only has to be no later than its original."""
+@lru_cache(maxsize=8192)
+def _date_problem(value: bytes, original: bytes) -> tuple[frozenset[int], str]:
+    """The offset of each whole date, and what is wrong; a shorter one only has to be no later than its original."""
+    offsets: set[int] = set()
     if value.strip(b" \0") in _DUMMIES:
-        return ""
+        return frozenset(), ""
     for moved, source in zip(value.split(b"\\"), original.split(b"\\"), strict=False):
         digits, was = _digits(moved), _digits(source)
         if len(digits) == 8 and len(was) == 8:
             try:
                 offsets.add(_day(was) - _day(digits))
             except ValueError:
-                return "bad-date"
+                return frozenset(offsets), "bad-date"
         elif digits > was:
-            return "date-not-moved"
-    return ""
+            return frozenset(offsets), "date-not-moved"
+    return frozenset(offsets), ""
 
 
 def _digits(value: bytes) -> bytes:
@@ -274,9 +283,8 @@ def _structure(
     """Markers are there, and no type 1 or 2 element that the input had was lost."""
     had = {item[1]: item for item in old if not item[0]}
     has = {item[1]: item for item in new if not item[0]}
-    here = has.keys() | {item[0][0] for item in new if item[0]}
     for tag in MARKERS:
-        if tag not in here:
+        if tag not in has and not any(item[0] and item[0][0] == tag for item in new):
             yield Finding("marker-missing", (tag,))
     removed = has.get(MARKERS[0])
     if removed is not None and after[removed[3] : removed[4]].strip(b" \0") != b"YES":

@@ -26,8 +26,10 @@ from wardlight.deid.verify_text import (
     Dates,
     Identifying,
     Needles,
+    any_of,
     any_within,
     are_numbers,
+    dates_of,
     found_uids,
     in_binary,
     in_numbers,
@@ -56,6 +58,8 @@ _MOST_CHARSETS: Final = 16
 _FEW: Final = 64
 #: Numbers of up to so many bytes spell nothing.
 _SPELLS: Final = 5
+#: Bytes that a short name has at least, and any word beyond ASCII in UTF-8.
+_SHORTEST: Final = 3
 #: Where a number has fewer digits, an element on which reading the image depends holds what it says.
 _LONG_NUMBER: Final = 6
 
@@ -100,29 +104,37 @@ def leaks(
         return
     texts: list[bytes] = []
     numbers: list[bytes] = []
-    binaries: list[bytes] = []
+    binary: list[Item] = []
     forms: dict[bytes, list[bytes]] = {vr: [] for vr in FORMS}
-    lists = {
-        **dict.fromkeys(_TEXT, texts),
-        **dict.fromkeys(_NUMBERS, numbers),
-        **dict.fromkeys(_BINARY, binaries),
-        **forms,
-    }
-    wordless = expected.vocabulary
-    for path, tag, vr, start, end in new:
-        lists[vr].append(after[start:end])
-        if vr in _SIZES:
-            if VRS.get(tag, vr) != vr and not _same_numbers(vr, VRS[tag], end - start):
-                yield finding("wrong-vr", path, tag)
-            if wordless and end - start > _SPELLS and is_prose(after[start:end]):
-                yield finding("words", path, tag)
+    lists = {**dict.fromkeys(_TEXT, texts), **dict.fromkeys(_NUMBERS, numbers), **forms}
+    for item in new:
+        if item[2] in _BINARY:
+            binary.append(item)
+        else:
+            lists[item[2]].append(after[item[3] : item[4]])
+    yield from _strange_numbers(after, binary, expected.vocabulary)
     odd = [vr for vr, values in forms.items() if values and not FORMS[vr].fullmatch(b"\\".join(values))]
     joined = b"\\".join(numbers)
     orderly = are_numbers(joined)
     wordy = _suspect_raw(after, sought) or _suspect_text(texts, sought)
     numbered = wordy or not orderly or suspect_numbers(joined, sought.needles, sought.dates)
-    if numbered or odd or _suspect_binaries([value for value in binaries if len(value) > 3], sought):
-        yield from _search(after, new, sought, frozenset(odd), orderly, wordy, numbered)
+    suspect = {*odd, *(_TEXT if wordy else ()), *(_NUMBERS if numbered else ())} - _BINARY
+    binaries = [after[item[3] : item[4]] for item in binary if item[4] - item[3] > 3]
+    if suspect or _suspect_binaries(binaries, sought):
+        suspect |= _BINARY
+        there = [item for item in new if item[2] in suspect]
+        yield from _search(after, there, sought, frozenset(odd), orderly)
+
+
+def _strange_numbers(after: bytes, binary: list[Item], wordless: bool) -> Iterator[Finding]:
+    """Numbers of a VR that their tag does not have, and prose in place of numbers."""
+    for path, tag, vr, start, end in binary:
+        if vr not in _SIZES:
+            continue
+        if VRS.get(tag, vr) != vr and not _same_numbers(vr, VRS[tag], end - start):
+            yield finding("wrong-vr", path, tag)
+        if wordless and end - start > _SPELLS and is_prose(after[start:end]):
+            yield finding("words", path, tag)
 
 
 def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int]) -> _Sought:
@@ -152,7 +164,7 @@ def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: froz
     declared = tuple(charsets)
     return _Sought(
         needles_of(list(identifying), declared),
-        Dates(moved, births),
+        dates_of(moved, births),
         {uid for uid in uids if len(uid) >= LONG},
         declared,
     )
@@ -171,16 +183,11 @@ def _suspect_text(texts: list[bytes], sought: _Sought) -> bool:
     joined = b"\n".join(texts)
     if not joined.isascii() or b"\x1b" in joined or b"\0" in joined.rstrip(b"\0"):
         return True
-    text = joined.decode("ascii").lower()
+    lowered = joined.lower()
     needles = sought.needles
-    if len(needles.short) > _FEW or len(needles.numbers) > _FEW:
-        return in_text(text, needles, sought.dates)
-    return (
-        any(word in text for word in needles.short)
-        or any(number in text for number in needles.numbers)
-        or any(year in text for year in sought.dates.years)
-        or any_within(needles.long, text)
-    )
+    if len(needles.ascii) > _FEW:
+        return in_text(lowered.decode("ascii"), needles, sought.dates)
+    return any_of(needles.ascii, lowered) or any_of(sought.dates.written, lowered)
 
 
 def _suspect_raw(after: bytes, sought: _Sought) -> bool:
@@ -188,7 +195,7 @@ def _suspect_raw(after: bytes, sought: _Sought) -> bool:
     raw = sought.needles.raw
     lowered = after.lower()
     if len(raw) <= _FEW:
-        found = any(word in lowered for word in raw)
+        found = any_of(raw, lowered)
     else:
         found = any_within(tuple(word.decode("latin-1") for word in raw), lowered.decode("latin-1"))
     return found or found_uids(after, sought.uids)
@@ -201,23 +208,23 @@ def _suspect_binaries(binaries: list[bytes], sought: _Sought) -> bool:
     if sought.needles.short and any(is_short_name(value, sought.needles) for value in binaries):
         return True
     joined = b"\xff".join(binaries)
-    return runs_in(joined) or any(form in joined for form in sought.needles.wide)
+    return runs_in(joined) or any_of(sought.needles.wide, joined)
 
 
 def _search(
     after: bytes,
-    new: list[Item],
+    suspect: list[Item],
     sought: _Sought,
     odd: frozenset[bytes],
     orderly: bool,
-    wordy: bool,
-    numbered: bool,
 ) -> Iterator[Finding]:
-    """Element by element, since something may be there. wordy, numbered: in text, in numbers; binary values often look
-    like text where nothing is in these."""
+    """Element by element, since something may be in those of these VRs."""
     needles, dates = sought.needles, sought.dates
-    raw = tuple(word.decode("latin-1") for word in needles.raw)
-    for path, tag, vr, start, end in new:
+    raw = needles.raw
+    many = tuple(word.decode("latin-1") for word in raw) if len(raw) > _FEW else ()
+    for path, tag, vr, start, end in suspect:
+        if end - start < _SHORTEST and vr in _BINARY:
+            continue
         value = after[start:end]
         if path[:1] == (MARKERS[2],) or (not path and tag in MARKERS):
             continue
@@ -226,16 +233,16 @@ def _search(
             if vr in odd and not FORMS[vr].fullmatch(value):
                 yield finding("bad-value", path, tag)
         elif vr in _NUMBERS:
-            if not numbered:
-                continue
             if not orderly and not are_numbers(value):
                 yield finding("bad-value", path, tag)
             elif in_numbers(value, needles, dates, _LONG_NUMBER if tag in structural() else 0):
                 yield finding("identifier", path, tag)
         elif vr in _TEXT and vr != b"UN":
-            if wordy and tag not in _CODED and _in_text(value, sought):
+            if tag not in _CODED and _in_text(value, sought):
                 yield finding("identifier", path, tag)
-        elif in_binary(value, needles, dates) or any_within(raw, value.lower().decode("latin-1")):
+        elif in_binary(value, needles, dates) or (
+            any_within(many, value.lower().decode("latin-1")) if many else any_of(raw, value.lower())
+        ):
             yield finding("identifier", path, tag)
 
 

@@ -5,12 +5,13 @@ Written apart from the harvest of the engine, so that what one overlooks the oth
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeAlias
 
@@ -51,7 +52,8 @@ class Needles(NamedTuple):
     """Identifying values of an input in plain spelling.
 
     long: from five characters on, found anywhere; short: whole words only; numbers: without leading zeros; raw: bytes;
-    wide: words beyond ASCII in UTF-8 and UTF-16, for bytes without a character set.
+    wide: words beyond ASCII in UTF-8 and UTF-16, for bytes without a character set. ascii: whatever of words and
+    numbers can be in ASCII text.
     """
 
     long: tuple[str, ...]
@@ -59,6 +61,7 @@ class Needles(NamedTuple):
     numbers: frozenset[str]
     raw: tuple[bytes, ...]
     wide: tuple[bytes, ...]
+    ascii: tuple[bytes, ...]
 
 
 _KNOWN: Final[dict[bytes, Needles]] = {}
@@ -112,17 +115,33 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
         for form in (word, word.upper(), word.title())
         for code in ("utf-8", "utf-16-le", "utf-16-be")
     }
+    numbers = {number for number in numbers if len(number) >= 4}
     return Needles(
         tuple(sorted(long)),
         frozenset(words - long),
-        frozenset(number for number in numbers if len(number) >= 4),
+        frozenset(numbers),
         tuple(sorted(raw)),
         tuple(sorted(wide)),
+        tuple(sorted(word.encode() for word in words | numbers if word.isascii())),
     )
 
 
 def _worth(word: str) -> bool:
     return len(word) >= 4 if word.isdigit() else len(word) >= 2 or (len(word) == 1 and not word.isascii())
+
+
+def any_of_in_python(words: tuple[bytes, ...], data: bytes) -> bool:
+    """Whether one of a few words is in the data."""
+    return any(word in data for word in words)
+
+
+#: The same in C, where it was built.
+any_of: Callable[[tuple[bytes, ...], bytes], bool] = any_of_in_python
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.deid._verify_plain import any_of
+    except ImportError:
+        pass
 
 
 def any_within(words: tuple[str, ...], text: str) -> bool:
@@ -151,7 +170,7 @@ def in_text(text: str, needles: Needles, dates: Dates) -> bool:
 class Dates:
     """The days that must not be found: those that moved, and birth dates, these with two-digit years as well."""
 
-    __slots__ = ("_days", "years")
+    __slots__ = ("_days", "written", "years")
 
     def __init__(self, moved: Iterable[bytes], births: Iterable[bytes]) -> None:
         self._days: set[Date] = set()
@@ -165,6 +184,7 @@ class Dates:
                         self._days.add((day[0] % 100, *day[1:]))
         #: as they are written; no date of a text is without one of them
         self.years = {f"{day[0]:02d}" for day in self._days}
+        self.written = tuple(year.encode() for year in self.years)
 
     def holds(self, number: str) -> bool:
         """Whether a number is one of the days in eight digits, of which the first may be zero."""
@@ -206,6 +226,17 @@ class Dates:
                 if any((int(written), number, days) in self._days for number in months[month]):
                     return True
         return False
+
+
+@lru_cache(maxsize=256)
+def _dates_of(moved: frozenset[bytes], births: tuple[bytes, ...]) -> Dates:
+    return Dates(moved, births)
+
+
+def dates_of(moved: set[bytes], births: list[bytes]) -> Dates:
+    """The days of an object; those of the last objects are remembered, where they are few."""
+    few = len(moved) + len(births) <= _FEW and all(len(birth) <= _FEW for birth in births)
+    return _dates_of(frozenset(moved), tuple(births)) if few else Dates(moved, births)
 
 
 _PART: Final = re.compile(r"[0-9]+|[^\W\d_]+")
@@ -315,7 +346,7 @@ def spells(value: bytes) -> bool:
 
 def in_binary(value: bytes, needles: Needles, dates: Dates) -> bool:
     """Whether bytes spell something of the patient's, with or without the zeros of UTF-16 between."""
-    if any(form in value for form in needles.wide):
+    if any_of(needles.wide, value):
         return True
     bare = value.replace(b"\0", b"")
     if is_short_name(value, needles):
@@ -340,7 +371,7 @@ def is_short_name(value: bytes, needles: Needles) -> bool:
 def found_uids(data: bytes, uids: set[bytes]) -> bool:
     """Whether one of the UIDs is in the bytes; many of them are compared with the dotted numbers there."""
     if len(uids) <= _FEW:
-        return any(uid in data for uid in uids)
+        return any_of(tuple(uids), data)
     for token in set(re.findall(rb"\d+(?:\.\d+){2,}", data)):
         parts = token.split(b".")
         for start in range(len(parts) if len(parts) > 3 else 1):

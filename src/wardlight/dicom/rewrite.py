@@ -7,6 +7,7 @@ an element of their block does, and inserted elements stand at their sorted plac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -31,6 +32,14 @@ from wardlight.dicom.limits import LIMITS, Limits
 from wardlight.dicom.skip import read_item, skip_undefined
 from wardlight.dicom.transfer_syntax import TransferSyntax
 from wardlight.dicom.vr import LONG_VRS, SHORT_VRS, padding
+
+# Plain elements in C, where they were built; see `elements.py`.
+_run_plain: Callable[..., tuple[int, int, int]] | None = None
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.dicom._rewrite_plain import run as _run_plain
+    except ImportError:
+        pass
 
 
 class Action(Enum):
@@ -189,10 +198,21 @@ def _rewrite_level(
     kept_from = p
     waiting = iter(insert)
     next_tag, next_bytes = next(waiting, _NOTHING)
+    # A report wants every change, which only Python lists.
+    plain = _run_plain if trace is None and not implicit and table.__class__ is dict else None
     count = 0
-    for count in range(run.left + 1):
+    budget = left = run.left
+    for count in range(budget + 1):
+        if plain is not None:
+            p, kept_from, settled = plain(
+                data, p, end, codec, table, state, REMOVE, COLLECT, collect, encode_element,
+                level.parts, kept_from, next_tag, whole_groups, left - count,
+            )  # fmt: skip
+            left -= settled
         if p >= end:
             break
+        if count > left:
+            raise DicomError("count", p)
         if implicit:
             tag, vr, v, length = codec.read(data, p)
         else:
@@ -239,7 +259,7 @@ def _rewrite_level(
             # In an item of defined length a delimiter is superfluous, but does no harm as its last element.
             if tag != ITEM_END or not (open_item or (p + 8 == end and level.depth)):
                 raise DicomError("bad-item", p)
-            run.left -= count
+            run.left -= budget - left + count
             return _joined(level, data[kept_from:p]), p + 8
         else:
             new, q = _decide(run, level, rule, tag, vr, p, v, length)
@@ -256,7 +276,7 @@ def _rewrite_level(
         raise DicomError("count", p)
     if open_item:
         raise Truncated(p)
-    run.left -= count
+    run.left -= budget - left + count
     if next_tag is not _NEVER:
         add(data[kept_from:p])
         kept_from = p

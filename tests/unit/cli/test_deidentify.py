@@ -158,6 +158,39 @@ def test_bad_archives(tmp_path: Path, key: Path) -> None:
     assert "zip-in-zip" in result.output and "zip-ratio" in result.output
 
 
+def test_a_damaged_archive_is_called_one(tmp_path: Path, key: Path) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a.dcm", part10(image()))
+    for content in (made.getvalue()[:-30], made.getvalue()[:40], b"PK\3\4"):
+        (tmp_path / "in.zip").write_bytes(content)
+        result = call(tmp_path / "in.zip", tmp_path / "out", "--key-file", key)
+        assert result.exit_code == 3 and "input 1: not released: zip-damaged" in result.output
+
+
+def test_a_dicom_file_that_ends_as_an_archive_is_dicom(tmp_path: Path, key: Path) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("Quxley.dcm", b"Quxley")
+    (tmp_path / "one.dcm").write_bytes(part10(image(), tail=made.getvalue()))
+    assert call(tmp_path / "one.dcm", tmp_path / "out", "--key-file", key).exit_code == 0
+    (path,) = outputs(tmp_path / "out")
+    assert b"Quxley" not in path.read_bytes() and pydicom.dcmread(path).PixelData == PIXELS
+
+
+def test_levels_are_listed(tmp_path: Path, key: Path) -> None:
+    (tmp_path / "one.dcm").write_bytes(part10(image()))
+    result = call(tmp_path / "one.dcm", tmp_path / "out", "--key-file", key, "--level", "bogus")
+    assert result.exit_code == 2 and "--level is one of high, medium, low" in result.output
+
+
+def test_out_is_not_the_folder_of_in(tmp_path: Path, key: Path) -> None:
+    (tmp_path / "one.dcm").write_bytes(part10(image()))
+    result = call(tmp_path / "one.dcm", tmp_path, "--key-file", key)
+    assert result.exit_code == 2 and "OUT is the folder that IN lies in" in result.output
+    assert outputs(tmp_path) == sorted([tmp_path / "one.dcm", key])
+
+
 def test_a_dicomdir_names_its_files(tmp_path: Path, key: Path) -> None:
     media = tmp_path / "media"
     shutil.copytree(Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests", media)
