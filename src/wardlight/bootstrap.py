@@ -66,12 +66,14 @@ class Platform:
     archive: Archive
 
     def housekeep(self) -> None:
-        """What a process that serves must do every few seconds: end read sessions, write counts of denials."""
+        """What a process that serves must do every few seconds: drop keys, end read sessions, count denials."""
+        self.keystore.forget()
         self.sessions.sweep()
         self.denials.sweep()
 
     def work(self) -> int:
         """One round of the worker: complete quiet releases, end sessions of lost nodes. Returns how much was done."""
+        self.keystore.forget()
         done = self.archive.complete(WORKER) + self.archive.index(WORKER)
         return done + close_orphans(self.database, self.recorder)
 

@@ -157,7 +157,6 @@ class Keystore:
         with self._lock:
             cached = self._keys.get(place)
             if cached is not None and cached[0] > now:
-                self._keys.move_to_end(place)
                 return cached[1]
             row = self._database.execute(
                 "SELECT wrapped FROM key WHERE key_id = ? AND institution = ?",
@@ -214,6 +213,15 @@ class Keystore:
                 )
             self._keys.pop((institution, key_id), None)
         self._truncate_log()
+
+    def forget(self) -> None:
+        """Drop from memory the keys whose time there is over; to be called every few seconds."""
+        now = time.monotonic()
+        with self._lock:
+            # Kept in the order in which they were opened, and so in which their time ends.
+            while self._keys and next(iter(self._keys.values()))[0] <= now:
+                self._keys.popitem(last=False)
+            self._epoch_keys = {place: kept for place, kept in self._epoch_keys.items() if kept[0] > now}
 
     def ping(self) -> None:
         """Raise unless the database answers and holds its tables; costs the same however many keys there are."""

@@ -168,6 +168,26 @@ def test_cache_ends(keystore: Keystore, place: Place, monkeypatch: pytest.Monkey
         other.get_key(INSTITUTION, key_id)
 
 
+def test_keys_leave_memory_when_their_time_is_over(
+    keystore: Keystore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [keystore.create_key(INSTITUTION, KeyKind.STUDY)[0] for _ in range(3)]
+    now = 1000.0
+    monkeypatch.setattr(keystore_module.time, "monotonic", lambda: now)
+    keystore.get_keys(INSTITUTION, ids[:2])
+    now += keystore_module.CACHE_SECONDS - 1
+    keystore.get_key(INSTITUTION, ids[0])  # Use does not lengthen it.
+    keystore.get_key(INSTITUTION, ids[2])
+    keystore.forget()
+    assert {key_id for _, key_id in keystore._keys} == set(ids) and keystore._epoch_keys
+    now += 2
+    keystore.forget()
+    assert {key_id for _, key_id in keystore._keys} == {ids[2]}
+    now += 10**9
+    keystore.forget()
+    assert not keystore._keys and not keystore._epoch_keys
+
+
 def test_cache_is_bounded(keystore: Keystore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keystore_module, "CACHE_KEYS", 3)
     keys = [keystore.create_key(INSTITUTION, KeyKind.STUDY) for _ in range(5)]
