@@ -7,12 +7,15 @@ import itertools
 import json
 import time
 
+import imagecodecs
+import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import generate_uid
 
 from archive_kit import CT, dataset, part10
+from wardlight.decoding.turns import Room
 from wardlight.dicom.part10 import Part10Stream
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
@@ -20,6 +23,7 @@ from wardlight.dicomweb.call import Answer
 from wardlight.dicomweb.rendered_attributes import top_level
 from wardlight.dicomweb.rendered_parameters import Parameters
 from wardlight.dicomweb.rendered_plan import ImageHeader, plan_for
+from wardlight.web import responses
 from wardlight.web.responses import AnswerResponse
 from web_kit import Web, a_web
 from web_kit import parts as web_parts
@@ -231,3 +235,27 @@ def test_a_report_that_is_shown_is_an_instance_that_was_read() -> None:
         assert web.get(f"{path}/rendered", "text/html").status_code == 200
         found = counts(web)
     assert found["dicomweb:rendered:read"]["instances"] == 1
+
+
+@pytest.mark.parametrize("resource", ["frames/1", ""])
+def test_a_large_frame_takes_room_until_its_client_has_it(web: Web, monkeypatch, resource: str) -> None:
+    held: list[int] = []
+    monkeypatch.setattr(web.services.decoders, "room", Room(64 << 20, 0.01))
+    monkeypatch.setattr("wardlight.decoding.turns._SMALL", 1 << 20)
+    picture = np.zeros((2000, 1500), np.uint16)
+    ds = dataset(StudyInstanceUID=generate_uid(), Rows=2000, Columns=1500, BitsStored=16, HighBit=15,
+                 PixelData=encapsulate([bytes(imagecodecs.jpegls_encode(picture))]))  # fmt: skip
+    ds["PixelData"].VR = "OB"
+    path = an_instance(web, ds, JPEG_LS)
+    real = responses._pull
+
+    def pull(body):
+        pulled = real(body)
+        held.append(sum(web.services.decoders.room._held.values()))
+        return pulled
+
+    monkeypatch.setattr(responses, "_pull", pull)
+    accept = OCTETS if resource else 'application/dicom; transfer-syntax="1.2.840.10008.1.2.1"'
+    answer = web.get(f"{path}/{resource}".rstrip("/"), accept)
+    assert answer.status_code == 200 and picture.tobytes() in answer.content
+    assert held[1] == picture.nbytes and held[-1] == 0

@@ -22,7 +22,7 @@ from typing import Any, Final
 from wardlight import log
 from wardlight.decoding import sandbox
 from wardlight.decoding.jobs import MODULES, REASONS
-from wardlight.decoding.turns import Turns
+from wardlight.decoding.turns import Room, Turns
 from wardlight.errors import WardlightError
 
 #: Largest sum of the data of a job, in and out: a decoded frame (security.md section 8) and what goes with it.
@@ -32,6 +32,8 @@ WALL_S: Final = 15.0
 #: How long a decoder may take to load its libraries, and a job to wait for a free decoder.
 _START_S: Final = 30.0
 _WAIT_S: Final = 60.0
+#: Memory for what was decoded and waits for clients.
+_ROOM: Final = 2 << 30
 #: Jobs that one decoder does before another takes its place: one that was taken over, and behaves, sees no more.
 _JOBS: Final = 500
 #: Shared memory up to this size stays with a decoder between jobs.
@@ -75,6 +77,8 @@ class DecoderPool:
         self._jobs = jobs
         self._size = size
         self._turns = Turns(size)
+        #: For who gives large frames to clients.
+        self.room: Final = Room(_ROOM, _WAIT_S)
         self._busy = 0
         #: The one that has rested longest comes first.
         self._idle: list[_Decoder] = []

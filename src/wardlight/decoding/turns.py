@@ -1,10 +1,17 @@
-"""Who is next: places that threads of many clients wait for, so that none of them can keep the others waiting."""
+"""Who is next: places and memory that threads of many clients wait for, so that none can keep the others waiting."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from wardlight.errors import WardlightError
+
+#: Frames up to this size are sent before they count.
+_SMALL: Final = 16 << 20
 
 
 class Turns:
@@ -46,3 +53,36 @@ class Turns:
             queue.popleft().set()
             if queue:
                 self._waiting[client] = queue
+
+
+class Room:
+    """Memory for large frames that are on their way to clients, who may be slow; no client has more than half of it."""
+
+    def __init__(self, size: int, wait_s: float) -> None:
+        self._size = size
+        self._wait_s = wait_s
+        self._changed = threading.Condition()
+        self._held: dict[Hashable, int] = {}
+
+    @contextmanager
+    def hold(self, client: Hashable, size: int) -> Iterator[None]:
+        """While this is entered so many bytes are held. Raises `unavailable` where there is no room in time."""
+        if size <= _SMALL:
+            yield
+            return
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._fits(client, size), self._wait_s):
+                raise WardlightError("unavailable", "too many large frames are on their way")
+            self._held[client] = self._held.get(client, 0) + size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held[client] -= size
+                if not self._held[client]:
+                    del self._held[client]
+                self._changed.notify_all()
+
+    def _fits(self, client: Hashable, size: int) -> bool:
+        own = self._held.get(client, 0) + size
+        return own <= self._size // 2 and sum(self._held.values()) + size <= self._size

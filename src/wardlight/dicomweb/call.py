@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -43,10 +44,17 @@ class Call:
         self, job: str, arguments: Mapping[str, Any], data: Sequence[bytes | memoryview]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """`DecoderPool.run` for this client, in a decoder that sees no other institution's data."""
-        principal = self.scope.principal
         return self.decoders.run(
-            job, arguments, data, institution=self.scope.institution, client=(principal.kind, principal.id)
+            job, arguments, data, institution=self.scope.institution, client=self._client
         )
+
+    def sending(self, data: bytes) -> AbstractContextManager[None]:
+        """To be entered while a frame is given away: it is in memory until a client, which may be slow, has it."""
+        return self.decoders.room.hold(self._client, len(data))
+
+    @property
+    def _client(self) -> tuple[str, str]:
+        return self.scope.principal.kind, self.scope.principal.id
 
     def optional_uid(self, name: str) -> str | None:
         """A UID of the path where the resource has it."""

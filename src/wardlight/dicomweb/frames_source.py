@@ -145,7 +145,8 @@ class CodedFrames:
         _, encoded = self._call.decode("transcode", arguments, [data])
         if len(encoded) != 1 or self.length(number) not in (None, len(encoded[0])):
             raise WardlightError("cannot-decode", REASONS["damaged"])
-        yield encoded[0]
+        with self._call.sending(encoded[0]):
+            yield encoded[0]
 
     def _inflated(self, number: int) -> bytes:
         """Out of a deflated data set, which is read on from the last frame, or again from its beginning."""

@@ -142,11 +142,12 @@ def _through_decoders(call: Call, source: Source, frame: Frame, target: str) -> 
             if native and total >= _LONGEST:
                 raise WardlightError("not-acceptable", "the pixels are too large for this transfer syntax")
             yield _beginning(source, frame, described, total, lossy=bool(result.get("lossy")))
-        if native:
+        with call.sending(data):
+            if not native:
+                yield _ITEM(0xFFFE, 0xE000, len(data) + len(data) % 2)
             yield data
-        else:
-            yield _ITEM(0xFFFE, 0xE000, len(data) + len(data) % 2)
-            yield data + bytes(len(data) % 2)
+        if not native:
+            yield bytes(len(data) % 2)
     yield bytes(total % 2) if native else _ITEM(0xFFFE, 0xE0DD, 0)
     yield from _tail(source)
 

@@ -9,6 +9,7 @@ import os
 import struct
 import threading
 import time
+from contextlib import ExitStack
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ import decoder_attacks
 from wardlight import bootstrap
 from wardlight.decoding import sandbox
 from wardlight.decoding.pool import LARGEST, DecoderPool
-from wardlight.decoding.turns import Turns
+from wardlight.decoding.turns import Room, Turns
 from wardlight.errors import WardlightError
 from wardlight.settings import Settings
 
@@ -308,3 +309,20 @@ def test_decoders_that_do_not_start_leave_nothing_open(monkeypatch):
     monkeypatch.undo()
     serves(fresh)
     fresh.close()
+
+
+def test_large_frames_on_their_way_to_slow_clients_are_bounded():
+    room = Room(100 << 20, 0.05)
+    with ExitStack() as slow:
+        slow.enter_context(room.hold("slow", 30 << 20))
+        with pytest.raises(WardlightError) as error, room.hold("slow", 30 << 20):
+            pass
+        assert error.value.code == "unavailable"
+        slow.enter_context(room.hold("other", 50 << 20))
+        with pytest.raises(WardlightError), room.hold("third", 30 << 20):
+            pass
+        with room.hold("slow", 16 << 20), room.hold("third", 20 << 20):
+            pass  # Small ones pass, and what fits.
+    with room.hold("third", 50 << 20):
+        pass
+    assert room._held == {}
