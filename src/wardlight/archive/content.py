@@ -12,8 +12,8 @@ from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax, tra
 from wardlight.errors import WardlightError
 from wardlight.objects.store import ObjectReader
 
-#: Bytes handed out at a time.
-PIECE: Final = 256 << 10
+#: Bytes handed out at a time: a frame of 512 × 512 × 16 bit is not many pieces.
+PIECE: Final = 512 << 10
 
 
 def stored_range(reader: ObjectReader, location: InstanceLocation, start: int, end: int) -> Iterator[bytes]:

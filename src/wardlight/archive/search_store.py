@@ -6,7 +6,7 @@ Studies come by StudyDate and arrival, newest first; below a study rows come by 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from wardlight.archive.store import RELEASE_COLUMNS, ReleaseRow, release_row
 from wardlight.archive.tables import instance, release, series, tail
 from wardlight.db.columns import Id
+from wardlight.db.prepared import Prepared
 
 
 @dataclass(slots=True)
@@ -100,7 +101,19 @@ def studies(
     for number, modality in enumerate(modalities):
         escaped = re.sub(r"([%_/])", r"/\1", modality)
         values[f"modality{number}"] = f"% {escaped} %"
-    return [release_row(row) for row in tx.execute(_studies(shape), values)]
+    return [release_row(row) for row in _rows(tx, _studies(shape), values)]
+
+
+def _rows(tx: Connection, query: Select[Any], values: dict[str, Any]) -> Iterable[Sequence[Any]]:
+    """The rows of a query of few shapes; lists come in too many lengths for one to be kept for each."""
+    if any(isinstance(value, list) and len(value) != 1 for value in values.values()):
+        return tx.execute(query, values)
+    return _prepared(query).all(tx, values)
+
+
+@lru_cache(maxsize=512)
+def _prepared(query: Select[Any]) -> Prepared:
+    return Prepared(query)
 
 
 # Building a statement costs more than running it; clients ask in few shapes.
@@ -203,7 +216,7 @@ def series_of(
     values = _values(conditions, shape, release_id, limit)
     if after is not None:
         values |= {"series_number": after[0], "series_id": after[1]}
-    return [SeriesCandidate(*row) for row in tx.execute(_below(shape), values)]
+    return [SeriesCandidate(*row) for row in _rows(tx, _below(shape), values)]
 
 
 def instances_of(
@@ -225,7 +238,7 @@ def instances_of(
         values |= {"series_number": after_series[0], "series_id": after_series[1]}
     if after is not None:
         values |= {"instance_number": after[0], "instance_id": after[1]}
-    rows = tx.execute(_below(shape), values)
+    rows = _rows(tx, _below(shape), values)
     return [InstanceCandidate(SeriesCandidate(*row[:5]), *row[5:]) for row in rows]
 
 

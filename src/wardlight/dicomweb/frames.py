@@ -142,7 +142,9 @@ def _multipart(call: Call, source: FrameSource, numbers: Sequence[int], choice: 
         for head, number in zip(heads, numbers, strict=True):
             # The frame comes first: while none has left, one that cannot be decoded is a status.
             pieces = source.read(number)
-            yield head + next(pieces, b"")
+            first = next(pieces, b"")
+            yield head
+            yield first
             yield from pieces
         yield writer.tail
 

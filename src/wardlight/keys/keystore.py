@@ -89,6 +89,8 @@ class Keystore:
         self._keyslots = Keyslots(keyslots, kms)
         self._lock = threading.RLock()
         self._keys: OrderedDict[tuple[UUID, UUID], tuple[float, bytes]] = OrderedDict()
+        # Ids of keys that an institution has one of; they count only while the key itself is in the cache.
+        self._singletons: dict[tuple[UUID, KeyKind], UUID] = {}
         self._epoch_keys: dict[tuple[UUID, int], tuple[float, bytes]] = {}
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for pragma in (
@@ -134,6 +136,12 @@ class Keystore:
 
     def institution_key(self, institution: UUID, kind: KeyKind) -> tuple[UUID, bytes]:
         """The one key of this kind that the institution has, made at first use."""
+        now = time.monotonic()
+        with self._lock:
+            place = self._singletons.get((institution, kind))
+            cached = self._keys.get((institution, place)) if place is not None else None
+            if place is not None and cached is not None and cached[0] > now:
+                return place, cached[1]
         query = "SELECT key_id FROM key WHERE institution = ? AND kind = ? AND singleton = 1"
         parameters = (institution.bytes, int(kind))
         with self._lock:
@@ -144,7 +152,12 @@ class Keystore:
                 if row is None:
                     return self._insert(institution, kind, singleton=True)
         key_id = UUID(bytes=row[0])
-        return key_id, self.get_key(institution, key_id)
+        key = self.get_key(institution, key_id)
+        with self._lock:
+            if len(self._singletons) >= CACHE_KEYS:
+                self._singletons.clear()
+            self._singletons[institution, kind] = key_id
+        return key_id, key
 
     def get_key(self, institution: UUID, key_id: UUID) -> bytes:
         """Open a key of this institution.
@@ -249,6 +262,7 @@ class Keystore:
         """Close the database and forget all keys."""
         with self._lock:
             self._keys.clear()
+            self._singletons.clear()
             self._epoch_keys.clear()
             self._database.close()
 

@@ -17,6 +17,8 @@ from wardlight.web.threads import Run, in_thread
 #: Bytes read in one visit to a thread: large enough for the visit not to count, small enough for a slow client to
 #: hold little.
 _BATCH: Final = 1 << 20
+#: Bytes given to the connection at a time.
+_PART: Final = 256 << 10
 #: Where a server's scope has what ends the connection at once, among its `extensions`.
 ABORT: Final = "wardlight.abort"
 #: A client that does not take a batch in so long has gone.
@@ -82,7 +84,8 @@ class AnswerResponse(Response):
                     upcoming = asyncio.ensure_future(self._run(partial(_pull, rest)))
                 async with asyncio.timeout(_STALL_S):
                     for piece in pieces:
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                        for part in _parts(piece):
+                            await send({"type": "http.response.body", "body": part, "more_body": True})
                 if not more:
                     await send({"type": "http.response.body", "body": b""})
                     return
@@ -100,6 +103,16 @@ def _field_value(value: str) -> bytes:
     if any(character in value for character in "\r\n\0"):
         raise ValueError("a header field holds a line break")
     return value.encode("latin-1")
+
+
+def _parts(piece: bytes) -> Iterator[bytes | memoryview]:
+    """The piece in parts that the connection takes one at a time, so that little is on its way."""
+    if len(piece) <= _PART:
+        yield piece
+        return
+    view = memoryview(piece)
+    for start in range(0, len(piece), _PART):
+        yield view[start : start + _PART]
 
 
 def _pieces(answer: Answer) -> Iterator[bytes]:
