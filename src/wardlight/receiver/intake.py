@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from wardlight import clock, log
 from wardlight.errors import WardlightError
@@ -15,6 +17,9 @@ from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.sink import Arrival, ObjectSink, require_space
 from wardlight.receiver.spool import Spool
 from wardlight.settings import ReceiverSettings
+
+#: That there is space enough is taken as known for so long, in seconds. Asking costs a call to the system each time.
+_SPACE_FRESH_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class ReceiverGateway:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._denials = DenialCounter(self._write_denial)
+        self._space_at = float("-inf")  # when there was space enough
 
     def association(self, called_ae: str, calling_ae: str, address: str, /) -> Admission:
         """Decide on an association request; the decision is audited."""
@@ -75,7 +81,7 @@ class ReceiverGateway:
                 raise WardlightError("sop-class-not-allowed", reason="route-gone")
             if intake.registrar.overloaded:
                 raise WardlightError("unavailable", reason="database")
-            require_space(intake.spool_dir, intake.settings.free_share)
+            self._require_space()
             return ObjectSink(
                 Arrival(
                     route, found.targets, calling_ae, address, sop_class, transfer_syntax, clock.unix_ms()
@@ -95,6 +101,12 @@ class ReceiverGateway:
                 intake.spool.roll()
             self._refused(route, calling_ae, address, error)
             raise
+
+    def _require_space(self) -> None:
+        moment = time.monotonic()
+        if moment - self._space_at > _SPACE_FRESH_S:
+            require_space(self._intake.spool_dir, self._intake.settings.free_share)
+            self._space_at = moment
 
     def flush(self) -> None:
         """Write the denials that were only counted; to be called at the end."""

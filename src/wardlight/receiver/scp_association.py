@@ -157,11 +157,12 @@ class Association:
                 count = 0  # Reset by the peer.
             self._pace(time.monotonic() - began, count, in_message)
             if count > 0:
-                # Senders that leave Nagle's algorithm on wait for our acknowledgement before the rest of a message.
-                # The kernel forgets the option, so it is set after each receive.
-                if _QUICKACK is not None:
-                    connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+                # A message that came at once is acknowledged by its answer.
+                if in_message:
+                    self._acknowledge()
                 self._handle(acceptor.received(count))
+                if not in_message and acceptor.in_message:
+                    self._acknowledge()
             elif count == 0:
                 if self._stopping:
                     self._handle(acceptor.abort("shutdown"))
@@ -170,6 +171,14 @@ class Association:
             self._watch()
             if self._stopping and acceptor.state is State.AWAITING_CLOSE:
                 return  # The peer may take until ARTIM to close; a shutdown does not wait for that.
+
+    def _acknowledge(self) -> None:
+        """Senders that leave Nagle's algorithm on wait for our acknowledgement before the rest of a message.
+
+        The kernel forgets the option, so it is set after each receive.
+        """
+        if _QUICKACK is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _pace(self, waited_s: float, count: int, in_message: bool) -> None:
         """Add up the time that the peer let us wait; our own time, in the sink, is not held against it."""

@@ -93,6 +93,7 @@ def wait(check: Callable[[], bool], seconds: float = 10.0) -> None:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(registrar, "_TIDY_S", 0.05)
     monkeypatch.setattr(admission, "_FRESH_S", 0.0)
+    monkeypatch.setattr(intake, "_SPACE_FRESH_S", -1.0)
     chosen = receiver_data.settings(tmp_path, object_bytes=1 << 20)
     store = ReceiverStore(database_path(chosen))
     spool = open_spool(chosen)
