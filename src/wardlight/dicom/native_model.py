@@ -6,6 +6,7 @@ No document type, no entities: the reader refuses both, so that nothing is fetch
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
@@ -32,6 +33,8 @@ _CHILDREN: Final[dict[str, frozenset[str]]] = {
     "PersonName": frozenset(_GROUPS),
     **dict.fromkeys(_GROUPS, frozenset(_COMPONENTS)),
 }
+#: What XML cannot hold (XML 1.0 section 2.2).
+_NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NOTHING: Final = frozenset[str]()
 _TEXT: Final = frozenset(("Value", "InlineBinary", *_COMPONENTS))
 
@@ -283,5 +286,5 @@ def _escaped(text: str) -> str:
 
 
 def _kept(text: str) -> str:
-    """Text without the characters that XML cannot hold (XML 1.0 section 2.2)."""
-    return "".join(c if c >= " " or c in "\t\n\r" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Text without the characters that XML cannot hold."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

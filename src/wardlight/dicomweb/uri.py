@@ -117,12 +117,21 @@ def _wanted(found: Mapping[str, str], one: Instance) -> parameters.Parameters:
         annotations=parameters.keywords(found.get("annotation", "")),
         quality=parameters.quality(found, "imageQuality"),
         view=View(
-            parameters.side(found["columns"], "columns") if found.get("columns") else 0,
-            parameters.side(found["rows"], "rows") if found.get("rows") else 0,
+            *_sides(found),
             _region(found["region"], one) if found.get("region") else None,
         ),
         window=_window(found),
     )
+
+
+def _sides(found: Mapping[str, str]) -> tuple[int, int]:
+    """Columns and rows of the viewport; where one is given, the other one only has its limit."""
+    columns, rows = (
+        parameters.side(found[name], name) if found.get(name) else 0 for name in ("columns", "rows")
+    )
+    if columns or rows:
+        return columns or parameters.LARGEST_SIDE, rows or parameters.LARGEST_SIDE
+    return 0, 0
 
 
 def _window(found: Mapping[str, str]) -> Window | None:

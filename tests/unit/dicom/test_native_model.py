@@ -151,3 +151,11 @@ def test_values_that_are_markup_stay_text() -> None:
         "00081190": {"vr": "UR", "Value": ["http://a/?b&c"]},
     }
     assert from_native(to_native(model)) == model
+
+
+def test_what_xml_cannot_hold_is_replaced() -> None:
+    text = "a\0\x0b\x1f\ufffe\uffffb\N{GRINNING FACE}\x7f"
+    data = to_native({"00104000": {"vr": "LT", "Value": [text]}})
+    shown = from_native(data)["00104000"]["Value"][0]
+    assert shown == "a" + "\ufffd" * 5 + "b\N{GRINNING FACE}\x7f"
+    assert b"\xed" not in to_native({"00104000": {"vr": "LT", "Value": ["\ud800"]}})

@@ -184,3 +184,14 @@ def test_others_see_nothing(web: Web) -> None:
     web.kit.store(part10(dataset(StudyInstanceUID="1.2.55")))
     mixed = query("CT_small.dcm").split("&seriesUID")[0]
     assert web.get(f"{mixed}&seriesUID=1.2.3.4.1&objectUID=1.2.55.1").status_code == 404
+
+
+def test_one_side_of_a_viewport_holds_for_large_images_too(web: Web) -> None:
+    ds = dataset(Rows=8, Columns=9000, BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=bytes(72_000))
+    assert web.kit.store(part10(ds)) == ["stored"]
+    for asked, shape in (("rows=4", (4, 4500)), ("columns=900", (1, 900)), ("rows=8000", (7, 8192))):
+        answer = web.get(
+            f"/wado?requestType=WADO&studyUID={ds.StudyInstanceUID}&seriesUID={ds.SeriesInstanceUID}"
+            f"&objectUID={ds.SOPInstanceUID}&contentType=image/png&{asked}"
+        )
+        assert Image.open(io.BytesIO(answer.content)).size == (shape[1], shape[0])
