@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -19,7 +20,7 @@ import s3
 from wardlight.errors import WardlightError
 from wardlight.objects.format import CHUNK_BYTES, ObjectKind
 from wardlight.objects.s3 import PART_BYTES, S3ObjectStore, S3Place, parse_url
-from wardlight.objects.s3_calls import read_credentials
+from wardlight.objects.s3_calls import Credentials, S3Calls, read_credentials
 from wardlight.objects.store import StoredObject
 
 SK = bytes(range(32))
@@ -382,6 +383,28 @@ def test_an_answer_with_a_document_type_is_refused(wire: Wire) -> None:
     for body in (b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', b"not xml", b""):
         with pytest.raises(WardlightError, match="unavailable"):
             _parsed(body)
+
+
+def test_a_listing_of_uploads_that_is_none_ends_in_the_catalogue_s_terms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hostile or broken server: a time that is none, and pages that never end."""
+    calls = S3Calls("http://127.0.0.1:1", "b", "r", Credentials("a", "s"), timeout_s=1)
+    entry = "<Upload><Key>k</Key><UploadId>u</UploadId><Initiated>{}</Initiated></Upload>"
+    more = "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
+    asked: list[int] = []
+
+    def answer(body: str) -> Callable[..., bytes]:
+        return lambda *_: asked.append(1) or f"<x>{body}</x>".encode()
+
+    for body in (entry.format("yesterday"), entry.format("2026-01-02T03:04:05Z") + more):
+        monkeypatch.setattr(calls, "_told", answer(body))
+        with pytest.raises(WardlightError, match="unavailable"):
+            list(calls.uploads("k"))
+    assert len(asked) < 5
+    monkeypatch.setattr(calls, "_told", answer(entry.format("2026-01-02T03:04:05")))
+    ((_, _, begun),) = calls.uploads("k")
+    assert begun < datetime.now(UTC)
 
 
 def test_a_place_says_nothing_secret() -> None:

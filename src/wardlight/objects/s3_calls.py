@@ -23,6 +23,7 @@ from wardlight.errors import WardlightError
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 #: A listing holds at most 1,000 entries of some 500 bytes.
 _MOST_BYTES: Final = 4 << 20
+_NOT_S3: Final = "object storage sent an answer that is not S3's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,16 @@ class S3Calls:
         while True:
             found = _parsed(self._told("GET", "", {"uploads": "", "prefix": prefix, **marker}))
             for entry in _each(found, "Upload"):
-                begun = datetime.fromisoformat(_text(entry, "Initiated").replace("Z", "+00:00"))
-                yield _text(entry, "Key"), _text(entry, "UploadId"), begun
-            marker = {
+                yield _text(entry, "Key"), _text(entry, "UploadId"), _time(_text(entry, "Initiated"))
+            following = {
                 "key-marker": _text(found, "NextKeyMarker"),
                 "upload-id-marker": _text(found, "NextUploadIdMarker"),
             }
-            if _text(found, "IsTruncated") != "true" or not marker["key-marker"]:
+            if _text(found, "IsTruncated") != "true" or not following["key-marker"]:
                 return
+            if following == marker:
+                raise WardlightError("unavailable", _NOT_S3)
+            marker = following
 
     def abort(self, key: str, upload: str) -> None:
         """Forget an unfinished upload; does nothing where it is gone."""
@@ -198,13 +201,21 @@ class _Refused(Exception):
 def _parsed(body: bytes) -> Element:
     # A document type could define entities that grow without bound; S3 sends none.
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise WardlightError("unavailable", "object storage sent an answer that is not S3's")
+        raise WardlightError("unavailable", _NOT_S3)
     from xml.etree.ElementTree import ParseError, fromstring
 
     try:
         return fromstring(body)  # noqa: S314 - without entities, and of bounded size
     except ParseError:
-        raise WardlightError("unavailable", "object storage sent an answer that is not S3's") from None
+        raise WardlightError("unavailable", _NOT_S3) from None
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise WardlightError("unavailable", _NOT_S3) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _each(found: Element, name: str) -> Iterator[Element]:
