@@ -134,7 +134,7 @@ class Archive:
         frames: int | None = None,
         instances: int | None = None,
     ) -> Iterator[bytes]:
-        """Bytes [start, end) of the Part 10 file, in pieces of at most 256 KiB.
+        """Bytes [start, end) of the Part 10 file, in pieces of at most 512 KiB.
 
         frames, instances: how many this counts as in the trail; by default one frame where the scope is for frames,
         one instance where all of it is read. Raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Final
 from urllib.parse import parse_qsl
@@ -17,6 +18,8 @@ MULTIPART: Final = "multipart/related"
 _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110 12.4.2
 #: Most media ranges that are looked at: real clients send fewer than twenty.
 _RANGES: Final = 64
+#: Characters of an Accept header that is remembered; longer ones nobody sends but for harm.
+_USUAL: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,25 @@ def ranges(accept: str, query: str = "") -> list[MediaRange]:
     """
     if "accept=" in query:
         accept = dict(parse_qsl(query)).get("accept", accept)
+    # A client says the same each time.
+    return list(_understood(accept) if len(accept) <= _USUAL else _understood.__wrapped__(accept))
+
+
+@lru_cache(maxsize=256)
+def _understood(accept: str) -> tuple[MediaRange, ...]:
     found = [media_range for member in _members(accept) for media_range in _parse(member)]
     if not accept.strip():
-        return [MediaRange("*/*", True), MediaRange("*/*", False)]
+        return (MediaRange("*/*", True), MediaRange("*/*", False))
     # The most specific member decides on a type (RFC 9110 12.5.1), so wildcards say nothing of types that are named.
     named = {True: set[str](), False: set[str]()}
     for media_range in found:
         if not media_range.media.endswith("/*") and not media_range.transfer_syntax:
             named[media_range.multipart].add(media_range.media)
     ordered = sorted((row for row in found if row.weight > 0), key=lambda row: -row.weight)
-    return [
+    return tuple(
         replace(row, but=frozenset(named[row.multipart])) if row.media.endswith("/*") else row
         for row in ordered
-    ]
+    )
 
 
 def by_weight(accepted: Sequence[MediaRange]) -> Iterator[list[MediaRange]]:

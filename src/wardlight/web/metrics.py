@@ -31,9 +31,29 @@ class Metrics:
         self.bytes_out: Final = Counter(
             "wardlight_http_sent_bytes", "Bytes of answers' bodies.", labels, registry=self.registry
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram, Counter, Counter]] = {}
         self.open: Final = Gauge(
             "wardlight_http_requests_open", "Requests being answered.", registry=self.registry
         )
+
+    def count(
+        self, method: str, template: str, status: int, seconds: float, received: int, sent: int
+    ) -> None:
+        """One answered request. method and template are of few values, never the client's own."""
+        key = (method, template, status)
+        children = self._children.get(key)
+        if children is None:
+            # Finding those of some labels costs more than counting.
+            children = self._children[key] = (
+                self.requests.labels(method, template, status),
+                self.seconds.labels(method, template),
+                self.bytes_in.labels(method, template),
+                self.bytes_out.labels(method, template),
+            )
+        children[0].inc()
+        children[1].observe(seconds)
+        children[2].inc(received)
+        children[3].inc(sent)
 
     def text(self) -> bytes:
         """All of it in the text format."""

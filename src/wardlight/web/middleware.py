@@ -153,15 +153,12 @@ class _Exchange:
 
     def _record(self, seconds: float) -> None:
         template, method = self._template(), self._scope["method"]
-        labels = (method if method in _METHODS else "OTHER", template)
-        self._metrics.requests.labels(*labels, self._status).inc()
-        self._metrics.seconds.labels(*labels).observe(seconds)
-        self._metrics.bytes_in.labels(*labels).inc(self._bytes_in)
-        self._metrics.bytes_out.labels(*labels).inc(self._bytes_out)
+        method = method if method in _METHODS else "OTHER"
+        self._metrics.count(method, template, self._status, seconds, self._bytes_in, self._bytes_out)
         log.info(
             "web.request",
             request=self._request,
-            method=labels[0],
+            method=method,
             template=template,
             http_status=self._status,
             duration_ms=round(seconds * 1000, 2),
