@@ -12,10 +12,12 @@ from wardlight.dicom.errors import DicomError
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicomweb import rendered_parameters, rendered_text
 from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.negotiation import MediaRange, ranges
 from wardlight.dicomweb.rendered_media import (
     HTML,
     MOVING,
+    MP4,
     PDF,
     PLAIN,
     STILLS,
@@ -171,12 +173,20 @@ def _stored_video(one: Instance) -> Answer:
     if head[4:8] != _MP4_MARK:
         raise WardlightError("not-acceptable", _NOT_MP4)
 
-    def body() -> Iterator[bytes]:
-        for place, (first, end) in enumerate(pieces):
-            count = location.frames if not place else 0
-            yield from call.archive.read(call.scope, location, first, end, frames=count)
+    uncounted = iter((location.frames,))
 
-    return Answer(body(), "video/mp4", length=sum(end - first for first, end in pieces))
+    def read(begin: int, stop: int) -> Iterator[bytes]:
+        # Players ask for one range after the other; which frames those hold is not known: all of them count.
+        place = 0
+        for first, end in pieces:
+            low, high = max(begin - place, 0), min(stop - place, end - first)
+            place += end - first
+            if low < high:
+                count = next(uncounted, 0)
+                yield from call.archive.read(call.scope, location, first + low, first + high, frames=count)
+
+    length = sum(end - first for first, end in pieces)
+    return Answer(read, MP4, length=length, etag=entity_tag("video", location.row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +225,8 @@ def _multipart(media: str, parts: Iterable[_Part]) -> Answer:
                 yield answer.body
             elif isinstance(answer.body, Iterator):
                 yield from answer.body
+            else:
+                yield from answer.body(0, answer.length or 0)
         yield writer.tail
 
     return Answer(body(), writer.content_type(media))

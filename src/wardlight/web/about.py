@@ -150,8 +150,8 @@ RENDERED: Final = About(
     "Images as pictures or video, reports as text, an encapsulated PDF as it is.",
     RENDERINGS,
     related=RENDERINGS,
-    statuses=(200, 206),
-    errors=(413,),
+    statuses=(200, 206, 304),
+    errors=(412, 413, 416),
     query=(
         _ACCEPT,
         _VIEWPORT,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import pairwise
 
 import numpy as np
 import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import generate_uid
 
 import render_kit
@@ -424,3 +426,40 @@ def test_reading_is_counted(web: Web) -> None:
         }
     assert counted["dicomweb:rendered:read"]["frames"] == 1 + 2 + 10
     assert counted["dicomweb:thumbnail:read"]["frames"] == 1
+
+
+def box(kind: bytes, data: bytes) -> bytes:
+    return (8 + len(data)).to_bytes(4, "big") + kind + data
+
+
+@pytest.mark.parametrize("fragments", [1, 3])
+def test_a_stored_mp4_is_given_as_it_is_in_ranges_too(web: Web, fragments: int) -> None:
+    """H.264 lies in an MP4 container or a transport stream (PS3.5 8.2.7), by some syntaxes in several fragments."""
+    stream = (
+        box(b"ftyp", b"isom\0\0\2\0isomavc1")
+        + box(b"free", bytes(range(256)) * 40)
+        + box(b"mdat", b"x" * 30_000)
+    )
+    cuts = [len(stream) // fragments // 2 * 2 * n for n in range(fragments)] + [len(stream)]
+    syntax = "1.2.840.10008.1.2.4.102" + (".1" if fragments > 1 else "")
+    ds = dataset(
+        StudyInstanceUID=generate_uid(), SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.1.1", NumberOfFrames=25,
+        SamplesPerPixel=3, PhotometricInterpretation="YBR_PARTIAL_420", PlanarConfiguration=0, BitsAllocated=8,
+        BitsStored=8, HighBit=7, PixelData=encapsulate([stream[a:b] for a, b in pairwise(cuts)], has_bot=False),
+    )  # fmt: skip
+    ds["PixelData"].VR = "OB"
+    assert web.kit.store(part10(ds, syntax)) == ["stored"]
+    path = (
+        f"/studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}/rendered"
+    )
+    answer = web.get(path, "video/mp4")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
+    assert answer.content == stream and answer.headers["accept-ranges"] == "bytes"
+    for first, last in ((0, 0), (7, 20_001), (len(stream) - 9, len(stream) - 1)):
+        piece = web.get(path, range=f"bytes={first}-{last}", if_range=answer.headers["etag"])
+        assert (piece.status_code, piece.content) == (206, stream[first : last + 1])
+    assert web.get(path, if_none_match=answer.headers["etag"]).status_code == 304
+    ((headers, whole),) = parts(
+        web.get(f"/studies/{ds.StudyInstanceUID}/rendered", "multipart/related; type=video/mp4")
+    )
+    assert whole == stream and headers["content-type"] == "video/mp4"
