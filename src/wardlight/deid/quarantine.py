@@ -80,6 +80,7 @@ DOCUMENT: Final = 0x00420011
 CONTENT: Final = 0x0040A730
 #: Overlay Bit Position of the 128 repeating groups 6000 to 60FE.
 OVERLAY_BITS: Final = tuple((0x6000 + 2 * number) << 16 | 0x0102 for number in range(128))
+_OVERLAYS: Final = frozenset(OVERLAY_BITS)
 #: What `reasons`, `body_length` and the checks of pixels look at.
 LOOKED_AT: Final = pixels_image.LOOKED_AT | {
     *(IMAGE_TYPE, SOP_CLASS, MODALITY, CONVERSION, SERIES_DESCRIPTION, BODY_PART),
@@ -110,10 +111,8 @@ def reasons(
         found.append("encapsulated-document")
     if pixel is None:
         return found
-    for tag in OVERLAY_BITS:
-        if tag in elements and number(data, elements[tag], big):
-            found.append("overlay-in-pixels")
-            break
+    if any(number(data, elements[tag], big) for tag in _OVERLAYS.intersection(elements)):
+        found.append("overlay-in-pixels")
     image_type = [value.strip() for value in text(data, get(IMAGE_TYPE)).upper().split("\\")]
     if text(data, get(BURNED_IN)).upper() == "YES":
         found.append("burned-in-annotation")

@@ -33,6 +33,8 @@ _LARGEST_FRAME: Final = 256 << 20
 _BLOCK: Final = 256 << 10
 #: PS3.3 C.7.6.3: samples, frames, rows, columns, bits allocated, stored, high bit, representation.
 _WANTED: Final = (0x0002, 0x0008, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103)
+#: Their tags in little endian.
+_SIGHT: Final = re.compile(rb"\x28\x00(?:[\x02\x08\x10\x11]\x00|[\x00-\x03]\x01)")
 #: Marker of JPEG or JPEG-LS after coded data: neither stuffing, nor RST, nor fill.
 _CODED: Final = re.compile(rb"\xff(?:[\x01-\x7f\x80-\xcf\xd8-\xfe])", re.DOTALL)
 _CODED_LS: Final = re.compile(rb"\xff(?:[\x80-\xcf\xd8-\xfe])", re.DOTALL)
@@ -89,18 +91,8 @@ def _numbers(header: bytes, syntax_uid: str) -> dict[int, int]:
     big = syntax_uid == _BIG
     order = ">" if big else "<"
     found: dict[int, int] = {}
-    for number in _WANTED:
-        tag = struct.pack(f"{order}HH", 0x0028, number)
-        if number != 0x0008:
-            for head in (tag + b"US" + struct.pack(f"{order}H", 2), tag + struct.pack(f"{order}I", 2)):
-                at = header.find(head)
-                # Found twice, one of them is in a sequence or in a value: then all is read.
-                if at >= 0 and header.count(tag) == 1:
-                    (found[number],) = struct.unpack_from(f"{order}H", header, at + 8)
-        elif tag not in header:
-            found[number] = 1
-        elif (one := _frames(header, tag, order)) is not None:
-            found[number] = one
+    if not big:
+        found = _at_sight(header)
     if len(found) == len(_WANTED):
         return found
     try:
@@ -120,14 +112,28 @@ def _numbers(header: bytes, syntax_uid: str) -> dict[int, int]:
     return found
 
 
-def _frames(header: bytes, tag: bytes, order: str) -> int | None:
-    """NumberOfFrames where it stands once and in explicit VR; else None."""
-    at = header.find(tag + b"IS")
-    if at < 0 or header.count(tag) != 1:
-        return None
-    (length,) = struct.unpack_from(f"{order}H", header, at + 6)
-    value = header[at + 8 : at + 8 + length].strip(b" \0")
-    return int(value) if value.isdigit() and len(value) < 10 else None
+def _at_sight(header: bytes) -> dict[int, int]:
+    """Those of `_numbers` in little endian whose tag stands only once in the header, as one of an element does."""
+    places: dict[int, int] = {}
+    for match in _SIGHT.finditer(header):
+        number = header[match.start() + 2] | header[match.start() + 3] << 8
+        # Found twice, one of them is in a sequence or in a value: then all is read.
+        places[number] = -1 if number in places else match.end()
+    found: dict[int, int] = {}
+    for number, at in places.items():
+        head = header[at : at + 4]
+        if at < 0 or len(header) < at + 6:
+            continue
+        if number != 0x0008:
+            if head in (b"US\2\0", b"\2\0\0\0"):
+                found[number] = header[at + 4] | header[at + 5] << 8
+        elif head[:2] == b"IS":
+            value = header[at + 4 : at + 4 + (head[2] | head[3] << 8)].strip(b" \0")
+            if value.isdigit() and len(value) < 10:
+                found[number] = int(value)
+    if 0x0008 not in places:
+        found[0x0008] = 1
+    return found
 
 
 class _Words(NamedTuple):
