@@ -85,12 +85,7 @@ class ReceiverSettings(BaseModel):
     free_share: float = Field(
         0.05, ge=0, lt=1, description="Share of the disk to keep free; below it status A700."
     )
-    node_processes: int = Field(
-        0,
-        ge=0,
-        le=16,
-        description="Processes that receive; 0: two where there are several processors, else one.",
-    )
+    node_processes: int = Field(1, ge=1, le=16, description="Processes that receive.")
     workers: int = Field(1, ge=1, le=64, description="Processes that de-identify and upload.")
     batch_bytes: int = Field(
         32 << 20, gt=0, description="Upload request size at which a batch is sent, in bytes."

@@ -39,8 +39,7 @@ class Node:
 
     def __init__(self, chosen: settings.Settings, lock: int, on_failure: Callable[[], None]) -> None:
         self._receiving = Receiving(chosen, on_failure, helps=False)
-        processes = chosen.receiver.node_processes or min(2, os.cpu_count() or 1)
-        helpers = [Helper(lock, on_failure) for _ in range(processes - 1)]
+        helpers = [Helper(lock, on_failure) for _ in range(chosen.receiver.node_processes - 1)]
         self._scp = StorageScp(self._receiving.gateway, chosen.receiver, helpers=helpers)
 
     @property
