@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import platform_kit
+
+# How fast inputs are made says something of the machine's load, not of the code: no test is timed. Properties are
+# checked as before.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 #: Folders whose tests of a platform run on each of `platform_kit.STORES`.
 _ON_ALL = ("agreements", "audit", "access", "archive", "events", "identity")
