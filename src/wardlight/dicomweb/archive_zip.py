@@ -17,10 +17,9 @@ from typing import Final
 from wardlight.archive.model import InstanceLocation
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.conditional import entity_tag
+from wardlight.dicomweb.media import ZIP
 from wardlight.dicomweb.negotiation import ranges
 from wardlight.errors import WardlightError
-
-ZIP: Final = "application/zip"
 
 #: A file up to this size is read once: its checksum stands before it. A larger one is read twice.
 _HELD: Final = 4 << 20

@@ -85,3 +85,11 @@ class Answer:
 def is_uid(value: str) -> bool:
     """Whether this can be a UID: digits and dots, at most 64 characters (PS3.5 section 9)."""
     return _UID.fullmatch(value) is not None
+
+
+def frame_list(text: str) -> list[int]:
+    """Frame numbers of a path: whole numbers from 1, joined by commas (PS3.18 10.4.1.1.6). Raises `bad-request`."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 9 and int(part) > 0 for part in parts):
+        raise WardlightError("bad-request", "the frame list is not of whole numbers from 1, joined by commas")
+    return [int(part) for part in parts]

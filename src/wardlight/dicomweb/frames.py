@@ -11,7 +11,7 @@ from wardlight.archive.model import InstanceLocation
 from wardlight.decoding.model import ENCODED, HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
-from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.call import Answer, Call, frame_list
 from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.frames_source import AT_ONCE, CodedFrames, FrameSource, StoredFrames
 from wardlight.dicomweb.media import OCTETS, pixel_syntax, pixel_types
@@ -38,7 +38,7 @@ class Choice(NamedTuple):
 
 def frames(call: Call) -> Answer:
     """GET …/instances/{instance}/frames/{list}, the list counting from 1."""
-    numbers = _numbers(call.path["frames"])
+    numbers = frame_list(call.path["frames"])
     accepted = ranges(call.accept, call.query)
     location = call.archive.instances(
         call.scope, call.uid("study"), call.uid("series"), call.uid("instance")
@@ -50,13 +50,6 @@ def frames(call: Call) -> Answer:
     if choice.multipart:
         return _multipart(call, source, numbers, choice, tag)
     return _answer(source.read(numbers[0]), choice.content_type, source.length(numbers[0]), tag)
-
-
-def _numbers(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 9 and int(part) > 0 for part in parts):
-        raise WardlightError("bad-request", "the frame list is not of whole numbers from 1, joined by commas")
-    return [int(part) for part in parts]
 
 
 def source_of(

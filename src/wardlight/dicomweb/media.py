@@ -8,6 +8,9 @@ from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 
 OCTETS: Final = "application/octet-stream"
 DICOM: Final = "application/dicom"
+DICOM_JSON: Final = "application/dicom+json"
+DICOM_XML: Final = "application/dicom+xml"
+ZIP: Final = "application/zip"
 
 _ROOT: Final = "1.2.840.10008.1.2."
 _JPEG: Final = range(50, 71)

@@ -17,10 +17,10 @@ from wardlight.dicom.native_model import to_native
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.conditional import entity_tag
-from wardlight.dicomweb.negotiation import DICOM_JSON, ranges
+from wardlight.dicomweb.media import DICOM_JSON, DICOM_XML
+from wardlight.dicomweb.negotiation import ranges
 from wardlight.errors import WardlightError
 
-DICOM_XML: Final = "application/dicom+xml"
 _JSON: Final = (DICOM_JSON, "application/json")
 _BETWEEN: Final = "[,] \n"
 

@@ -11,9 +11,9 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from wardlight.dicom.related import RelatedError, parse_content_type
+from wardlight.dicomweb.media import DICOM_JSON
 from wardlight.errors import WardlightError
 
-DICOM_JSON: Final = "application/dicom+json"
 MULTIPART: Final = "multipart/related"
 _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")  # RFC 9110 12.4.2
 #: Most media ranges that are looked at: real clients send fewer than twenty.

@@ -11,7 +11,7 @@ from typing import Final
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.related import RelatedWriter
 from wardlight.dicomweb import rendered_parameters, rendered_text
-from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.call import Answer, Call, frame_list
 from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.negotiation import MediaRange, ranges
 from wardlight.dicomweb.rendered_media import (
@@ -110,14 +110,6 @@ def frames(call: Call) -> Answer:
     if choice.media in MOVING:
         return _moving(one, numbers, choice.media)
     return Answer(one.still(numbers[0], choice.media), choice.media)
-
-
-def frame_list(text: str) -> list[int]:
-    """Whole numbers from 1, joined by commas."""
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 9 and int(part) > 0 for part in parts):
-        raise WardlightError("bad-request", "the frame list is not of whole numbers from 1, joined by commas")
-    return [int(part) for part in parts]
 
 
 def _require_frames(one: Instance, numbers: Sequence[int]) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from wardlight.dicomweb import archive_zip, bulk, retrieve
-from wardlight.dicomweb.archive_zip import ZIP
 from wardlight.dicomweb.call import Answer, Call
-from wardlight.dicomweb.media import DICOM, OCTETS
+from wardlight.dicomweb.media import DICOM, OCTETS, ZIP
 from wardlight.dicomweb.negotiation import MediaRange, ranges
 from wardlight.errors import WardlightError
 

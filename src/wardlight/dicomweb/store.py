@@ -22,9 +22,9 @@ from wardlight.dicom.related import (
     parse_content_type,
 )
 from wardlight.dicomweb.call import Answer, is_uid
-from wardlight.dicomweb.media import DICOM
-from wardlight.dicomweb.negotiation import DICOM_JSON, MULTIPART
-from wardlight.dicomweb.store_parts import DICOM_XML, Metadata, kind_of
+from wardlight.dicomweb.media import DICOM, DICOM_JSON, DICOM_XML
+from wardlight.dicomweb.negotiation import MULTIPART
+from wardlight.dicomweb.store_parts import Metadata, kind_of
 from wardlight.dicomweb.store_response import answer_type, response, status_of, written
 from wardlight.errors import WardlightError
 from wardlight.ingest.metadata import MetadataRequest

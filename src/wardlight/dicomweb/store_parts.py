@@ -8,12 +8,10 @@ from typing import Final
 
 from wardlight.dicom.related import RelatedError, parse_content_type
 from wardlight.dicom.transfer_syntax import TRANSFER_SYNTAXES
-from wardlight.dicomweb.media import DICOM, OCTETS, pixel_types
-from wardlight.dicomweb.negotiation import DICOM_JSON
+from wardlight.dicomweb.media import DICOM, DICOM_JSON, DICOM_XML, OCTETS, pixel_types
 from wardlight.errors import WardlightError
 from wardlight.ingest.metadata import BulkPart
 
-DICOM_XML: Final = "application/dicom+xml"
 _METADATA: Final = {DICOM_JSON: False, "application/json": False, DICOM_XML: True}
 #: Encodings of MIME that leave the bytes as they are (RFC 2045 6.2).
 _AS_IT_IS: Final = frozenset(("7bit", "8bit", "binary", ""))

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from wardlight.dicom.native_model import to_native
-from wardlight.dicomweb.negotiation import DICOM_JSON, ranges
-from wardlight.dicomweb.store_parts import DICOM_XML
+from wardlight.dicomweb.media import DICOM_JSON, DICOM_XML
+from wardlight.dicomweb.negotiation import ranges
 from wardlight.errors import WardlightError
 from wardlight.ingest.service import PartOutcome
 

@@ -6,9 +6,8 @@ from typing import Final
 
 from wardlight.archive.model import InstanceLocation
 from wardlight.dicomweb import rendered_parameters
-from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.call import Answer, Call, frame_list
 from wardlight.dicomweb.negotiation import ranges
-from wardlight.dicomweb.rendered import frame_list
 from wardlight.dicomweb.rendered_media import GIF, STILLS, Category, category, choose
 from wardlight.dicomweb.rendered_pictures import Instance
 from wardlight.errors import WardlightError

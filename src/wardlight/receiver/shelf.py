@@ -38,17 +38,24 @@ class Shelf:
 
     def __init__(self, spool: Spool, room: int = _ROOM) -> None:
         self._spool = spool
-        self._lock = threading.Lock()
+        # Reentrant, as room may be given back by the collector in the middle of a call here.
+        self._lock = threading.RLock()
         self._left = room
 
     def take(self, ref: SpoolRef) -> Held | None:
         """Read an object from the spool; None if it is too large, or there is no room. Raises as `Spool.read` does."""
-        if ref.length > LARGEST or ref.length > self._left:
+        if ref.length > LARGEST:
             return None
-        held = Held(self, self._spool.read_whole(ref))
         with self._lock:
+            if ref.length > self._left:
+                return None
             self._left -= ref.length
-        return held
+        try:
+            content = self._spool.read_whole(ref)
+        except BaseException:
+            self.free(ref.length)
+            raise
+        return Held(self, content)
 
     def free(self, size: int) -> None:
         """An object has gone."""

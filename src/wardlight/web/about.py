@@ -5,22 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-DICOM: Final = "application/dicom"
-DICOM_JSON: Final = "application/dicom+json"
-DICOM_XML: Final = "application/dicom+xml"
+from wardlight.dicomweb.media import DICOM, DICOM_JSON, DICOM_XML, OCTETS, ZIP
+from wardlight.dicomweb.negotiation import MULTIPART
+from wardlight.dicomweb.rendered_media import GIF, HTML, JP2, JPEG, MP4, PDF, PLAIN, PNG
+
 JSON: Final = "application/json"
-OCTETS: Final = "application/octet-stream"
 WADL: Final = "application/vnd.sun.wadl+xml"
-ZIP: Final = "application/zip"
-RELATED: Final = "multipart/related"
 BYTE_RANGES: Final = "multipart/byteranges"
 PIXELS: Final = (
     "image/jpeg", "image/jls", "image/jp2", "image/jpx", "image/jphc", "image/jxl", "image/dicom-rle",
     "video/mpeg", "video/mp4",
 )  # fmt: skip
-RENDERINGS: Final = (
-    "image/jpeg", "image/png", "image/jp2", "image/gif", "video/mp4", "text/html", "text/plain", "application/pdf",
-)  # fmt: skip
+RENDERINGS: Final = (JPEG, PNG, JP2, GIF, MP4, HTML, PLAIN, PDF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +193,7 @@ STORE: Final = About(
     "Store",
     "Store DICOM files; the answer says what became of each.",
     (DICOM_JSON, JSON, DICOM_XML),
-    consumes=(RELATED, DICOM, DICOM_JSON, DICOM_XML),
+    consumes=(MULTIPART, DICOM, DICOM_JSON, DICOM_XML),
     statuses=(200, 202, 409),
     errors=(413, 415, 429, 507),
     query=(_ACCEPT,),

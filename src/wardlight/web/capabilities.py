@@ -11,9 +11,9 @@ from xml.sax.saxutils import quoteattr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wardlight.dicomweb.negotiation import ranges
+from wardlight.dicomweb.negotiation import MULTIPART, ranges
 from wardlight.errors import WardlightError
-from wardlight.web.about import JSON, RELATED, WADL
+from wardlight.web.about import JSON, WADL
 from wardlight.web.operations import Operation, Read, Store, base_url, methods_of, operation_id
 from wardlight.web.services import Services
 
@@ -68,7 +68,7 @@ class Capabilities:
 def _accepts(operation: Operation) -> list[str]:
     """The media types that an operation gives, the default first."""
     about = operation.about
-    related = [f'{RELATED}; type="{media}"' for media in about.related]
+    related = [f'{MULTIPART}; type="{media}"' for media in about.related]
     # Multipart is the default where the standard knows it (PS3.18 Table 10.4.4-1), save for JSON.
     return [*about.produces, *related] if about.schema else [*related, *about.produces]
 

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wardlight import __version__
+from wardlight.dicomweb.negotiation import MULTIPART
 from wardlight.errors import CATALOGUE
-from wardlight.web.about import BYTE_RANGES, JSON, RELATED, About
+from wardlight.web.about import BYTE_RANGES, JSON, About
 from wardlight.web.openapi_schemas import PATH_PARAMETERS, SCHEMAS
 from wardlight.web.operations import Operation, Public, Read, base_url, declaration, methods_of, operation_id
 from wardlight.web.services import Services
@@ -153,7 +154,7 @@ def _content(about: About, status: int) -> dict[str, Any]:
         media: {"schema": schema if media.endswith("json") else {}} for media in about.produces
     }
     if about.related:
-        content[RELATED] = {"schema": {}}
+        content[MULTIPART] = {"schema": {}}
     if status == 206:
         content[BYTE_RANGES] = {"schema": {}}
     if status == 409:

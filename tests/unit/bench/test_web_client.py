@@ -43,7 +43,7 @@ def serve():
                             break
 
         threading.Thread(target=work, daemon=True).start()
-        return Client(f"http://127.0.0.1:{listener.getsockname()[1]}/root", {"Authorization": "Bearer t"}, 5)
+        return Client(f"http://127.0.0.1:{listener.getsockname()[1]}/base", {"Authorization": "Bearer t"}, 5)
 
     yield start, seen
     listener.close()
@@ -57,7 +57,7 @@ def test_bodies_of_every_framing_one_behind_the_other(serve, piece):
     assert [answer.status for answer in answers] == [200, 206, 204, 200]
     assert [answer.body for answer in answers] == [b"hello", b"hello world", b"", b"hello"]
     assert [answer.length for answer in answers] == [5, 11, 0, 5]
-    assert seen[0].startswith(b"GET /root/x HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert seen[0].startswith(b"GET /base/x HTTP/1.1\r\nHost: 127.0.0.1:")
     assert b"\r\nAuthorization: Bearer t\r\n" in seen[0] and seen[0].endswith(b"\r\n\r\n")
 
 

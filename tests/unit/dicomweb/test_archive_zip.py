@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from wardlight.dicomweb import archive_zip
-from wardlight.dicomweb.archive_zip import ZIP
 from wardlight.dicomweb.call import Call
+from wardlight.dicomweb.media import ZIP
 from wardlight.errors import WardlightError
 
 

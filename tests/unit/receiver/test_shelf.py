@@ -52,3 +52,19 @@ def test_one_that_cannot_be_read_takes_no_room(spool: Spool, tmp_path: Path) -> 
         with pytest.raises(WardlightError, match="object-damaged"):
             kept.take(ref)
     assert kept._left == 150
+
+
+def test_threads_together_take_no_more_than_the_room(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room is taken before the object is read, so that no other thread takes it meanwhile."""
+    ref = put(spool, bytes(100))
+    kept = Shelf(spool, room=150)
+    inner: list[object] = []
+    whole = spool.read_whole
+
+    def read(wanted: SpoolRef) -> memoryview:
+        inner.append(kept.take(ref))
+        return whole(wanted)
+
+    monkeypatch.setattr(spool, "read_whole", read)
+    assert kept.take(ref) is not None
+    assert inner == [None]
