@@ -38,6 +38,7 @@ from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
 from wardlight.settings import Settings
 from wardlight.supervisor import is_supervised
+from wardlight.trail.parts import Parts
 
 #: How often a process that serves ends read sessions and writes counts of denials, in seconds.
 _HOUSEKEEPING_S: Final = 5.0
@@ -64,6 +65,12 @@ class Platform:
     agreements: Agreements
     access: Access
     archive: Archive
+
+    @property
+    def parts(self) -> Parts:
+        """What the audit trail's readers use."""
+        host = self.settings.base_url.split("://", 1)[-1]
+        return Parts(self.database, self.keystore, self.recorder, self.sessions, self.identity, host)
 
     def housekeep(self) -> None:
         """What a process that serves must do every few seconds: drop keys, end read sessions, count denials."""
@@ -170,6 +177,7 @@ def run_web(settings: Settings) -> None:
         archive=built.archive,
         ingest=Ingest(built.archive, built.access, built.agreements, spool_folder=settings.data_dir),
         decoders=decoders,
+        parts=built.parts,
         checks={
             "database": built.check_database,
             "keystore": built.check_keystore,

@@ -15,12 +15,20 @@ __all__ = ["Operation", "Principal", "PrincipalKind", "Role", "Scope", "SystemSc
 
 
 class Operation(StrEnum):
-    """What a scope allows. METADATA is contained in RETRIEVE, SEARCH in both."""
+    """What a scope allows. METADATA is contained in RETRIEVE, SEARCH in both; AUDIT_OWN and AUDIT_LOG in AUDIT.
+
+    AUDIT_OWN: entries of one's own actions. AUDIT_LOG: hashes and signed heads, no entry. AUDIT_SEND: a receiver's own
+    entries and cosignatures.
+    """
 
     SEARCH = "search"
     METADATA = "metadata"
     RETRIEVE = "retrieve"
     STORE = "store"
+    AUDIT = "audit"
+    AUDIT_OWN = "audit-own"
+    AUDIT_LOG = "audit-log"
+    AUDIT_SEND = "audit-send"
 
 
 _CONTAINS: Final = {
@@ -28,6 +36,10 @@ _CONTAINS: Final = {
     Operation.METADATA: frozenset({Operation.SEARCH, Operation.METADATA}),
     Operation.RETRIEVE: frozenset({Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE}),
     Operation.STORE: frozenset({Operation.STORE}),
+    Operation.AUDIT: frozenset({Operation.AUDIT, Operation.AUDIT_OWN, Operation.AUDIT_LOG}),
+    Operation.AUDIT_OWN: frozenset({Operation.AUDIT_OWN}),
+    Operation.AUDIT_LOG: frozenset({Operation.AUDIT_LOG}),
+    Operation.AUDIT_SEND: frozenset({Operation.AUDIT_SEND}),
 }
 
 
@@ -53,6 +65,11 @@ class Scope:
             raise WardlightError("forbidden", reason="scope")
         if institution is not None and institution != self.institution:
             raise WardlightError("not-found")
+
+    @property
+    def own_only(self) -> bool:
+        """Whether of the audit trail only the principal's own actions may be shown."""
+        return self.principal.role not in (Role.ADMINISTRATOR, Role.PRIVACY_OFFICER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,37 @@ OPERATION: Final = {
     Action.DICOMWEB_THUMBNAIL_READ: Operation.RETRIEVE,
     Action.DICOMWEB_BULKDATA_READ: Operation.RETRIEVE,
     Action.DICOMWEB_STUDY_STORE: Operation.STORE,
+    Action.AUDIT_ENTRY_READ: Operation.AUDIT_OWN,
+    Action.AUDIT_ENTRY_SEARCH: Operation.AUDIT_OWN,
+    Action.AUDIT_PATIENT_SEARCH: Operation.AUDIT,
+    Action.AUDIT_ENTRY_EXPORT: Operation.AUDIT,
+    Action.AUDIT_REPORT_CREATE: Operation.AUDIT,
+    Action.SUBJECT_REPORT_ACCESS: Operation.AUDIT,
+    Action.AUDIT_LOG_READ: Operation.AUDIT_LOG,
+    Action.AUDIT_ENTRY_STORE: Operation.AUDIT_SEND,
+    Action.AUDIT_WITNESS_COSIGN: Operation.AUDIT_SEND,
 }
 
 #: Architecture.md, "who may do what". Researchers see shares of their own, of which there are none yet.
+_IMAGES: Final = frozenset({Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE, Operation.STORE})
+_TRAIL: Final = frozenset({Operation.AUDIT, Operation.AUDIT_OWN, Operation.AUDIT_LOG})
 ROLES: Final = {
-    Role.ADMINISTRATOR: frozenset(Operation),
-    Role.CLINICIAN: frozenset(Operation),
-    Role.PRIVACY_OFFICER: frozenset({Operation.SEARCH, Operation.METADATA}),
-    Role.RESEARCHER: frozenset[Operation](),
+    Role.ADMINISTRATOR: _IMAGES | _TRAIL,
+    Role.CLINICIAN: _IMAGES | {Operation.AUDIT_OWN},
+    Role.PRIVACY_OFFICER: frozenset({Operation.SEARCH, Operation.METADATA}) | _TRAIL,
+    Role.RESEARCHER: frozenset({Operation.AUDIT_OWN}),
+}
+
+#: The scope that a token needs beside its holder's role.
+_PERSON_SCOPES: Final = (
+    dict.fromkeys(_IMAGES, TokenScope.IMAGES_READ)
+    | {Operation.STORE: TokenScope.IMAGES_STORE}
+    | dict.fromkeys(_TRAIL, TokenScope.AUDIT_READ)
+)
+_RECEIVER_SCOPES: Final = {
+    Operation.STORE: TokenScope.RECEIVER_STORE,
+    Operation.AUDIT_LOG: TokenScope.RECEIVER_AUDIT,
+    Operation.AUDIT_SEND: TokenScope.RECEIVER_AUDIT,
 }
 
 
@@ -92,12 +115,11 @@ def _refusal(principal: Principal, action: Action) -> str:
     if operation is None:
         return "unknown-action"
     if principal.kind is PrincipalKind.RECEIVER:
-        if operation is not Operation.STORE:
+        if operation not in _RECEIVER_SCOPES:
             return "receiver-stores-only"
-        return "" if TokenScope.RECEIVER_STORE in principal.scopes else "token-scope"
+        return "" if _RECEIVER_SCOPES[operation] in principal.scopes else "token-scope"
     if principal.kind is not PrincipalKind.PERSON or principal.role is None:
         return "principal-kind"
     if operation not in ROLES[principal.role]:
         return "role"
-    needed = TokenScope.IMAGES_STORE if operation is Operation.STORE else TokenScope.IMAGES_READ
-    return "" if needed in principal.scopes else "token-scope"
+    return "" if _PERSON_SCOPES[operation] in principal.scopes else "token-scope"

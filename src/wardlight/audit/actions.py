@@ -166,9 +166,11 @@ class Action(StrEnum):
     CLASSIFY_RETENTION_CHANGE = "classify:retention:change"
     AUDIT_ENTRY_READ = "audit:entry:read"
     AUDIT_ENTRY_SEARCH = "audit:entry:search"
+    AUDIT_ENTRY_STORE = "audit:entry:store"
     AUDIT_PATIENT_SEARCH = "audit:patient:search"
     AUDIT_ENTRY_EXPORT = "audit:entry:export"
     AUDIT_REPORT_CREATE = "audit:report:create"
+    AUDIT_LOG_READ = "audit:log:read"
     AUDIT_LOG_START = "audit:log:start"
     AUDIT_LOG_HEARTBEAT = "audit:log:heartbeat"
     AUDIT_LOG_CONTINUE = "audit:log:continue"
@@ -249,7 +251,7 @@ _LETTERS: Final[dict[str, str]] = {
     "I": (
         "receiver:study:receive receiver:study:upload receiver:pacs:retrieve ingest:upload:start "
         "ingest:upload:finish ingest:upload:abandon archive:study:store archive:study:complete "
-        "dicomweb:study:store dicomweb:result:store machine:data:store app:result:create"
+        "dicomweb:study:store dicomweb:result:store machine:data:store app:result:create audit:entry:store"
     ),
     "P": (
         "receiver:study:protect receiver:study:verify receiver:study:quarantine "
@@ -280,7 +282,7 @@ _LETTERS: Final[dict[str, str]] = {
         "archive:key:create archive:key:rewrap archive:key:destroy archive:receipt:issue "
         "archive:receipt:acknowledge"
     ),
-    "V": ("audit:entry:read audit:entry:search audit:patient:search"),
+    "V": ("audit:entry:read audit:entry:search audit:patient:search audit:log:read"),
 }
 
 #: Mapping letter of each action: A application activity, L login, T token, S security, C configuration, G rights,

@@ -22,7 +22,12 @@ from wardlight.agreements.model import Agreement, Level
 from wardlight.cli import route
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role, TokenScope
-from wardlight.identity.service import LOCAL_ADMINISTRATOR, PERSON_TOKEN_HOURS, RECEIVER_TOKEN_DAYS
+from wardlight.identity.service import (
+    LOCAL_ADMINISTRATOR,
+    PERSON_TOKEN_HOURS,
+    RECEIVER_TOKEN_DAYS,
+    USUAL_SCOPES,
+)
 from wardlight.keys.files import create_private, private_folder, replace_private
 from wardlight.receiver.secrets import TOKEN_FILE
 
@@ -201,7 +206,7 @@ def user_token(
 
     Example: wardlight admin user token stmary dr.hale@stmary.example --hours 8
     """
-    scopes = scope or [TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE]
+    scopes = scope or USUAL_SCOPES
     with _opened(data, config) as platform:
         person = platform.identity.person(platform.identity.institution(institution).id, login)
         token = platform.identity.issue_person_token(

@@ -32,7 +32,9 @@ class TokenScope(StrEnum):
 
     IMAGES_READ = "images.read"
     IMAGES_STORE = "images.store"
+    AUDIT_READ = "audit.read"
     RECEIVER_STORE = "receiver.store"
+    RECEIVER_AUDIT = "receiver.audit"
     STEP_UP = "step-up"
 
 

@@ -46,7 +46,9 @@ LOCAL_ADMINISTRATOR: Final = Actor("operator", "local-admin")
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_PERSON_SCOPES: Final = frozenset({TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.STEP_UP})
+#: What a person's token may do where nothing else is asked for; the role allows less.
+USUAL_SCOPES: Final = (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ)
+_PERSON_SCOPES: Final = frozenset({*USUAL_SCOPES, TokenScope.STEP_UP})
 
 
 class Identity:
@@ -137,7 +139,7 @@ class Identity:
         *,
         by: Actor,
         hours: float = PERSON_TOKEN_HOURS,
-        scopes: Iterable[TokenScope] = (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE),
+        scopes: Iterable[TokenScope] = USUAL_SCOPES,
     ) -> str:
         """A bearer token of at most 24 hours; it is shown once and stored only as a digest."""
         wanted = frozenset(scopes)
@@ -170,12 +172,12 @@ class Identity:
     def issue_receiver_token(
         self, receiver: Receiver, *, by: Actor, days: float = RECEIVER_TOKEN_DAYS
     ) -> str:
-        """A token with which a receiver may store into its own institution and do nothing else."""
+        """A token with which a receiver may store into its own institution, and send its part of the audit trail."""
         if not 0 < days <= RECEIVER_TOKEN_DAYS:
             raise WardlightError(
                 "bad-request", f"a receiver's token lives at most {RECEIVER_TOKEN_DAYS} days"
             )
-        scopes = frozenset({TokenScope.RECEIVER_STORE})
+        scopes = frozenset({TokenScope.RECEIVER_STORE, TokenScope.RECEIVER_AUDIT})
         return self._issue(
             TokenKind.RECEIVER, receiver.institution, receiver.id, scopes, timedelta(days=days), by
         )

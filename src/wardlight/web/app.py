@@ -92,6 +92,10 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 )
 
 
+#: The audit trail (docs/reference/audit-api.md).
+TRAIL: Final[tuple[Operation, ...]] = ()
+
+
 def create_app(services: Services) -> FastAPI:
     """Put the application together. It owns nothing: `bootstrap` opens and closes the services."""
     web = services.settings.web
@@ -128,7 +132,7 @@ def create_app(services: Services) -> FastAPI:
         Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES),
         Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES, method="OPTIONS"),
     )
-    every = [*DICOMWEB, *public]
+    every = [*DICOMWEB, *public, *TRAIL]
     every.append(Public("/api/openapi.json", openapi.Document(every, services), shown, about.OPENAPI))
     endpoints += operations.install(app, services, tuple(every[len(DICOMWEB) :]))
     https = web.tls_certificate is not None or web.behind_tls_proxy

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from wardlight.dicomweb.negotiation import MULTIPART, ranges
 from wardlight.errors import WardlightError
 from wardlight.web.about import JSON, WADL
-from wardlight.web.operations import Operation, Read, Store, base_url, methods_of, operation_id
+from wardlight.web.operations import Operation, Public, base_url, methods_of, operation_id
 from wardlight.web.services import Services
 
 _NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"
@@ -122,7 +122,7 @@ def _method(operation: Operation, method: str) -> str:
     taken = "".join(f"<representation mediaType={quoteattr(media)}/>" for media in about.consumes)
     given = "".join(f"<representation mediaType={quoteattr(value)}/>" for value in accepts)
     statuses = " ".join(map(str, about.statuses))
-    guarded = isinstance(operation, Read | Store)
+    guarded = not isinstance(operation, Public)
     token = '<param name="Authorization" style="header" required="true"/>' if guarded else ""
     return (
         f'<method name="{method}" id="{operation_id(operation, method)}"><request>{token}'

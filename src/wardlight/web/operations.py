@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
@@ -22,12 +23,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message
 
-from wardlight.access.model import Principal, PrincipalKind, TokenScope
+from wardlight.access.model import Principal, PrincipalKind, Scope, TokenScope
 from wardlight.audit.actions import Action
 from wardlight.dicomweb import conditional
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
+from wardlight.trail.call import JSON, MAX_BODY, ApiCall, parse_body
 from wardlight.web.about import UNDESCRIBED, About
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
@@ -72,6 +74,19 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Api:
+    """A route of the trail's API: small JSON in, `Answer` out."""
+
+    path: str
+    handler: Callable[[ApiCall], Answer]
+    action: Action
+    kinds: frozenset[PrincipalKind]
+    scopes: frozenset[TokenScope]
+    about: About = UNDESCRIBED
+    method: str = "GET"
+
+
+@dataclass(frozen=True, slots=True)
 class Public:
     """A route without a token. reason: why it may be; it shows nothing of any institution."""
 
@@ -82,7 +97,7 @@ class Public:
     method: str = "GET"
 
 
-Operation = Read | Store | Public
+Operation = Read | Store | Api | Public
 
 
 def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> list[Endpoint]:
@@ -144,6 +159,13 @@ def _endpoint(
             return await _store(services, store_operation, request)
 
         return store
+    if isinstance(operation, Api):
+        api_operation = operation
+
+        async def api(request: Request) -> Response:
+            return await _api(services, api_operation, request, threads.of(_token(request)[1]))
+
+        return api
     read_operation = operation
 
     async def read(request: Request) -> Response:
@@ -178,6 +200,64 @@ def _read(services: Services, operation: Read, request: Request, run: Run) -> Re
     answer = replace(answer, headers={"Vary": "Accept", **answer.headers})
     answer = conditional.apply(answer, _conditions(request), request.method)
     return AnswerResponse(answer, head=request.method == "HEAD", run=run)
+
+
+async def _api(services: Services, operation: Api, request: Request, run: Run) -> Response:
+    scope = await run(partial(_authorise, services, operation, request))
+    body = await _small_body(request) if operation.method == "POST" else b""
+    return await run(partial(_answer, services, operation, request, scope, body, run))
+
+
+def _authorise(services: Services, operation: Api, request: Request) -> Scope:
+    """The decision, before anything of the body is read."""
+    address = client_address(services, request)
+    principal = _authenticate(services, operation.action, request, address)
+    scope = services.access.scope_for(
+        principal, operation.action, request=request.state.request, address=address, purpose="HSYSADMIN"
+    )
+    _check_declared(services, operation, principal, request, address)
+    return scope
+
+
+def _answer(
+    services: Services, operation: Api, request: Request, scope: Scope, body: bytes, run: Run
+) -> Response:
+    if operation.method == "POST":
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != JSON:
+            raise WardlightError("unsupported-media-type", f"the body must be {JSON}")
+    pairs = parse_qsl(
+        request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=50
+    )
+    query = dict(pairs)
+    if len(query) != len(pairs):
+        raise WardlightError("bad-request", "a parameter comes twice")
+    call = ApiCall(
+        services.parts,
+        scope,
+        request.path_params,
+        query,
+        parse_body(body) if operation.method == "POST" else {},
+        request.headers.get("accept", ""),
+    )
+    answer = conditional.apply(operation.handler(call), _conditions(request), request.method)
+    return AnswerResponse(answer, head=request.method == "HEAD", run=run)
+
+
+async def _small_body(request: Request) -> bytes:
+    pace = _Pace()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await pace.receive(request)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise WardlightError("too-large", f"the body is larger than {MAX_BODY >> 10} KiB")
+        if _ends(message):
+            return b"".join(parts)
 
 
 def _conditions(request: Request) -> conditional.Conditions:
@@ -301,7 +381,7 @@ def _authenticate(services: Services, action: Action, request: Request, address:
 
 
 def _check_declared(
-    services: Services, operation: Read | Store, principal: Principal, request: Request, address: str
+    services: Services, operation: Read | Store | Api, principal: Principal, request: Request, address: str
 ) -> None:
     """The route's own declaration, a second wall beside the access decision."""
     if principal.kind not in operation.kinds or operation.scopes.isdisjoint(principal.scopes):

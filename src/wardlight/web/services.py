@@ -11,6 +11,7 @@ from wardlight.decoding.pool import DecoderPool
 from wardlight.identity.service import Identity
 from wardlight.ingest.service import Ingest
 from wardlight.settings import Settings
+from wardlight.trail.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +27,5 @@ class Services:
     archive: Archive
     ingest: Ingest
     decoders: DecoderPool
+    parts: Parts
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)

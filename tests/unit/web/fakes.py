@@ -94,6 +94,13 @@ class FakeAgreements:
             raise WardlightError("level-not-agreed")
 
 
+class FakeParts:
+    """A platform whose trail shows nothing to anybody."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise WardlightError("not-found")
+
+
 class FakeWriter:
     """A segment in memory; counts what it must be used for once."""
 
@@ -316,7 +323,7 @@ def make(**web: Any) -> Fakes:
     access = Access(denials)  # type: ignore[arg-type]
     ingest = Ingest(archive, access, agreements)  # type: ignore[arg-type]
     settings = Settings(demo=True, web=WebSettings(**web))
-    services = Services(settings, FakeIdentity(), access, archive, ingest, DecoderPool(1))  # type: ignore[arg-type]
+    services = Services(settings, FakeIdentity(), access, archive, ingest, DecoderPool(1), FakeParts())  # type: ignore[arg-type]
     return Fakes(services, archive, denials, agreements)
 
 
