@@ -19,12 +19,23 @@ QUERY, META, READ, STORE = (
     Action.DICOMWEB_STUDY_READ,
     Action.DICOMWEB_STUDY_STORE,
 )
+#: Of the audit trail: what everybody may see of their own actions, and what takes an office.
+OWN = {Action.AUDIT_ENTRY_READ, Action.AUDIT_ENTRY_SEARCH}
+TRAIL = OWN | {
+    Action.AUDIT_PATIENT_SEARCH,
+    Action.AUDIT_ENTRY_EXPORT,
+    Action.AUDIT_REPORT_CREATE,
+    Action.SUBJECT_REPORT_ACCESS,
+    Action.AUDIT_LOG_READ,
+}
+#: What a receiver does for the trail of its institution: hashes and heads, its own entries, its signature.
+RECEIVERS_TRAIL = {Action.AUDIT_LOG_READ, Action.AUDIT_ENTRY_STORE, Action.AUDIT_WITNESS_COSIGN}
 ALL = frozenset(TokenScope)
 ALLOWED = {
-    Role.ADMINISTRATOR: {QUERY, META, READ, STORE},
-    Role.CLINICIAN: {QUERY, META, READ, STORE},
-    Role.PRIVACY_OFFICER: {QUERY, META},
-    Role.RESEARCHER: set(),
+    Role.ADMINISTRATOR: {QUERY, META, READ, STORE} | TRAIL,
+    Role.CLINICIAN: {QUERY, META, READ, STORE} | OWN,
+    Role.PRIVACY_OFFICER: {QUERY, META} | TRAIL,
+    Role.RESEARCHER: OWN,
 }
 
 
@@ -48,7 +59,7 @@ def decide(platform, principal, action):
 
 
 @pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("action", [QUERY, META, READ, STORE])
+@pytest.mark.parametrize("action", [QUERY, META, READ, STORE, *sorted(TRAIL | RECEIVERS_TRAIL)])
 def test_people_by_role(platform, institution, role, action):
     principal = Principal(PrincipalKind.PERSON, "u-1", institution, role, ALL)
     decision = decide(platform, principal, action)
@@ -63,7 +74,32 @@ def test_every_role_is_in_the_table():
     assert set(ROLES) == set(Role) == set(ALLOWED)
 
 
-@pytest.mark.parametrize("action", [a for a in OPERATION if a is not STORE])
+def test_only_the_offices_see_all_of_the_trail(platform, institution):
+    scopes = {
+        role: decide(
+            platform,
+            Principal(PrincipalKind.PERSON, "u-1", institution, role, ALL),
+            Action.AUDIT_ENTRY_READ,
+        )
+        for role in Role
+    }
+    assert {role for role, scope in scopes.items() if not scope.own_only} == {
+        Role.ADMINISTRATOR,
+        Role.PRIVACY_OFFICER,
+    }
+
+
+@pytest.mark.parametrize("action", sorted(RECEIVERS_TRAIL))
+def test_a_receiver_sends_its_part_of_the_trail(platform, institution, action):
+    principal = Principal(PrincipalKind.RECEIVER, "rc-1", institution, None, ALL)
+    assert decide(platform, principal, action).operation is OPERATION[action]
+    store_only = Principal(
+        PrincipalKind.RECEIVER, "rc-1", institution, None, frozenset({TokenScope.RECEIVER_STORE})
+    )
+    assert decide(platform, store_only, action) == "token-scope"
+
+
+@pytest.mark.parametrize("action", [a for a in OPERATION if a not in {STORE, *RECEIVERS_TRAIL}])
 def test_a_receiver_only_stores(platform, institution, action):
     principal = Principal(PrincipalKind.RECEIVER, "rc-1", institution, None, ALL)
     assert decide(platform, principal, action) == "receiver-stores-only"
@@ -85,6 +121,9 @@ def test_operator_application_and_system_see_no_patient_data(platform, instituti
         ({TokenScope.IMAGES_STORE}, STORE, True),
         ({TokenScope.IMAGES_STORE}, QUERY, False),
         ({TokenScope.STEP_UP}, QUERY, False),
+        ({TokenScope.IMAGES_READ}, Action.AUDIT_ENTRY_READ, False),
+        ({TokenScope.AUDIT_READ}, Action.AUDIT_ENTRY_READ, True),
+        ({TokenScope.AUDIT_READ}, QUERY, False),
         ({TokenScope.RECEIVER_STORE}, STORE, False),
         (set(), READ, False),
     ],

@@ -93,7 +93,10 @@ def test_a_receivers_token_is_written_for_its_user_only(run, opened, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o400
     first = file.read_text().strip()
     principal = opened.identity.authenticate(first)
-    assert principal.kind is PrincipalKind.RECEIVER and principal.scopes == {"receiver.store"}
+    assert principal.kind is PrincipalKind.RECEIVER and principal.scopes == {
+        "receiver.store",
+        "receiver.audit",
+    }
     run("receiver", "create", "stmary", "gateway-2", error="already-exists")
     assert [row["name"] for row in run("receiver", "list", "stmary", "--json")] == ["gateway-1"]
     run("receiver", "create", "stmary", "gateway-2", "--token-file", str(tmp_path / "other" / "token"))

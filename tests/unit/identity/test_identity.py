@@ -59,11 +59,13 @@ def test_tokens_stand_for_their_holders(platform, institution, person, receiver)
     assert (principal.kind, principal.id, principal.institution) == (
         PrincipalKind.PERSON, person.id, institution.id,
     )  # fmt: skip
-    assert principal.role is Role.CLINICIAN and principal.scopes == {"images.read", "images.store"}
+    assert principal.role is Role.CLINICIAN and principal.scopes == {
+            "images.read", "images.store", "audit.read",
+        }  # fmt: skip
     assert actor_of(principal).role == "clinician"
     principal = platform.identity.authenticate(platform.identity.issue_receiver_token(receiver, by=BY))
     assert (principal.kind, principal.role, principal.scopes) == (
-        PrincipalKind.RECEIVER, None, {"receiver.store"},
+        PrincipalKind.RECEIVER, None, {"receiver.store", "receiver.audit"},
     )  # fmt: skip
     assert len(principal.token_ref) == 22
 
