@@ -1,10 +1,10 @@
-"""Tables of the audit trail that writers use (audit.md section 2); the sealer's tables come with sealing."""
+"""Tables of the audit trail (audit.md section 2): what writers insert into, and what the sealer makes of it."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, SmallInteger, String, Table
 
 from wardlight.classification.model import DataClass
 from wardlight.db.columns import Id, column
@@ -22,6 +22,10 @@ log: Final = Table(
     column("generation", Integer, data_class=DataClass.AUDIT),
     column("size", BigInteger, data_class=DataClass.AUDIT),
     column("root", LargeBinary(32), data_class=DataClass.AUDIT),
+    # 1 once the signer has refused its head: nothing is sealed into it any more.
+    column("halted", SmallInteger, default=0, server_default="0", data_class=DataClass.AUDIT),
+    # Entries before this index have been looked at for pruning.
+    column("pruned", BigInteger, default=0, server_default="0", data_class=DataClass.AUDIT),
 )
 
 pending: Final = Table(
@@ -40,4 +44,88 @@ read_session: Final = Table(
     column("log", Integer, ForeignKey("audit_log.log"), data_class=DataClass.AUDIT),
     column("started_ms", BigInteger, index=True, data_class=DataClass.AUDIT),
     column("content", LargeBinary, data_class=DataClass.AUDIT),
+)
+
+#: Sealed entries. All but `log` and `idx` is empty once an entry is pruned. The searchable columns repeat what stands
+#: in `content`, whose bytes are the leaf; long ones are cut there. outcome: a number of `OUTCOMES`.
+entry: Final = Table(
+    "audit_entry",
+    metadata,
+    column("log", Integer, ForeignKey("audit_log.log"), primary_key=True, data_class=DataClass.AUDIT),
+    column("idx", BigInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("id", Id, nullable=True, data_class=DataClass.AUDIT),
+    column("recorded_ms", BigInteger, nullable=True, data_class=DataClass.AUDIT),
+    column("action", String(64), nullable=True, data_class=DataClass.AUDIT),
+    # "kind:id".
+    column("actor", String(255), nullable=True, data_class=DataClass.AUDIT),
+    # A keyed reference, or "kind:id".
+    column("object", String(255), nullable=True, data_class=DataClass.AUDIT),
+    column("outcome", SmallInteger, nullable=True, data_class=DataClass.AUDIT),
+    column("purpose", String(16), nullable=True, data_class=DataClass.AUDIT),
+    column("grant_id", String(64), nullable=True, data_class=DataClass.AUDIT),
+    column("content", LargeBinary, nullable=True, data_class=DataClass.AUDIT),
+    Index("audit_entry_actor", "log", "actor", "idx"),
+    Index("audit_entry_action", "log", "action", "idx"),
+    Index("audit_entry_outcome", "log", "outcome", "idx"),
+    Index("audit_entry_id", "log", "id", unique=True),
+    sqlite_with_rowid=False,
+)
+
+#: Outcome → its number in `audit_entry` and `audit_day`.
+OUTCOMES: Final = {"success": 0, "partial": 1, "unknown": 2, "denied": 3, "failed": 4}
+
+#: Which entries speak of a patient or study, by keyed reference.
+subject: Final = Table(
+    "audit_subject",
+    metadata,
+    column("log", Integer, ForeignKey("audit_log.log"), primary_key=True, data_class=DataClass.AUDIT),
+    column("ref", String(64), primary_key=True, data_class=DataClass.AUDIT),
+    column("idx", BigInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    sqlite_with_rowid=False,
+)
+
+#: Hashes of the tree, 256 to a tile of 8,192 bytes (C2SP tlog-tiles); those of the right edge have fewer.
+tile: Final = Table(
+    "audit_tile",
+    metadata,
+    column("log", Integer, ForeignKey("audit_log.log"), primary_key=True, data_class=DataClass.AUDIT),
+    column("level", SmallInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("n", BigInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("data", LargeBinary, data_class=DataClass.AUDIT),
+)
+
+#: Signed heads. `note` is the text as the log's key signed it, with the witnesses' lines appended later.
+checkpoint: Final = Table(
+    "audit_checkpoint",
+    metadata,
+    column("log", Integer, ForeignKey("audit_log.log"), primary_key=True, data_class=DataClass.AUDIT),
+    column("size", BigInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("root", LargeBinary(32), data_class=DataClass.AUDIT),
+    column("note", String, data_class=DataClass.AUDIT),
+    # Times of the entries since the checkpoint before.
+    column("first_recorded_ms", BigInteger, data_class=DataClass.AUDIT),
+    column("last_recorded_ms", BigInteger, data_class=DataClass.AUDIT),
+)
+
+#: How many entries, by day (days since 1970-01-01 UTC) and hour of `recorded`.
+day: Final = Table(
+    "audit_day",
+    metadata,
+    column("log", Integer, ForeignKey("audit_log.log"), primary_key=True, data_class=DataClass.AUDIT),
+    column("day", Integer, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("hour", SmallInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("action", String(64), primary_key=True, data_class=DataClass.AUDIT),
+    column("actor_kind", String(16), primary_key=True, data_class=DataClass.AUDIT),
+    column("outcome", SmallInteger, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("n", BigInteger, data_class=DataClass.AUDIT),
+    sqlite_with_rowid=False,
+)
+
+#: How long an institution keeps entries, where it is not the default; hold 1: a legal hold, nothing is pruned.
+retention: Final = Table(
+    "audit_retention",
+    metadata,
+    column("institution", Id, ForeignKey("institution.id"), primary_key=True, data_class=DataClass.AUDIT),
+    column("days", Integer, data_class=DataClass.AUDIT),
+    column("hold", SmallInteger, data_class=DataClass.AUDIT),
 )
