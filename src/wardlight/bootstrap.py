@@ -23,6 +23,7 @@ from wardlight.access.model import SystemScope
 from wardlight.access.service import Access
 from wardlight.agreements.service import Agreements
 from wardlight.archive.service import Archive
+from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions, close_orphans
@@ -37,7 +38,7 @@ from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
 from wardlight.settings import Settings
-from wardlight.supervisor import is_supervised
+from wardlight.supervisor import is_supervised, wait_for_gate
 from wardlight.trail.parts import Parts
 
 #: How often a process that serves ends read sessions and writes counts of denials, in seconds.
@@ -73,20 +74,16 @@ class Platform:
         return Parts(self.database, self.keystore, self.recorder, self.sessions, self.identity, host)
 
     def housekeep(self) -> None:
-        """What a process that serves must do every few seconds: drop keys, end read sessions, count denials."""
-        self.keystore.forget()
-        self.sessions.sweep()
-        self.denials.sweep()
+        """What a process that serves must do every few seconds."""
+        _run(self, HOUSEKEEPING)
 
     def work(self) -> int:
-        """One round of the worker: complete quiet releases, end sessions of lost nodes. Returns how much was done."""
-        self.keystore.forget()
-        done = self.archive.complete(WORKER) + self.archive.index(WORKER)
-        return done + close_orphans(self.database, self.recorder)
+        """One round of the worker. Returns how much was done."""
+        return _run(self, ROUND)
 
     def sweep(self) -> int:
-        """What the worker does each hour: remove what crashes left behind."""
-        return self.archive.sweep(WORKER) + self.objects.sweep()
+        """What the worker does each hour. Returns how much was done."""
+        return _run(self, HOURLY)
 
     def check_database(self) -> None:
         """Raise unless the index database answers."""
@@ -103,6 +100,59 @@ class Platform:
         self.denials.close()
         self.database.close()
         self.keystore.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Background work, and the actions by which the trail tells of it; `why`: where it has nothing to tell."""
+
+    name: str
+    run: Callable[[Platform], int | None]
+    actions: tuple[Action, ...] = ()
+    why: str = ""
+
+
+#: What every process that serves does each few seconds, before a round of the worker, and in each round.
+HOUSEKEEPING: Final = (
+    Job("forget-keys", lambda built: built.keystore.forget(), why="drops keys from this process's memory"),
+    Job(
+        "end-read-sessions",
+        lambda built: built.sessions.sweep(),
+        why="ends reads that are in the trail by name",
+    ),
+    Job("count-denials", lambda built: built.denials.sweep(), (Action.ACCESS_DECISION_DENY,)),
+)
+ROUND: Final = (
+    Job("forget-keys", lambda built: built.keystore.forget(), why="drops keys from this process's memory"),
+    Job("complete-studies", lambda built: built.archive.complete(WORKER), (Action.ARCHIVE_STUDY_COMPLETE,)),
+    Job(
+        "index-studies",
+        lambda built: built.archive.index(WORKER),
+        why="orders search postings; shows nobody anything",
+    ),
+    Job(
+        "close-lost-read-sessions",
+        lambda built: close_orphans(built.database, built.recorder),
+        why="ends reads of lost nodes as unknown, under the action that they began with",
+    ),
+)
+#: What the worker does each hour.
+HOURLY: Final = (
+    Job(
+        "sweep-archive",
+        lambda built: built.archive.sweep(WORKER),
+        (Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
+    ),
+    Job(
+        "sweep-uploads",
+        lambda built: built.objects.sweep(),
+        why="removes pieces of objects that were never finished",
+    ),
+)
+
+
+def _run(built: Platform, jobs: tuple[Job, ...]) -> int:
+    return sum(job.run(built) or 0 for job in jobs)
 
 
 def platform(settings: Settings, *, create: bool = True, migrate: bool = False) -> Platform:
@@ -169,6 +219,7 @@ def run_web(settings: Settings) -> None:
 
     harden()
     decoders = decoder_pool(settings)
+    wait_for_gate()
     built = platform(settings)
     services = Services(
         settings=settings,
@@ -213,6 +264,7 @@ def decoder_pool(settings: Settings) -> DecoderPool:
 def run_worker(settings: Settings) -> None:
     """`wardlight worker`: rounds of background work until SIGTERM or SIGINT."""
     harden()
+    wait_for_gate()
     built = platform(settings, migrate=is_supervised())
     stopping = threading.Event()
 
