@@ -129,3 +129,72 @@ retention: Final = Table(
     column("days", Integer, data_class=DataClass.AUDIT),
     column("hold", SmallInteger, data_class=DataClass.AUDIT),
 )
+
+#: Who cosigns an institution's heads; institution empty: those of the operator's log. url: of a witness that is pushed
+#: to. receiver: whose key it is, which pulls. ended_ms: it is not asked any more; what it cosigned stays good.
+witness: Final = Table(
+    "audit_witness",
+    metadata,
+    column("id", Id, primary_key=True, data_class=DataClass.AUDIT),
+    column(
+        "institution",
+        Id,
+        ForeignKey("institution.id"),
+        nullable=True,
+        index=True,
+        data_class=DataClass.AUDIT,
+    ),
+    column("name", String(255), data_class=DataClass.CONFIGURATION),
+    column("vkey", String(400), data_class=DataClass.CONFIGURATION),
+    column("url", String(400), nullable=True, data_class=DataClass.CONFIGURATION),
+    column(
+        "receiver", String(32), ForeignKey("receiver.id"), nullable=True, data_class=DataClass.CONFIGURATION
+    ),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    column("ended_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),
+    # The head that it cosigned last, and when.
+    column("log", Integer, nullable=True, data_class=DataClass.STATUS),
+    column("size", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+    column("cosigned_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+    # What the trail said of it last: empty, `cosigned`, or why it did not.
+    column("state", String(64), default="", server_default="", data_class=DataClass.STATUS),
+    column("tried_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+    # Somebody waits for a cosignature since then.
+    column("wanted_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+)
+
+#: Places outside the platform that get signed heads. target: path, URL or address, by kind.
+anchor: Final = Table(
+    "audit_anchor",
+    metadata,
+    column("id", Id, primary_key=True, data_class=DataClass.AUDIT),
+    column(
+        "institution",
+        Id,
+        ForeignKey("institution.id"),
+        nullable=True,
+        index=True,
+        data_class=DataClass.AUDIT,
+    ),
+    column("kind", String(8), data_class=DataClass.CONFIGURATION),
+    column("target", String(1000), data_class=DataClass.CONFIGURATION),
+    column("every_s", Integer, data_class=DataClass.CONFIGURATION),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    column("log", Integer, nullable=True, data_class=DataClass.STATUS),
+    column("size", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+    column("sent_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+    # Empty, or why the last try failed; `tried_ms` is when that was.
+    column("state", String(64), default="", server_default="", data_class=DataClass.STATUS),
+    column("tried_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+)
+
+#: Entries that receivers sent, by the id they gave: a second copy is known as such. digest: of the entry as it was
+#: sent; its salt makes that say nothing of what the entry holds.
+foreign: Final = Table(
+    "audit_foreign",
+    metadata,
+    column("institution", Id, ForeignKey("institution.id"), primary_key=True, data_class=DataClass.AUDIT),
+    column("id", Id, primary_key=True, data_class=DataClass.AUDIT),
+    column("digest", LargeBinary(32), data_class=DataClass.AUDIT, protection="hashed"),
+    sqlite_with_rowid=False,
+)
