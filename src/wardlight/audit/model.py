@@ -95,5 +95,7 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.AGREEMENT_AGREEMENT_CREATE: {"application": str, "levels": list, "purposes": list, "basis": str},
     Action.AGREEMENT_AGREEMENT_AMEND: {"application": str, "levels": list, "purposes": list, "basis": str},
     Action.PLATFORM_INSTITUTION_CREATE: {"region": str},
+    Action.AUDIT_ENTRY_SEARCH: {"query": str},
+    Action.AUDIT_PATIENT_SEARCH: {"query": str},
     Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
 }

@@ -19,7 +19,6 @@ from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
 from wardlight.db.prepared import Prepared
 from wardlight.keys.keystore import Keystore
-from wardlight.keys.wrap import KeyKind
 
 #: Slug of the operator's own log, which never holds references.
 OPERATOR: Final = "operator"
@@ -77,8 +76,12 @@ class Recorder:
 
     def references(self, institution: UUID) -> References:
         """References under the institution's key of the present epoch."""
-        _, key = self._keystore.institution_key(institution, KeyKind.AUDIT_REFERENCE)
-        return References(key, 1)
+        epoch, key = self._keystore.reference_key(institution)
+        return References(key, epoch)
+
+    def all_references(self, institution: UUID) -> list[References]:
+        """References of every epoch, newest first: under which a patient or study may stand in the trail."""
+        return [References(key, epoch) for epoch, key in self._keystore.reference_keys(institution)]
 
     def write(self, tx: Connection, institution: UUID | None, event: Event) -> UUID:
         """Write one event; returns the id of its (first) entry.

@@ -50,6 +50,7 @@ class _Session:
     instances: int = 0
     frames: int = 0
     bytes: int = 0
+    results: int = 0
     series: dict[str, list[int]] = field(default_factory=dict)
     ended: bool = False
 
@@ -65,11 +66,13 @@ class Reading:
         self._event = event
         self._session = session
 
-    def count(self, *, series: str = "", instances: int = 0, frames: int = 0, bytes_: int = 0) -> None:
+    def count(
+        self, *, series: str = "", instances: int = 0, frames: int = 0, bytes_: int = 0, results: int = 0
+    ) -> None:
         """Add to the counts. A transfer that outlives its session goes on in a new one, authorised first."""
-        if not self._sessions.add(self._session, series, instances, frames, bytes_):
+        if not self._sessions.add(self._session, series, instances, frames, bytes_, results):
             self._session = self._sessions.session(self._institution, self._event)
-            self._sessions.add(self._session, series, instances, frames, bytes_)
+            self._sessions.add(self._session, series, instances, frames, bytes_, results)
 
 
 class ReadSessions:
@@ -134,7 +137,9 @@ class ReadSessions:
             tx.execute(_ADD_SESSION, row)
         return _Session(UUID(entry["id"]), number, origin, content, now, now, requests=1)
 
-    def add(self, session: _Session, series: str, instances: int, frames: int, bytes_: int) -> bool:
+    def add(
+        self, session: _Session, series: str, instances: int, frames: int, bytes_: int, results: int
+    ) -> bool:
         """Add counts; False when the session has ended."""
         with self._lock:
             if session.ended:
@@ -143,6 +148,7 @@ class ReadSessions:
             session.instances += instances
             session.frames += frames
             session.bytes += bytes_
+            session.results += results
             if series and (instances or frames):
                 row = session.series.setdefault(series, [0, 0])
                 row[0] += instances
@@ -182,6 +188,7 @@ class ReadSessions:
                 ("instances", session.instances),
                 ("frames", session.frames),
                 ("bytes", session.bytes),
+                ("results", session.results),
             )
             if value
         }

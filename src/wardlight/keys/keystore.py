@@ -54,6 +54,12 @@ CREATE TABLE IF NOT EXISTS tombstone (
   institution BLOB NOT NULL,
   destroyed_ms INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS audit_reference (
+  institution BLOB NOT NULL REFERENCES institution,
+  epoch INTEGER NOT NULL CHECK (epoch > 1),
+  key_id BLOB NOT NULL CHECK (length(key_id) = 16),
+  PRIMARY KEY (institution, epoch)
+) WITHOUT ROWID, STRICT;
 """
 
 
@@ -92,6 +98,8 @@ class Keystore:
         # Ids of keys that an institution has one of; they count only while the key itself is in the cache.
         self._singletons: dict[tuple[UUID, KeyKind], UUID] = {}
         self._epoch_keys: dict[tuple[UUID, int], tuple[float, bytes]] = {}
+        # The newest epoch of an institution's audit references, and until when that is believed.
+        self._reference_epochs: dict[UUID, tuple[float, int, UUID | None]] = {}
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for pragma in (
             f"busy_timeout = {_BUSY_MS}",
@@ -158,6 +166,48 @@ class Keystore:
                 self._singletons.clear()
             self._singletons[institution, kind] = key_id
         return key_id, key
+
+    def reference_key(self, institution: UUID) -> tuple[int, bytes]:
+        """Epoch and key under which references of the audit trail are made now (audit.md section 1).
+
+        Epoch 1 is the institution's own key of that kind. Other processes follow a new epoch within `CACHE_SECONDS`.
+        """
+        now = time.monotonic()
+        with self._lock:
+            known = self._reference_epochs.get(institution)
+            if known is None or known[0] <= now:
+                row = self._database.execute(
+                    "SELECT epoch, key_id FROM audit_reference WHERE institution = ? ORDER BY epoch DESC LIMIT 1",
+                    (institution.bytes,),
+                ).fetchone()
+                epoch, key_id = (row[0], UUID(bytes=row[1])) if row else (1, None)
+                known = self._reference_epochs[institution] = (now + CACHE_SECONDS, epoch, key_id)
+        if known[2] is None:
+            return 1, self.institution_key(institution, KeyKind.AUDIT_REFERENCE)[1]
+        return known[1], self.get_key(institution, known[2])
+
+    def reference_keys(self, institution: UUID) -> list[tuple[int, bytes]]:
+        """Every epoch with its key, newest first; those whose key was destroyed are left out."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT epoch, key_id FROM audit_reference WHERE institution = ? ORDER BY epoch DESC",
+                (institution.bytes,),
+            ).fetchall()
+        keys = self.get_keys(institution, [UUID(bytes=key_id) for _, key_id in rows])
+        found = [(epoch, keys[place]) for epoch, raw in rows if (place := UUID(bytes=raw)) in keys]
+        return [*found, (1, self.institution_key(institution, KeyKind.AUDIT_REFERENCE)[1])]
+
+    def open_reference_epoch(self, institution: UUID) -> int:
+        """Make a key for references from now on; older ones are still found. Returns the new epoch."""
+        with self._transaction():
+            key_id, _ = self._insert(institution, KeyKind.AUDIT_REFERENCE, singleton=False)
+            query = "SELECT coalesce(max(epoch), 1) + 1 FROM audit_reference WHERE institution = ?"
+            epoch: int = self._database.execute(query, (institution.bytes,)).fetchone()[0]
+            self._database.execute(
+                "INSERT INTO audit_reference VALUES (?, ?, ?)", (institution.bytes, epoch, key_id.bytes)
+            )
+            self._reference_epochs.pop(institution, None)
+        return epoch
 
     def get_key(self, institution: UUID, key_id: UUID) -> bytes:
         """Open a key of this institution.
