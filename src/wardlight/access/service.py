@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from wardlight.access.model import Operation, Scope
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.model import Actor, Event, Outcome
-from wardlight.errors import WardlightError
+from wardlight.errors import CATALOGUE, WardlightError
 from wardlight.identity.model import Principal, PrincipalKind, Role, TokenScope
 from wardlight.identity.service import actor_of
 
@@ -107,6 +108,46 @@ class Access:
             detail={"action": action.value, "status": status},
         )
         self._denials.record(principal.institution if principal else None, event)
+
+    def fail(
+        self, principal: Principal, action: Action, reason: str, *, request: str, address: str = ""
+    ) -> None:
+        """Write into the trail that something failed which this principal was allowed, and nothing of it was done.
+
+        Raises what the database raises: then the answer is `unavailable`.
+        """
+        self._write(principal, action, Outcome.FAILED, reason, request, address, {})
+
+    def refuse(
+        self, principal: Principal, reasons: Mapping[str, int], *, request: str, address: str = ""
+    ) -> None:
+        """Write into the trail that so many files of a store request were not taken, by code of the error."""
+        for reason, count in sorted(reasons.items()):
+            outcome = Outcome.FAILED if CATALOGUE[reason].http >= 500 else Outcome.DENIED
+            counts = {"instances": count}
+            self._write(principal, Action.INGEST_OBJECT_REFUSE, outcome, reason, request, address, counts)
+
+    def _write(
+        self,
+        principal: Principal,
+        action: Action,
+        outcome: Outcome,
+        reason: str,
+        request: str,
+        address: str,
+        counts: Mapping[str, int],
+    ) -> None:
+        event = Event(
+            action,
+            actor_of(principal),
+            outcome=outcome,
+            reason=reason,
+            address=address,
+            request=request,
+            token=principal.token_ref,
+            counts=counts,
+        )
+        self._denials.record(principal.institution, event)
 
 
 def _refusal(principal: Principal, action: Action) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -96,7 +97,9 @@ class Ingest:
         except WardlightError as error:
             self._deny(origin, error.code)
             raise
-        return StoreRequest(self._archive, institution, origin, self._admission.enter(principal))
+        return StoreRequest(
+            self._archive, self._access, institution, origin, self._admission.enter(principal)
+        )
 
     def _deny(self, origin: Origin, reason: str) -> None:
         self._access.deny(
@@ -116,9 +119,12 @@ class StoreRequest:
     is always right. Not thread-safe.
     """
 
-    def __init__(self, archive: Archive, institution: UUID, origin: Origin, lease: Lease) -> None:
+    def __init__(
+        self, archive: Archive, access: Access, institution: UUID, origin: Origin, lease: Lease
+    ) -> None:
         self._lease: Final = lease
         self._archive: Final = archive
+        self._access: Final = access
         self._origin: Final = origin
         self._institution: Final = institution
         self._demands: Final = Demands(origin.level, origin.study_uid)
@@ -186,6 +192,7 @@ class StoreRequest:
         self._lease.close()
         if self._failure is not None and all(outcome.error for outcome in self._outcomes):
             raise self._failure
+        self._record_refused()
         return self._outcomes
 
     def abort(self) -> None:
@@ -195,6 +202,13 @@ class StoreRequest:
             segment.writer.abort()
         self._segments.clear()
         self._lease.close()
+
+    def _record_refused(self) -> None:
+        """What was not taken is in the trail, too; what is stored already with other content is told by its store."""
+        codes = Counter(outcome.error.code for outcome in self._outcomes if outcome.error)
+        del codes["instance-conflict"]
+        origin = self._origin
+        self._access.refuse(origin.principal, codes, request=origin.request, address=origin.address)
 
     def _hold(self, size: int) -> None:
         """The present file takes so many bytes. Raises `unavailable` where no memory is left for it."""

@@ -10,8 +10,8 @@ import asyncio
 import ipaddress
 import re
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -186,6 +186,7 @@ def _read(services: Services, operation: Read, request: Request, run: Run) -> Re
         principal, operation.action, request=request.state.request, address=address
     )
     _check_declared(services, operation, principal, request, address)
+    guard = _guard(services, principal, operation.action, request)
     call = Call(
         services.archive,
         services.decoders,
@@ -195,17 +196,49 @@ def _read(services: Services, operation: Read, request: Request, run: Run) -> Re
         request.scope["query_string"].decode("latin-1"),
         request.headers.get("accept", ""),
     )
-    answer = operation.handler(call)
-    # All of them are negotiated (RFC 9110 section 12.5.5).
-    answer = replace(answer, headers={"Vary": "Accept", **answer.headers})
-    answer = conditional.apply(answer, _conditions(request), request.method)
-    return AnswerResponse(answer, head=request.method == "HEAD", run=run)
+    with guard():
+        answer = operation.handler(call)
+        # All of them are negotiated (RFC 9110 section 12.5.5).
+        answer = replace(answer, headers={"Vary": "Accept", **answer.headers})
+        answer = conditional.apply(answer, _conditions(request), request.method)
+    return AnswerResponse(answer, head=request.method == "HEAD", run=run, guard=guard)
+
+
+#: Refusals, which whoever raises them writes into the trail.
+_DENIED: Final = (401, 403)
+
+_Guard = Callable[[], AbstractContextManager[None]]
+
+
+def _guard(services: Services, principal: Principal, action: Action, request: Request) -> _Guard:
+    """Within it, what fails is written into the trail as failed; where that cannot be done, it is `unavailable`."""
+    number, address = request.state.request, client_address(services, request)
+
+    @contextmanager
+    def guard() -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            code = error.code if isinstance(error, WardlightError) else "internal"
+            if isinstance(error, ClientDisconnect):
+                code = "disconnected"
+            if not isinstance(error, WardlightError) or error.kind.http not in _DENIED:
+                services.access.fail(principal, action, code, request=number, address=address)
+            raise
+
+    return guard
 
 
 async def _api(services: Services, operation: Api, request: Request, run: Run) -> Response:
     scope = await run(partial(_authorise, services, operation, request))
-    body = await _small_body(request) if operation.method == "POST" else b""
-    return await run(partial(_answer, services, operation, request, scope, body, run))
+    guard = _guard(services, scope.principal, operation.action, request)
+    body: bytes | WardlightError = b""
+    if operation.method == "POST":
+        try:
+            body = await _small_body(request)
+        except WardlightError as error:
+            body = error
+    return await run(partial(_answer, services, operation, request, scope, body, run, guard))
 
 
 def _authorise(services: Services, operation: Api, request: Request) -> Scope:
@@ -220,28 +253,47 @@ def _authorise(services: Services, operation: Api, request: Request) -> Scope:
 
 
 def _answer(
-    services: Services, operation: Api, request: Request, scope: Scope, body: bytes, run: Run
+    services: Services,
+    operation: Api,
+    request: Request,
+    scope: Scope,
+    body: bytes | WardlightError,
+    run: Run,
+    guard: _Guard,
 ) -> Response:
-    if operation.method == "POST":
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != JSON:
-            raise WardlightError("unsupported-media-type", f"the body must be {JSON}")
-    pairs = parse_qsl(
-        request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=50
-    )
+    """All of it up to the first bytes. body: as it came, or why it could not be taken."""
+    with guard():
+        if isinstance(body, WardlightError):
+            raise body
+        call = ApiCall(
+            services.parts,
+            scope,
+            request.path_params,
+            _query(request),
+            _json_body(request, body) if operation.method == "POST" else {},
+            request.headers.get("accept", ""),
+        )
+        answer = conditional.apply(operation.handler(call), _conditions(request), request.method)
+    return AnswerResponse(answer, head=request.method == "HEAD", run=run, guard=guard)
+
+
+def _query(request: Request) -> dict[str, str]:
+    text = request.scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise WardlightError("bad-request", "too many parameters") from None
     query = dict(pairs)
     if len(query) != len(pairs):
         raise WardlightError("bad-request", "a parameter comes twice")
-    call = ApiCall(
-        services.parts,
-        scope,
-        request.path_params,
-        query,
-        parse_body(body) if operation.method == "POST" else {},
-        request.headers.get("accept", ""),
-    )
-    answer = conditional.apply(operation.handler(call), _conditions(request), request.method)
-    return AnswerResponse(answer, head=request.method == "HEAD", run=run)
+    return query
+
+
+def _json_body(request: Request, body: bytes) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise WardlightError("unsupported-media-type", f"the body must be {JSON}")
+    return parse_body(body)
 
 
 async def _small_body(request: Request) -> bytes:
@@ -270,32 +322,42 @@ def _conditions(request: Request) -> conditional.Conditions:
 
 
 async def _store(services: Services, operation: Store, request: Request) -> Response:
-    exchange = await in_thread(partial(_open, services, operation, request))
+    exchange, guard = await in_thread(partial(_open, services, operation, request))
     try:
         last = await _pump(request, exchange)
         return await in_thread(lambda: AnswerResponse(exchange.finish(last)))
-    except BaseException:
-        await asyncio.shield(in_thread(exchange.abort))
+    except BaseException as error:
+        await asyncio.shield(in_thread(partial(_give_up, exchange, guard, error)))
         raise
 
 
-def _open(services: Services, operation: Store, request: Request) -> StoreExchange:
+def _open(services: Services, operation: Store, request: Request) -> tuple[StoreExchange, _Guard]:
     address = client_address(services, request)
     principal = _authenticate(services, operation.action, request, address)
     _check_declared(services, operation, principal, request, address)
-    return open_store(
-        StoreCall(
-            services.ingest,
-            principal,
-            request.state.request,
-            base_url(services, request),
-            address,
-            request.path_params,
-            request.scope["query_string"].decode("latin-1"),
-            request.headers,
-            services.settings.web.part_count,
+    guard = _guard(services, principal, operation.action, request)
+    with guard():
+        exchange = open_store(
+            StoreCall(
+                services.ingest,
+                principal,
+                request.state.request,
+                base_url(services, request),
+                address,
+                request.path_params,
+                request.scope["query_string"].decode("latin-1"),
+                request.headers,
+                services.settings.web.part_count,
+            )
         )
-    )
+    return exchange, guard
+
+
+def _give_up(exchange: StoreExchange, guard: _Guard, error: BaseException) -> None:
+    exchange.abort()
+    if isinstance(error, Exception):
+        with guard():
+            raise error
 
 
 async def _pump(request: Request, exchange: StoreExchange) -> list[bytes]:

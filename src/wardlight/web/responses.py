@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final
 
@@ -30,10 +31,18 @@ _BODILESS: Final = frozenset({204, 304})
 class AnswerResponse(Response):
     """An answer on its way. Build it in a thread: the first batch is read there, and its errors still get a status.
 
-    head: only the header is sent, and the body not begun. run: for what is read later.
+    head: only the header is sent, and the body not begun. run: for what is read later. guard: within which the body is
+    read, to see its errors.
     """
 
-    def __init__(self, answer: Answer, *, head: bool = False, run: Run = in_thread) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        head: bool = False,
+        run: Run = in_thread,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._run = run
         self._first: list[bytes] = []
         self._rest: Iterator[bytes] | None = None
@@ -41,7 +50,7 @@ class AnswerResponse(Response):
         if isinstance(answer.body, bytes) and len(answer.body) <= _BATCH:
             self._first = [] if head else [answer.body]
         elif not head:
-            body = _cut(_pieces(answer))
+            body = _cut(_pieces(answer), guard)
             self._first, more = _pull(body)
             if more:
                 self._rest = body
@@ -121,15 +130,16 @@ def _pieces(answer: Answer) -> Iterator[bytes]:
     return answer.body if isinstance(answer.body, Iterator) else answer.body(0, answer.length or 0)
 
 
-def _cut(body: Iterator[bytes]) -> Iterator[bytes]:
+def _cut(body: Iterator[bytes], guard: Callable[[], AbstractContextManager[None]]) -> Iterator[bytes]:
     """The body in pieces of at most a batch: what waits for a slow client lies in the server's buffer as a whole."""
     try:
-        for piece in body:
-            if len(piece) <= _BATCH:
-                yield piece
-            else:
-                for start in range(0, len(piece), _BATCH):
-                    yield piece[start : start + _BATCH]
+        with guard():
+            for piece in body:
+                if len(piece) <= _BATCH:
+                    yield piece
+                else:
+                    for start in range(0, len(piece), _BATCH):
+                        yield piece[start : start + _BATCH]
     finally:
         _close(body)
 
