@@ -53,6 +53,7 @@ _KINDS: Final = (
     ErrorKind("object-damaged", "Stored data is damaged; it was not released.", 500),
     ErrorKind("wrong-key", "The key does not fit this object.", 500),
     ErrorKind("key-destroyed", "The key of this data was destroyed.", 410),
+    ErrorKind("audit-fork", "The audit log is not the one whose head was signed; its sealing has stopped.", 500),
     ErrorKind("settings-unsafe", "The settings are not safe to start with.", 500),
     ErrorKind("already-exists", "Something of this name exists already.", 409),
     ErrorKind("unavailable", "The service cannot answer now; try again.", 503, 0xA700),

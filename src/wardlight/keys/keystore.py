@@ -24,6 +24,7 @@ from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder, sync_folder
 from wardlight.keys.keyslot import Keyslots
 from wardlight.keys.kms import Kms
+from wardlight.keys.labels import Label, bind
 from wardlight.keys.wrap import KEY_BYTES, KeyKind, epoch_of, unwrap, wrap
 
 CACHE_SECONDS: Final = 60.0
@@ -33,6 +34,8 @@ _BUSY_MS: Final = 10_000
 #: Keys in one statement.
 _KEYS_AT_ONCE: Final = 500
 _CHECKPOINT_SECONDS: Final = 10.0
+#: By this name the KMS wraps what is the operator's own.
+_OPERATOR: Final = "operator"
 
 # All columns are of the class "secrets" in wrapped form or "status and processing details": no patient data here.
 _SCHEMA: Final = """
@@ -59,6 +62,16 @@ CREATE TABLE IF NOT EXISTS audit_reference (
   epoch INTEGER NOT NULL CHECK (epoch > 1),
   key_id BLOB NOT NULL CHECK (length(key_id) = 16),
   PRIMARY KEY (institution, epoch)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS log_signer (
+  origin TEXT PRIMARY KEY,
+  institution BLOB,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL CHECK (length(root) = 32),
+  note TEXT NOT NULL,
+  seed BLOB NOT NULL,
+  following BLOB,
+  both_at INTEGER
 ) WITHOUT ROWID, STRICT;
 """
 
@@ -93,6 +106,7 @@ class Keystore:
         if fresh:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._keyslots = Keyslots(keyslots, kms)
+        self._kms = kms
         self._lock = threading.RLock()
         self._keys: OrderedDict[tuple[UUID, UUID], tuple[float, bytes]] = OrderedDict()
         # Ids of keys that an institution has one of; they count only while the key itself is in the cache.
@@ -110,7 +124,7 @@ class Keystore:
             "trusted_schema = OFF",
         ):
             self._database.execute(f"PRAGMA {pragma}")
-        with self._transaction():
+        with self.transaction():
             for statement in _SCHEMA.strip().split(";\n"):
                 self._database.execute(statement)
         if fresh:
@@ -118,7 +132,7 @@ class Keystore:
 
     def ensure_institution(self, institution: UUID) -> None:
         """Give the institution its epoch key, epoch 1, where it has none; durable in every keyslot mirror."""
-        with self._transaction():
+        with self.transaction():
             row = self._database.execute(
                 "SELECT epoch FROM institution WHERE institution = ?", (institution.bytes,)
             ).fetchone()
@@ -134,12 +148,12 @@ class Keystore:
 
         Raises `WardlightError("not-found")` for an institution without epoch key.
         """
-        with self._transaction():
+        with self.transaction():
             return self._insert(institution, kind, singleton=False)
 
     def create_keys(self, institution: UUID, kind: KeyKind, count: int) -> list[tuple[UUID, bytes]]:
         """Make many random keys; all are durable on return. Otherwise as `create_key`."""
-        with self._transaction():
+        with self.transaction():
             return [self._insert(institution, kind, singleton=False) for _ in range(count)]
 
     def institution_key(self, institution: UUID, kind: KeyKind) -> tuple[UUID, bytes]:
@@ -155,7 +169,7 @@ class Keystore:
         with self._lock:
             row = self._database.execute(query, parameters).fetchone()
         if row is None:
-            with self._transaction():
+            with self.transaction():
                 row = self._database.execute(query, parameters).fetchone()
                 if row is None:
                     return self._insert(institution, kind, singleton=True)
@@ -199,7 +213,7 @@ class Keystore:
 
     def open_reference_epoch(self, institution: UUID) -> int:
         """Make a key for references from now on; older ones are still found. Returns the new epoch."""
-        with self._transaction():
+        with self.transaction():
             key_id, _ = self._insert(institution, KeyKind.AUDIT_REFERENCE, singleton=False)
             query = "SELECT coalesce(max(epoch), 1) + 1 FROM audit_reference WHERE institution = ?"
             epoch: int = self._database.execute(query, (institution.bytes,)).fetchone()[0]
@@ -265,17 +279,29 @@ class Keystore:
         Raises `WardlightError("unavailable")` when readers keep the log busy: the key is deleted then, and the call
         must be repeated until its remnants are gone, too.
         """
-        with self._transaction():
-            deleted = self._database.execute(
-                "DELETE FROM key WHERE key_id = ? AND institution = ?", (key_id.bytes, institution.bytes)
-            ).rowcount
-            if deleted:
-                self._database.execute(
-                    "INSERT OR IGNORE INTO tombstone VALUES (?, ?, ?)",
-                    (key_id.bytes, institution.bytes, clock.unix_ms()),
-                )
-            self._keys.pop((institution, key_id), None)
-        self._truncate_log()
+        with self.transaction():
+            self._delete(institution, key_id)
+        self.wipe()
+
+    def new_seed(self, institution: UUID | None, origin: str) -> bytes:
+        """Make the seed of a log's signing key, within a `transaction`; returns that by which `seed` opens it.
+
+        An institution's is one of its keys; the operator's (None) is wrapped by the root itself.
+        """
+        if institution is not None:
+            return self._insert(institution, KeyKind.SIGNING, singleton=False)[0].bytes
+        return self._kms.wrap(_OPERATOR, bind(Label.LOG_SEED, origin.encode()), os.urandom(KEY_BYTES))
+
+    def seed(self, institution: UUID | None, origin: str, kept: bytes) -> bytes:
+        """The 32 bytes of a log's signing key. Raises `key-destroyed`, `wrong-key`."""
+        if institution is not None:
+            return self.get_key(institution, UUID(bytes=kept))
+        return self._kms.unwrap(_OPERATOR, bind(Label.LOG_SEED, origin.encode()), kept)
+
+    def drop_seed(self, institution: UUID | None, kept: bytes) -> None:
+        """Delete a seed within a `transaction`; `wipe` afterwards. The operator's goes with the row that held it."""
+        if institution is not None:
+            self._delete(institution, UUID(bytes=kept))
 
     def forget(self) -> None:
         """Drop from memory the keys whose time there is over; to be called every few seconds."""
@@ -344,8 +370,22 @@ class Keystore:
         while len(self._keys) > CACHE_KEYS:
             self._keys.popitem(last=False)
 
-    def _truncate_log(self) -> None:
-        """Empty the write-ahead log; a reader in another process makes that fail as busy, so its result is checked."""
+    def _delete(self, institution: UUID, key_id: UUID) -> None:
+        deleted = self._database.execute(
+            "DELETE FROM key WHERE key_id = ? AND institution = ?", (key_id.bytes, institution.bytes)
+        ).rowcount
+        if deleted:
+            self._database.execute(
+                "INSERT OR IGNORE INTO tombstone VALUES (?, ?, ?)",
+                (key_id.bytes, institution.bytes, clock.unix_ms()),
+            )
+        self._keys.pop((institution, key_id), None)
+
+    def wipe(self) -> None:
+        """Empty the write-ahead log; a reader in another process makes that fail as busy, so its result is checked.
+
+        Raises `WardlightError("unavailable")` after some seconds.
+        """
         until = time.monotonic() + _CHECKPOINT_SECONDS
         while True:
             with self._lock:
@@ -357,12 +397,12 @@ class Keystore:
             time.sleep(0.05)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; it is fsynced when the block is left without an error."""
         with self._lock:
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                yield self._database
             except BaseException:
                 self._database.execute("ROLLBACK")
                 raise

@@ -35,6 +35,7 @@ class Label(StrEnum):
     KEYSLOT = "keyslot"
     SEALED_ATTRIBUTES = "attr"
     ROOT = "root"
+    LOG_SEED = "log-seed"
 
 
 def bind(label: Label, context: bytes = b"") -> bytes:
