@@ -5,7 +5,7 @@ from __future__ import annotations
 from wardlight.errors import WardlightError
 from wardlight.keys.process import harden
 from wardlight.settings import Settings
-from wardlight.supervisor import Supervisor, wardlight_command
+from wardlight.supervisor import Gate, Supervisor, wardlight_command
 
 
 def require_whole(settings: Settings, *, create: bool = True) -> None:
@@ -43,17 +43,31 @@ def require_whole(settings: Settings, *, create: bool = True) -> None:
 def run_all(settings: Settings) -> None:
     """`wardlight serve`: web, worker and receiver as children, until SIGTERM or SIGINT."""
     require_whole(settings)
-    embedded = not settings.database_url and not settings.objects_url
-    if not embedded or not settings.keystore_path.exists() or not settings.index_path.exists():
-        # Made once here, so that the children do not race to make the same keys, and a service that refuses us is
-        # told at once. What is there needs no such care: the children start without it, and change its schema.
-        from wardlight import bootstrap
-
-        bootstrap.platform(settings, migrate=True).close()
     harden()
+    gate = Gate()
     supervisor = Supervisor(
-        {name: wardlight_command(name) for name in ("web", "worker", "receiver")}, settings.environment()
+        {name: wardlight_command(name) for name in ("web", "worker", "receiver")},
+        settings.environment(),
+        gate,
     )
     supervisor.handle_signals()
     supervisor.start()
+    try:
+        _make(settings)
+    except BaseException:
+        supervisor.end()
+        raise
+    gate.open()
     supervisor.watch()
+
+
+def _make(settings: Settings) -> None:
+    """Make once, while the children load, what they would race to make; a service that refuses us is told at once.
+
+    What is there needs no such care: the children open it without, and change its schema.
+    """
+    embedded = not settings.database_url and not settings.objects_url
+    if not embedded or not settings.keystore_path.exists() or not settings.index_path.exists():
+        from wardlight import bootstrap
+
+        bootstrap.platform(settings, migrate=True).close()

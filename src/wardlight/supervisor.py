@@ -22,6 +22,7 @@ from wardlight import log
 
 _PR_SET_PDEATHSIG: Final = 1
 _PARENT: Final = "WARDLIGHT_SUPERVISED_BY"
+_GATE: Final = "WARDLIGHT_GATE"
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 10.0
 #: A child that lived this long starts its back-off anew.
@@ -44,12 +45,39 @@ def die_with_parent() -> None:
         sys.exit(1)
 
 
-class Child:
-    """One supervised process and its back-off."""
+def wait_for_gate() -> None:
+    """In a supervised child: go on when the supervisor has made what all children share; at once where it had to make
+    nothing. To be called when everything is loaded, so that loading and making go on side by side, and before signals
+    are handled, so that one ends the wait."""
+    gate = os.environ.pop(_GATE, None)
+    if gate is not None:
+        with open(int(gate), "rb") as opened:
+            opened.read()
 
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
+
+class Gate:
+    """Holds back children that are started with it until it is opened, or this process ends."""
+
+    def __init__(self) -> None:
+        self.entrance, self._key = os.pipe()
+
+    def open(self) -> None:
+        """Let the children go on, and those to come pass. Idempotent."""
+        if self._key >= 0:
+            os.close(self._key)
+            os.close(self.entrance)
+            self.entrance = self._key = -1
+
+
+class Child:
+    """One supervised process and its back-off. gate: what its first start waits for."""
+
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], gate: Gate | None = None
+    ) -> None:
         self.name = name
         self.command = command
+        self.gate = gate
         self.environment = {**os.environ, **environment, _PARENT: str(os.getpid())}
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
@@ -61,8 +89,15 @@ class Child:
 
         A machine that has no process or memory to give now is asked again by `tend`.
         """
+        gate = self.gate.entrance if self.gate is not None else -1
+        waiting = {_GATE: str(gate)} if gate >= 0 else {}
         try:
-            self.process = subprocess.Popen(self.command, env=self.environment, start_new_session=True)  # noqa: S603
+            self.process = subprocess.Popen(  # noqa: S603
+                self.command,
+                env=self.environment | waiting,
+                start_new_session=True,
+                pass_fds=[gate] if gate >= 0 else [],
+            )
         except OSError as error:
             log.error("process.not_started", error, reason=errno.errorcode.get(error.errno or 0, ""))
             self._wait(time.monotonic())
@@ -91,8 +126,10 @@ class Child:
 class Supervisor:
     """Runs named commands until `stop` is called or a signal arrives."""
 
-    def __init__(self, commands: Mapping[str, list[str]], environment: Mapping[str, str]) -> None:
-        self.children = [Child(name, command, environment) for name, command in commands.items()]
+    def __init__(
+        self, commands: Mapping[str, list[str]], environment: Mapping[str, str], gate: Gate | None = None
+    ) -> None:
+        self.children = [Child(name, command, environment, gate) for name, command in commands.items()]
         self.stopping = threading.Event()
 
     def handle_signals(self) -> None:

@@ -102,6 +102,7 @@ def wait(check: Callable[[], bool], seconds: float = 20.0) -> None:
 def receiver(folder: Path, platform: StowStub, **options: object) -> Iterator[Running]:
     chosen = receiver_data.settings(folder, platform_url=platform.url, **options)
     secrets.save_token(chosen.receiver_secrets, platform.token)
+    process.prepare(chosen)
     supervisor = process.supervisor(chosen)
     store = ReceiverStore(database_path(chosen))
     known = {route.called_ae for route in routes.read_routes(store.database)}

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +62,47 @@ def test_a_process_that_cannot_be_started_is_tried_again(monkeypatch: pytest.Mon
     finally:
         tending.stopping.set()
         watcher.join(30)
+
+
+WAITER = [
+    sys.executable,
+    "-c",
+    "import sys; from wardlight.supervisor import wait_for_gate; wait_for_gate(); open(sys.argv[1], 'w').close()",
+]
+
+
+def test_children_wait_for_the_gate(tmp_path: Path) -> None:
+    """Also those that are started anew while it is shut; once it is open, nobody waits."""
+    gate = supervisor.Gate()
+    places = [tmp_path / "one", tmp_path / "two"]
+    tending = Supervisor({place.name: [*WAITER, str(place)] for place in places}, {}, gate)
+    tending.start()
+    one, two = tending.children
+    assert one.process is not None
+    one.process.terminate()  # A child that waits can be ended.
+    assert one.process.wait(10) == -15
+    one.start()
+    time.sleep(0.3)
+    assert one.process.poll() is None
+    assert two.process is not None
+    assert two.process.poll() is None
+    assert not any(place.exists() for place in places)
+    gate.open()
+    gate.open()
+    assert one.process.wait(10) == two.process.wait(10) == 0
+    assert all(place.exists() for place in places)
+    places[0].unlink()
+    one.start()
+    assert one.process.wait(10) == 0
+    assert places[0].exists()
+
+
+def test_a_gate_ends_with_its_supervisor() -> None:
+    """Nobody waits for a process that is gone."""
+    gate = supervisor.Gate()
+    child = supervisor.Child("waits", [*WAITER, "/dev/null"], {}, gate)
+    child.start()
+    assert child.process is not None
+    os.close(gate._key)  # As the kernel does.
+    assert child.process.wait(10) == 0
+    os.close(gate.entrance)

@@ -24,7 +24,7 @@ from wardlight.keys.process import harden
 from wardlight.receiver.helpers import Helper
 from wardlight.receiver.receiving import Receiving
 from wardlight.receiver.scp import StorageScp
-from wardlight.supervisor import die_with_parent
+from wardlight.supervisor import die_with_parent, wait_for_gate
 
 #: A node that was told to end may take so long to close its associations, in seconds.
 _LOCK_WAIT_S: Final = 25.0
@@ -83,6 +83,7 @@ def main() -> None:
     chosen = settings.load()
     log.configure("receiver", level=chosen.log_level)
     chosen.refuse_unsafe()
+    wait_for_gate()  # Before signals are handled, so that one ends the wait.
     stopping = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler

@@ -35,7 +35,7 @@ from wardlight.receiver.setbacks import DATABASE_PAUSE_S, Setbacks, code_of
 from wardlight.receiver.store import BLOCK, ReceiverStore
 from wardlight.receiver.upload import Platform
 from wardlight.receiver.uploader import Holds, Uploader
-from wardlight.supervisor import die_with_parent
+from wardlight.supervisor import die_with_parent, wait_for_gate
 
 #: Two, so that one sends while the other waits for the platform's fsync.
 _UPLOADERS: Final = 2
@@ -200,6 +200,7 @@ def main(slot: int, slots: int) -> int:
     log.configure(f"pipeline-{slot}", level=chosen.log_level)
     chosen.refuse_unsafe()
     log.info("receiver.started", version=f"{__version__} ({BUILD})")
+    wait_for_gate()
     pipeline = Pipeline(chosen, slot, slots)
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler

@@ -7,18 +7,12 @@ import sys
 
 from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
-from wardlight.receiver.entries import Entries
-from wardlight.receiver.places import database_path
-from wardlight.receiver.quarantine import FOLDER, Quarantine
-from wardlight.receiver.secrets import load
-from wardlight.receiver.store import ReceiverStore
 from wardlight.settings import Settings
-from wardlight.supervisor import Supervisor
+from wardlight.supervisor import Gate, Supervisor
 
 
-def supervisor(chosen: Settings) -> Supervisor:
-    """Prepare the receiver's folders and give the supervisor of its processes, not started yet."""
-    prepare(chosen)
+def supervisor(chosen: Settings, gate: Gate | None = None) -> Supervisor:
+    """The supervisor of the receiver's processes, not started yet. What they need is made by `prepare`."""
     module = [sys.executable, "-m"]
     commands = {"receiver": [*module, "wardlight.receiver.node"]}
     workers = chosen.receiver.workers
@@ -27,20 +21,36 @@ def supervisor(chosen: Settings) -> Supervisor:
     environment = chosen.environment()
     if not chosen.receiver.dicom_port:
         environment["WARDLIGHT_RECEIVER__DICOM_PORT"] = str(_free_port(chosen.receiver.dicom_host))
-    return Supervisor(commands, environment)
+    return Supervisor(commands, environment, gate)
 
 
 def run(chosen: Settings) -> None:
     """Run the receiver until SIGTERM or SIGINT. To be called in the main thread."""
     harden()
-    processes = supervisor(chosen)
+    gate = Gate()
+    processes = supervisor(chosen, gate)
     processes.handle_signals()
     processes.start()
+    try:
+        prepare(chosen)  # While they load.
+    except BaseException:
+        processes.end()
+        raise
+    gate.open()
     processes.watch()
 
 
 def prepare(chosen: Settings) -> None:
-    """Make keys and database where they are missing, and clear what a crash left in quarantine."""
+    """Make keys and database where they are missing, and clear what a crash left in quarantine.
+
+    What it takes is loaded here: the processes are started before.
+    """
+    from wardlight.receiver.entries import Entries
+    from wardlight.receiver.places import database_path
+    from wardlight.receiver.quarantine import FOLDER, Quarantine
+    from wardlight.receiver.secrets import load
+    from wardlight.receiver.store import ReceiverStore
+
     private_folder(chosen.receiver_dir)
     store = ReceiverStore(database_path(chosen))
     try:
