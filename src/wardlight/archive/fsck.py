@@ -16,8 +16,9 @@ from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import ReleaseState
 from wardlight.archive.postings_merge import Postings
 from wardlight.archive.store import ReleaseRow
-from wardlight.archive.sweeping import AGE_MS, Sweeper
-from wardlight.audit.model import Actor
+from wardlight.archive.sweeping import AGE_MS, Sweeper, key_destroyed
+from wardlight.audit.actions import Action
+from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
@@ -81,6 +82,7 @@ class Fsck:
         self._database = database
         self._keystore = keystore
         self._objects = objects
+        self._recorder = recorder
         self._sweeper = Sweeper(database, keystore, objects, recorder)
 
     def check(self, *, deep: bool = False, progress: Callable[[], None] = lambda: None) -> Report:
@@ -107,16 +109,30 @@ class Fsck:
         """
         for code, id_ in report.findings:
             if code == "wrong-postings":
+                repaired = Event(
+                    Action.ARCHIVE_OBJECT_REPAIR,
+                    actor,
+                    target=Target("institution", id=str(id_)),
+                    detail={"rebuilt": "postings"},
+                )
+                with self._database.begin(id_) as tx:
+                    self._recorder.write(tx, id_, repaired)
                 Postings(self._database, self._keystore).rebuild(id_)
                 report.repaired += 1
         orphans = [id_ for code, id_ in report.findings if code == "orphan-object"]
         report.repaired += self._sweeper.remove_objects(orphans, actor)
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
         with self._database.read(EVERYWHERE) as tx:
-            used = {release.key_id for release in fsck_store.all_releases(tx)}
+            releases = fsck_store.all_releases(tx)
+        used = {release.key_id for release in releases}
+        known = {release.institution for release in releases}
         for key in list(self._keystore.list_keys()):
             old = key.created_ms < clock.unix_ms() - AGE_MS
             if key.key_id in unused and key.key_id not in used and old:
+                # The key may be of an institution that the index does not know.
+                log_of = key.institution if key.institution in known else None
+                with self._database.begin(log_of) as tx:
+                    self._recorder.write(tx, log_of, key_destroyed(key.key_id, actor))
                 self._keystore.destroy_key(key.institution, key.key_id)
                 report.repaired += 1
         return report.repaired

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -131,22 +131,40 @@ class Intake:
         self._group = GroupCommit(database)
 
     def target(
-        self, institution: UUID, application: str, level: Level, study_uid: str, study_group: bytes | None
+        self,
+        institution: UUID,
+        application: str,
+        level: Level,
+        study_uid: str,
+        study_group: bytes | None,
+        by: audit.Actor,
+        request: str,
     ) -> ReleaseTarget:
         """See `Archive.target`."""
         token = Tokens(self._keystore, institution).study(study_uid)
         with self._database.read(institution) as tx:
             found = store.find_target(tx, institution, application, level, token)
         if found is None:
-            found = self._reserve(institution, application, level, token, study_group)
+            study = self._recorder.references(institution).study(study_uid)
+            made = audit.Event(Action.ARCHIVE_KEY_CREATE, by, subjects=(("", study),), request=request)
+            found = self._reserve(institution, application, level, token, study_group, made)
         release, key_id = found
         key = self._keystore.get_key(institution, key_id)
         return ReleaseTarget(institution, release, application, level, key_id, key, study_uid)
 
     def _reserve(
-        self, institution: UUID, application: str, level: Level, token: bytes, study_group: bytes | None
+        self,
+        institution: UUID,
+        application: str,
+        level: Level,
+        token: bytes,
+        study_group: bytes | None,
+        made: audit.Event,
     ) -> tuple[UUID, UUID]:
-        """Reserve the release row: its key is in the keystore, fsynced, before the row names it."""
+        """Reserve the release row: its key is in the keystore, fsynced, before the row names it.
+
+        made: what the trail is told of the key, but which one it is.
+        """
         if study_group is not None and len(study_group) != 16:
             raise WardlightError("bad-request", "a study group is 16 bytes")
         key_id, _ = self._keystore.create_key(institution, KeyKind.STUDY)
@@ -174,6 +192,8 @@ class Intake:
         }
         with self._database.begin(institution) as tx:
             if store.reserve(tx, values):
+                event = replace(made, target=audit.Target("key", id=str(key_id)))
+                self._recorder.write(tx, institution, event)
                 return values["id"], key_id  # type: ignore[return-value]  # the dictionary holds several types
         self._keystore.destroy_key(institution, key_id)
         with self._database.read(institution) as tx:

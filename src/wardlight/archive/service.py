@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 from uuid import UUID
 
-from wardlight.access.model import Principal, Scope, SystemScope
+from wardlight.access.model import Principal, PrincipalKind, Scope, SystemScope
 from wardlight.archive.completion import Completion
 from wardlight.archive.intake import Intake, SegmentWriter
 from wardlight.archive.model import (
@@ -25,6 +26,7 @@ from wardlight.archive.postings_merge import Postings
 from wardlight.archive.reading import Reader
 from wardlight.archive.search import Search
 from wardlight.archive.sweeping import Sweeper
+from wardlight.audit.model import Actor
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions
 from wardlight.db.engine import Database
@@ -32,6 +34,9 @@ from wardlight.keys.keystore import Keystore
 from wardlight.objects.store import ObjectStore
 
 __all__ = ["Archive", "SegmentWriter"]
+
+#: Who makes what nobody asked for.
+_ITSELF: Final = Actor(PrincipalKind.SYSTEM.value, "archive")
 
 
 class Archive:
@@ -68,13 +73,17 @@ class Archive:
         level: Level,
         study_uid: str,
         study_group: bytes | None = None,
+        *,
+        by: Actor = _ITSELF,
+        request: str = "",
     ) -> ReleaseTarget:
         """Find the release of this study, or reserve it; its key is durable before this returns.
 
-        study_group: 16 bytes that all releases of one original study share; random where none is given. The caller
-        has checked the agreement. Raises `bad-request`, `unavailable`.
+        study_group: 16 bytes that all releases of one original study share; random where none is given. by, request:
+        for whom, within which request, a key is made that was not there. The caller has checked the agreement. Raises
+        `bad-request`, `unavailable`.
         """
-        return self._intake.target(institution, application, level, study_uid, study_group)
+        return self._intake.target(institution, application, level, study_uid, study_group, by, request)
 
     def begin_segment(self, target: ReleaseTarget) -> SegmentWriter:
         """Begin a segment of this release. Raises `out-of-resources`, `unavailable`."""

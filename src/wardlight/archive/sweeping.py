@@ -32,6 +32,11 @@ def discard(objects: ObjectStore, object_id: UUID) -> None:
         log.error("archive.discard", error, code=error.code)
 
 
+def key_destroyed(key_id: UUID, actor: Actor) -> Event:
+    """What the trail is told before a study key that protects nothing is destroyed."""
+    return Event(Action.ARCHIVE_KEY_DESTROY, actor, target=Target("key", id=str(key_id)), reason="unused")
+
+
 class Sweeper:
     """Any number of workers may sweep."""
 
@@ -56,7 +61,9 @@ class Sweeper:
 
         old = self._database.run(note, EVERYWHERE)
         removed = self.remove_objects(old, Actor(PrincipalKind.SYSTEM.value, scope.reason))
-        return removed + self._drop_reservations(now - AGE_MS)
+        return removed + self._drop_reservations(
+            now - AGE_MS, Actor(PrincipalKind.SYSTEM.value, scope.reason)
+        )
 
     def remove_objects(self, candidates: Iterable[UUID], actor: Actor) -> int:
         """Delete objects that still no row names; returns how many. Each is an entry in the operator's trail."""
@@ -77,13 +84,15 @@ class Sweeper:
             removed += 1
         return removed
 
-    def _drop_reservations(self, before_ms: int) -> int:
+    def _drop_reservations(self, before_ms: int, actor: Actor) -> int:
         with self._database.read(EVERYWHERE) as tx:
             empty = store.empty_reservations(tx, before_ms)
         dropped = 0
         for release, institution, key_id in empty:
             with self._database.begin(EVERYWHERE) as tx:
                 gone = store.drop_reservation(tx, release)
+                if gone:
+                    self._recorder.write(tx, institution, key_destroyed(key_id, actor))
             if gone:
                 self._keystore.destroy_key(institution, key_id)
                 dropped += 1

@@ -24,6 +24,7 @@ class Action(StrEnum):
     PLATFORM_INSTITUTION_CLOSE = "platform:institution:close"
     PLATFORM_CLOCK_SKEW = "platform:clock:skew"
     PLATFORM_LOCK_BREAK = "platform:lock:break"
+    PLATFORM_CHECK_RUN = "platform:check:run"
     IDENTITY_SESSION_LOGIN = "identity:session:login"
     IDENTITY_SESSION_LOGOUT = "identity:session:logout"
     IDENTITY_SESSION_EXPIRE = "identity:session:expire"
@@ -37,6 +38,7 @@ class Action(StrEnum):
     IDENTITY_PASSWORD_RESET = "identity:password:reset"  # noqa: S105 - an action, not a secret
     IDENTITY_PERSON_INVITE = "identity:person:invite"
     IDENTITY_PERSON_CREATE = "identity:person:create"
+    IDENTITY_PERSON_READ = "identity:person:read"
     IDENTITY_PERSON_CHANGE = "identity:person:change"
     IDENTITY_PERSON_ROLE = "identity:person:role"
     IDENTITY_PERSON_SUSPEND = "identity:person:suspend"
@@ -205,7 +207,8 @@ _LETTERS: Final[dict[str, str]] = {
         "audit:log:end"
     ),
     "C": (
-        "platform:setting:change platform:migration:run platform:backup:create platform:backup:restore "
+        "platform:setting:change platform:migration:run platform:check:run platform:backup:create "
+        "platform:backup:restore "
         "platform:institution:create platform:institution:change platform:institution:suspend "
         "platform:institution:close events:webhook:create events:webhook:change events:webhook:delete "
         "events:webhook:test notify:definition:change notify:preference:change receiver:route:create "
@@ -218,8 +221,8 @@ _LETTERS: Final[dict[str, str]] = {
     "S": (
         "platform:clock:skew platform:lock:break identity:factor:add identity:factor:remove "
         "identity:factor:reset identity:password:change identity:password:reset identity:person:invite "
-        "identity:person:create identity:person:change identity:person:role identity:person:suspend "
-        "identity:person:delete identity:application:register identity:application:approve "
+        "identity:person:create identity:person:read identity:person:change identity:person:role "
+        "identity:person:suspend identity:person:delete identity:application:register identity:application:approve "
         "identity:application:change identity:application:rotate_key identity:application:suspend "
         "identity:application:delete identity:receiver:enrol identity:receiver:rotate_key "
         "identity:receiver:revoke identity:federation:change receiver:association:accept "

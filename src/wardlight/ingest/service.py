@@ -18,6 +18,7 @@ from wardlight.archive.model import Outcome
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
+from wardlight.identity.service import actor_of
 from wardlight.ingest.admission import Admission, Lease
 from wardlight.ingest.part import Demands, IncomingPart, Segment
 
@@ -227,7 +228,13 @@ class StoreRequest:
             self._studies.add(study_uid)
             origin = self._origin
             target = self._archive.target(
-                self._institution, origin.application, origin.level, study_uid, origin.study_group
+                self._institution,
+                origin.application,
+                origin.level,
+                study_uid,
+                origin.study_group,
+                by=actor_of(origin.principal),
+                request=origin.request,
             )
             segment = self._segments[study_uid] = Segment(target, self._archive.begin_segment(target))
         return segment

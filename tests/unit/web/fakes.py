@@ -146,6 +146,7 @@ class FakeArchive:
         level: Level,
         study_uid: str,
         study_group: bytes | None = None,
+        **_: Any,
     ) -> ReleaseTarget:
         target = ReleaseTarget(
             institution, uuid.uuid4(), application, level, uuid.uuid4(), bytes(32), study_uid
