@@ -25,8 +25,12 @@ from wardlight.agreements.service import Agreements
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
+from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
+from wardlight.audit.sealer import ROUND as SEAL_ROUND
+from wardlight.audit.sealer import Sealer
 from wardlight.audit.sessions import ReadSessions, close_orphans
+from wardlight.audit.signer import Signer
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
@@ -62,6 +66,9 @@ class Platform:
     recorder: Recorder
     sessions: ReadSessions
     denials: Denials
+    signer: Signer
+    sealer: Sealer
+    audit_log: AuditLog
     identity: Identity
     agreements: Agreements
     access: Access
@@ -73,9 +80,9 @@ class Platform:
         host = self.settings.base_url.split("://", 1)[-1]
         return Parts(self.database, self.keystore, self.recorder, self.sessions, self.identity, host)
 
-    def housekeep(self) -> None:
-        """What a process that serves must do every few seconds."""
-        _run(self, HOUSEKEEPING)
+    def housekeep(self) -> int:
+        """What a process that serves must do every few seconds. Returns how much was done."""
+        return _run(self, HOUSEKEEPING)
 
     def work(self) -> int:
         """One round of the worker. Returns how much was done."""
@@ -136,6 +143,12 @@ ROUND: Final = (
         why="ends reads of lost nodes as unknown, under the action that they began with",
     ),
 )
+#: What a thread of the worker does each second, whatever the others are at.
+SEALING: Final = Job(
+    "seal",
+    lambda built: built.sealer.seal(),
+    (Action.AUDIT_LOG_START, Action.AUDIT_LOG_HEARTBEAT, Action.AUDIT_LOG_ALARM),
+)
 #: What the worker does each hour.
 HOURLY: Final = (
     Job(
@@ -168,6 +181,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
     recorder.ensure_operator_log(database)
     sessions = ReadSessions(database, recorder)
     denials = Denials(database, recorder)
+    signer = Signer(keystore)
     identity = Identity(database, recorder, keystore)
     if len(settings.keyslots) > 1:
         for institution in identity.institutions():
@@ -180,6 +194,9 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         recorder=recorder,
         sessions=sessions,
         denials=denials,
+        signer=signer,
+        sealer=Sealer(database, recorder, signer),
+        audit_log=AuditLog(database, signer),
         identity=identity,
         agreements=Agreements(database, recorder),
         access=Access(denials),
@@ -273,21 +290,33 @@ def run_worker(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    sealing = threading.Thread(target=_seal, args=(built, stopping), name="sealing")
+    sealing.start()
     round_number = 0
     while not stopping.wait(_ROUND_S):
         _guarded(built.work)
         if round_number % _SWEEP_ROUNDS == 0:
             _guarded(built.sweep)
         round_number += 1
+    sealing.join()
     built.close()
 
 
-def _guarded(job: Callable[[], object]) -> None:
+def _seal(built: Platform, stopping: threading.Event) -> None:
+    """Seal until told to stop, without a pause while a log has more than one round takes."""
+    pause = 0.0
+    while not stopping.wait(pause):
+        sealed = _guarded(lambda: SEALING.run(built))
+        pause = 0.0 if sealed and sealed >= SEAL_ROUND else _ROUND_S
+
+
+def _guarded(job: Callable[[], int | None]) -> int | None:
     """Run one background job; its failure is logged and it is tried again in the next round."""
     try:
-        job()
+        return job()
     except Exception as error:  # noqa: BLE001 - the loop must outlive a full disk or a locked database
         log.error("job.failed", error)
+        return None
 
 
 def migrate(settings: Settings) -> int:
