@@ -78,7 +78,15 @@ class Platform:
     def parts(self) -> Parts:
         """What the audit trail's readers use."""
         host = self.settings.base_url.split("://", 1)[-1]
-        return Parts(self.database, self.keystore, self.recorder, self.sessions, self.identity, host)
+        return Parts(
+            self.database,
+            self.keystore,
+            self.recorder,
+            self.sessions,
+            self.identity,
+            self.audit_log,
+            host,
+        )
 
     def housekeep(self) -> int:
         """What a process that serves must do every few seconds. Returns how much was done."""

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from wardlight.audit.log_store import Head
 from wardlight.audit.tables import day
 from wardlight.trail.filters import Filter
-from wardlight.trail.store import OWN, Place, Row, page
+from wardlight.trail.store import OWN, Row, page
 
 _CALLS: Final = 20
 
@@ -31,7 +32,7 @@ class Counted:
 
 def counted(
     tx: Connection,
-    place: Place,
+    head: Head,
     first: int,
     after: int,
     *,
@@ -48,7 +49,7 @@ def counted(
         .group_by(day.c.action, day.c.actor_kind, day.c.outcome)
     )
     values: dict[str, Any] = {
-        "log": place.log, "institution": place.institution, "first": first, "after": after,
+        "log": head.log, "institution": head.institution, "first": first, "after": after,
     }  # fmt: skip
     for given, condition in (
         (actions, day.c.action.in_(actions)),
@@ -63,11 +64,11 @@ def counted(
     )
 
 
-def newest(tx: Connection, place: Place, asked: Filter, size: int, most: int) -> Iterator[Row | None]:
+def newest(tx: Connection, head: Head, asked: Filter, most: int) -> Iterator[Row | None]:
     """The newest `most` entries that the filter lets through; None at the end where there may be more."""
-    before = size
+    before = head.size
     for _ in range(_CALLS):
-        found = page(tx, place, asked, before, min(500, most))
+        found = page(tx, head, asked, before, min(500, most))
         yield from found.rows
         most -= len(found.rows)
         if found.next is None:

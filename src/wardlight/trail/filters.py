@@ -32,7 +32,8 @@ GROUPS: Final = tuple(_NAMES.values())
 
 _KINDS: Final = "|".join(PrincipalKind)
 _ACTOR: Final = re.compile(rf"(?:{_KINDS}):[A-Za-z0-9@._:-]{{1,200}}")
-_SUBJECT: Final = re.compile(r"[ps][1-9][0-9]{0,5}\.[A-Za-z0-9_-]{22}")
+# Epoch 0 is a receiver's own.
+_SUBJECT: Final = re.compile(r"[psr](?:0|[1-9][0-9]{0,5})\.[A-Za-z0-9_-]{22}")
 _OBJECT: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}:[A-Za-z0-9@._:-]{1,200}")
 _CODE: Final = re.compile(r"[A-Z]{1,16}")
 _GRANT: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -44,7 +45,7 @@ class Filter:
     """Everything that is named must hold; of several values of one name any.
 
     from_ms, to_ms: of `recorded`, from the first up to the second. actor: "kind:id". outcomes: numbers of `OUTCOMES`.
-    subjects: keyed references of patients and studies. object: "kind:id" of what is no patient's.
+    subjects: keyed references of patients, studies and series. object: "kind:id" of what is no patient's.
     """
 
     from_ms: int | None = None

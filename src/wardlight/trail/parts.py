@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sessions import ReadSessions
 from wardlight.db.engine import Database
@@ -20,4 +21,5 @@ class Parts:
     recorder: Recorder
     sessions: ReadSessions
     identity: Identity
+    audit_log: AuditLog
     host: str

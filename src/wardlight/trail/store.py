@@ -17,6 +17,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, union_all
 
+from wardlight.audit.log_store import Head
 from wardlight.audit.tables import checkpoint, entry, log, pending, subject
 from wardlight.db.prepared import Prepared
 from wardlight.identity.tables import person, receiver
@@ -32,25 +33,6 @@ SLACK_MS: Final = 120_000
 _FIRST_ROUND: Final = 128
 _TOGETHER: Final = 50  # index walks in one statement
 _AT_ONCE: Final = 1_000  # positions in one statement
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One log of an institution; None: the operator's."""
-
-    institution: UUID | None
-    log: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One generation of a log. size: entries that are sealed."""
-
-    log: int
-    origin: str
-    generation: int
-    size: int
-    root: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +61,21 @@ OWN: Final = (
     .scalar_subquery()
 )
 
-_LOGS: Final = (
-    select(log.c.log, log.c.origin, log.c.generation, log.c.size, log.c.root)
-    .where(log.c.institution.is_not_distinct_from(bindparam("institution", type_=log.c.institution.type)))
-    .order_by(log.c.generation)
-)
 
-
-def logs(tx: Connection, institution: UUID | None) -> list[LogRow]:
-    """The logs of an institution, or the operator's, oldest generation first."""
-    return [LogRow(*row) for row in tx.execute(_LOGS, {"institution": institution})]
-
-
-def page(tx: Connection, place: Place, asked: Filter, before: int, limit: int) -> Found:
+def page(tx: Connection, head: Head, asked: Filter, before: int, limit: int) -> Found:
     """The newest entries before a position that the filter lets through, at most `limit`.
 
     May hold fewer and yet have a `next`: then so much was looked at that another call must go on.
     """
-    low, high = _bounds(tx, place, asked, before)
+    low, high = _bounds(tx, head, asked, before)
     walks, rest = _plan(asked)
     rows: list[Row] = []
     left, size = SCAN, max(_FIRST_ROUND, limit + 1)
     while high > low and left > 0:
         size = min(size, left)
-        positions, reached = _walk(tx, place, walks, low, high, size)
+        positions, reached = _walk(tx, head, walks, low, high, size)
         left -= max(len(positions), 1)
-        for row in _look(tx, place, asked, rest, positions, limit + 1 - len(rows)):
+        for row in _look(tx, head, asked, rest, positions, limit + 1 - len(rows)):
             rows.append(row)
             if len(rows) > limit:
                 return Found(rows[:limit], rows[limit - 1].idx)
@@ -139,7 +110,7 @@ def _plan(asked: Filter) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
 
 
 def _walk(
-    tx: Connection, place: Place, walks: list[tuple[str, Any]], low: int, high: int, size: int
+    tx: Connection, head: Head, walks: list[tuple[str, Any]], low: int, high: int, size: int
 ) -> tuple[Sequence[int], int]:
     """Positions in [low, high), the newest first, about `size`; and the position down to which these are all."""
     if not walks:
@@ -153,7 +124,7 @@ def _walk(
             part = walks[start : start + _TOGETHER]
             values: dict[str, Any] = {f"value_{n}": value for n, (_, value) in enumerate(part)}
             values |= {
-                "log": place.log, "institution": place.institution, "low": low, "high": high, "each": each,
+                "log": head.log, "institution": head.institution, "low": low, "high": high, "each": each,
             }  # fmt: skip
             rows = tx.execute(_walking(part[0][0], len(part)), values).all()
             for _, group in groupby(rows, key=lambda row: row.walk):
@@ -206,11 +177,11 @@ _PLANS: Final = select(
 
 
 def _look(
-    tx: Connection, place: Place, asked: Filter, rest: tuple[str, ...], positions: Sequence[int], limit: int
+    tx: Connection, head: Head, asked: Filter, rest: tuple[str, ...], positions: Sequence[int], limit: int
 ) -> Iterator[Row]:
     """Entries at these positions that the rest of the filter lets through, in their order, at most `limit`."""
     values: dict[str, Any] = {
-        "log": place.log, "institution": place.institution, "limit": limit, "actor": asked.actor,
+        "log": head.log, "institution": head.institution, "limit": limit, "actor": asked.actor,
         "outcome": asked.outcomes, "action": asked.actions, "object": asked.object, "purpose": asked.purpose,
         "grant": asked.grant, "from": asked.from_ms, "to": asked.to_ms,
     }  # fmt: skip
@@ -263,17 +234,17 @@ _HEAD: Final = Prepared(
 )
 
 
-def _bounds(tx: Connection, place: Place, asked: Filter, before: int) -> tuple[int, int]:
+def _bounds(tx: Connection, head: Head, asked: Filter, before: int) -> tuple[int, int]:
     """Positions outside of which no entry is of the time asked for."""
     low, high = 0, before
     if asked.from_ms is not None:
-        low, _ = _head_at(tx, place, asked.from_ms - SLACK_MS, before)
+        low, _ = _head_at(tx, head, asked.from_ms - SLACK_MS, before)
     if asked.to_ms is not None:
-        _, high = _head_at(tx, place, asked.to_ms + SLACK_MS, before)
+        _, high = _head_at(tx, head, asked.to_ms + SLACK_MS, before)
     return low, min(high, before)
 
 
-def _head_at(tx: Connection, place: Place, ms: int, size: int) -> tuple[int, int]:
+def _head_at(tx: Connection, head: Head, ms: int, size: int) -> tuple[int, int]:
     """Sizes of two heads, one after the other: the later is the first with an entry of this time or after it.
 
     0 and `size` stand for heads that there are not. Finds it by halves, in some 20 steps for ten million entries.
@@ -282,7 +253,7 @@ def _head_at(tx: Connection, place: Place, ms: int, size: int) -> tuple[int, int
     end = size  # Above it nothing is left to look for.
     while low < end:
         middle = (low + end) // 2
-        row = _HEAD.first(tx, {"log": place.log, "institution": place.institution, "after": middle})
+        row = _HEAD.first(tx, {"log": head.log, "institution": head.institution, "after": middle})
         if row is None or row[0] > high:
             end = middle
         elif row[1] >= ms:
@@ -298,9 +269,9 @@ _PENDING: Final = (
 _SEALING: Final = select(_PENDING.c.content).where(_PENDING.c.log == OWN)
 
 
-def sealing(tx: Connection, place: Place) -> list[bytes]:
+def sealing(tx: Connection, head: Head) -> list[bytes]:
     """Entries of the log that wait for the sealer, newest first."""
-    return list(tx.execute(_SEALING, {"log": place.log, "institution": place.institution}).scalars())
+    return list(tx.execute(_SEALING, {"log": head.log, "institution": head.institution}).scalars())
 
 
 _PEOPLE: Final = select(person.c.id, person.c.name).where(
@@ -314,9 +285,9 @@ _RECEIVERS: Final = select(receiver.c.id, receiver.c.name).where(
 
 
 def names(
-    tx: Connection, institution: UUID, people: Sequence[str], receivers: Sequence[str]
+    tx: Connection, institution: UUID | None, people: Sequence[str], receivers: Sequence[str]
 ) -> dict[str, str]:
-    """ "kind:id" → name of those that are accounts of the institution still."""
+    """Name of each "kind:id" of those that are accounts of the institution still."""
     found: dict[str, str] = {}
     for kind, query, ids in (("person", _PEOPLE, people), ("receiver", _RECEIVERS, receivers)):
         if ids:
