@@ -71,22 +71,19 @@ def entries_of(
 
 
 def _about(store: ReportStore, logs: Sequence[Log], references: Sequence[str], period: Period) -> list[Found]:
-    return [one for log in logs for one in store.about(log, references, period, MAX_ENTRIES)]
+    return [one for log in logs for one in reversed(list(store.about(log, references, period, MAX_ENTRIES)))]
 
 
 def studies_of(found: Iterable[Found], patients: Sequence[str]) -> tuple[str, ...]:
-    """The studies that entries name as these patients'."""
+    """The studies that entries name as these patients', as they come."""
     own = set(patients)
-    return tuple(
-        sorted(
-            {
-                subject["study"]
-                for one in found
-                for subject in one.entry.get("subjects", ())
-                if subject.get("patient") in own and "study" in subject
-            }
-        )
+    named = (
+        subject["study"]
+        for one in found
+        for subject in one.entry.get("subjects", ())
+        if subject.get("patient") in own and "study" in subject
     )
+    return tuple(dict.fromkeys(named))
 
 
 def lines_of(

@@ -144,17 +144,13 @@ def _details(line: Line) -> tuple[str, ...]:
 
 def _place(line: Line, report: AccessReport) -> str:
     """Which of the studies, by its number in this report, and where in the log."""
-    entries = ", ".join(words.number(index) for index in line.entries)
-    told = (texts.ENTRY if len(line.entries) == 1 else texts.ENTRIES).format(entries=entries)
+    word = texts.ENTRY if len(line.entries) == 1 else texts.ENTRIES
+    entries = f"{word} {', '.join(words.number(index) for index in line.entries)}"
     if len(report.studies) < 2 or not line.studies:
-        return told[0].upper() + told[1:]
-    numbers = ", ".join(words.number(report.studies.index(study) + 1) for study in line.studies)
-    studies = (
-        texts.ALL_STUDIES.format(count=words.number(len(report.studies)))
-        if len(line.studies) == len(report.studies)
-        else texts.OF_STUDIES.format(studies=numbers)
-    )
-    return f"{studies[0].upper()}{studies[1:]} · {told}"
+        return entries.capitalize()
+    numbers = sorted(report.studies.index(study) + 1 for study in line.studies)
+    told = texts.OF_STUDY if len(numbers) == 1 else texts.OF_STUDIES
+    return told.format(studies=", ".join(map(str, numbers)), entries=entries)
 
 
 def _marks(line: Line) -> tuple[Mark, ...]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from wardlight.audit.actions import LETTER, Action
+from wardlight.audit.log_store import Head
 
 #: Whose word an entry is.
 PLATFORM: Final = "platform"
@@ -58,12 +59,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One generation of an institution's log. head: the newest signed one, None where there is none yet."""
+    """One generation of an institution's log. signed: its newest signed head, None where there is none yet."""
 
-    number: int
-    origin: str
-    generation: int
-    head: Checkpoint | None
+    head: Head
+    signed: Checkpoint | None
 
 
 @dataclass(frozen=True, slots=True)

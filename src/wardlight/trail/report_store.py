@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from wardlight import clock
-from wardlight.audit import tables
+from wardlight.audit import log_store
 from wardlight.audit.actions import Action
+from wardlight.audit.log_store import Head
 from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
 from wardlight.trail import store
 from wardlight.trail.filters import Filter
 from wardlight.trail.report_model import Checkpoint, Found, Gap, Log, Period
-from wardlight.trail.store import Place
 
 _PAGE: Final = 1_000
 #: Receivers and applications tell what happened so long ago at most (audit.md section 6).
 _TOLD_LATE_MS: Final = 7 * 86_400_000
 #: A read is closed within this time of its beginning, also where its node was lost.
 _READ_MS: Final = 600_000
-#: Gaps that are told one by one.
-_GAPS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +39,14 @@ class ReportStore:
 
     def logs(self) -> list[Log]:
         """The institution's logs as far as a signed head covers them, oldest first."""
-        return [
-            Log(row.log, row.origin, row.generation, self._head(row.log))
-            for row in store.logs(self.tx, self.institution)
-        ]
+        return [Log(head, self._signed(head)) for head in log_store.logs(self.tx, self.institution)]
 
-    def _head(self, log: int) -> Checkpoint | None:
-        head = tables.checkpoint.c
-        row = self.tx.execute(
-            select(head.size, head.root, head.last_recorded_ms, tables.log.c.origin)
-            .join_from(tables.checkpoint, tables.log)
-            .where(head.log == log, tables.log.c.institution == self.institution)
-            .order_by(head.size.desc())
-            .limit(1)
-        ).first()
-        if row is None:
+    def _signed(self, head: Head) -> Checkpoint | None:
+        newest = log_store.newest_checkpoint(self.tx, head.log)
+        if newest is None:
             return None
-        return Checkpoint(row.origin, row.size, b64encode(row.root).decode(), timestamp(row.last_recorded_ms))
+        root = b64encode(newest.root).decode()
+        return Checkpoint(head.origin, newest.size, root, timestamp(newest.last_ms))
 
     def about(self, log: Log, references: Sequence[str], period: Period, limit: int) -> Iterator[Found]:
         """Entries that speak of any of the references, newest first, with those of their subjects alone.
@@ -89,14 +78,13 @@ class ReportStore:
     def _entries(
         self, log: Log, asked: Filter, needles: Sequence[bytes], limit: int | None = None
     ) -> Iterator[Found]:
-        before = log.head.size if log.head else 0
-        place = Place(self.institution, log.number)
+        before = log.signed.size if log.signed else 0
         seen = 0
         while True:
-            found = store.page(self.tx, place, asked, before, _PAGE)
+            found = store.page(self.tx, log.head, asked, before, _PAGE)
             for row in found.rows:
                 if row.content is not None and all(needle in row.content for needle in needles):
-                    yield Found(log.number, row.idx, json.loads(row.content))
+                    yield Found(log.head.log, row.idx, json.loads(row.content))
             seen += len(found.rows)
             if limit is not None and seen > limit:
                 raise too_many(limit)
@@ -106,21 +94,13 @@ class ReportStore:
 
     def gaps(self, log: Log) -> list[Gap]:
         """What rules deleted from the log, by its own entries, oldest first."""
-        asked = Filter(actions=(Action.AUDIT_ENTRIES_PRUNE.value,))
-        found = []
-        for one in self._entries(log, asked, ()):
-            detail = one.entry.get("detail", {})
-            found.append(
-                Gap(
-                    str(detail.get("before", "")),
-                    int(detail.get("count", 0)),
-                    str(detail.get("rule", "")),
-                    one.entry["recorded"],
-                )
-            )
-            if len(found) == _GAPS:
-                break
-        return found[::-1]
+        told = log_store.of_action(self.tx, log.head.log, Action.AUDIT_ENTRIES_PRUNE)
+        return [_gap(log_store.parsed(content)) for _, content in sorted(told)]
+
+
+def _gap(entry: Mapping[str, Any]) -> Gap:
+    detail = entry["detail"]
+    return Gap(detail["before"], detail["count"], detail["rule"], entry["recorded"])
 
 
 @contextmanager

@@ -229,11 +229,16 @@ def basis(code: str) -> str:
     if law == "gdpr" and articles:
         each = articles.split("+")
         named = ", ".join(_GDPR[article] for article in each if article in _GDPR)
-        cited = "GDPR Art. " + ", ".join(re.sub(r"\.(\w+)", r"(\1)", article) for article in each)
+        cited = "GDPR Art. " + ", ".join(_cited(article) for article in each)
         return f"{named} ({cited})" if named else cited
     if law == "hipaa" and articles in _HIPAA:
         return _HIPAA[articles]
     return code
+
+
+def _cited(article: str) -> str:
+    # No line may end between the parts of an article's number.
+    return re.sub(r"\.(\w+)", "\u2060(\\1)", article)
 
 
 def role(code: str) -> str:
