@@ -174,7 +174,12 @@ class BreachReport:
     @property
     def patients(self) -> int:
         """How many patients are named."""
-        return sum(1 for one in self.affected if one.patient)
+        return len(self.total.patients)
+
+    @property
+    def studies(self) -> int:
+        """How many studies are named."""
+        return len(self.total.studies)
 
 
 class Counter:

@@ -54,7 +54,7 @@ def _block(block: Block, number: int) -> str:
     if isinstance(block, Box):
         return (
             f'<aside class="box {block.tone}" aria-labelledby="box-{number}"><h3 id="box-{number}">'
-            f"{escape(block.title)}</h3><p>{escape(block.text)}</p></aside>"
+            f"{escape(block.title)}</h3>{_paragraphs(block.text)}</aside>"
         )
     if isinstance(block, Listing):
         tag = "ol" if block.numbered else "ul"
@@ -63,14 +63,21 @@ def _block(block: Block, number: int) -> str:
     return _table(block)
 
 
+def _paragraphs(text: str) -> str:
+    return "".join(f"<p>{escape(line)}</p>" for line in text.split("\n"))
+
+
 def _figure(value: str, label: str) -> str:
     return f"<li><strong>{escape(value)}</strong> <span>{escape(label)}</span></li>"
 
 
 def _fact(name: str, value: str, mono: bool) -> str:
     marked = ' class="mono"' if mono else ""
-    shown = "<br>".join(escape(line) for line in value.split("\n"))
-    return f"<div><dt>{escape(name)}</dt><dd{marked}>{shown}</dd></div>"
+    return f"<div><dt>{escape(name)}</dt><dd{marked}>{_lines(value)}</dd></div>"
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(escape(line) for line in text.split("\n"))
 
 
 def _table(table: Table) -> str:
@@ -99,7 +106,7 @@ def _cell(cell: Cell, title: str, right: bool, *, first: bool) -> str:
     classes = f' class="{" ".join(names)}"' if names else ""
     marks = "".join(f' <span class="mark {mark.tone}">{escape(mark.text)}</span>' for mark in cell.marks)
     small = "".join(f"<small>{escape(line)}</small>" for line in cell.small)
-    return f'<{tag}{classes} data-head="{escape(title)}"><b>{escape(cell.text)}</b>{marks}{small}</{tag[:2]}>'
+    return f'<{tag}{classes} data-head="{escape(title)}"><b>{_lines(cell.text)}</b>{marks}{small}</{tag[:2]}>'
 
 
 def _right(right: bool) -> str:

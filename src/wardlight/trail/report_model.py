@@ -136,7 +136,8 @@ class Line:
 class AccessReport:
     """Who did what with one patient's data.
 
-    patients: references, never identifiers. found: the entries that the lines were made of, oldest first.
+    patients: references, never identifiers. origins: names of the logs by their numbers. found: the entries that the
+    lines were made of, oldest first.
     """
 
     institution: str
@@ -148,6 +149,7 @@ class AccessReport:
     patients: tuple[str, ...]
     studies: tuple[str, ...]
     lines: tuple[Line, ...]
+    origins: dict[int, str]
     checkpoints: tuple[Checkpoint, ...]
     gaps: tuple[Gap, ...]
     found: tuple[Found, ...] = field(repr=False)

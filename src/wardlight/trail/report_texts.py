@@ -155,7 +155,7 @@ SCOPE: Final = {
     "address": "Network address",
     "studies": "Studies",
     "aware": "Became aware",
-    "entries": "Entries found",
+    "zone": "Times are in",
 }
 SCOPE_STUDIES: Final = "{count} named"
 
@@ -193,6 +193,13 @@ CLASSES_COLUMNS: Final = ("Kind of data", "Accesses", "Patients")
 CLASSES_UNSTATED: Final = "not stated in the entry"
 GROUPS_TITLE: Final = "Who did what"
 GROUPS_COLUMNS: Final = ("Who, and for whom", "What", "First and last", "How often", "How much")
+GROUPS_UNKNOWN: Final = "{count} with unknown extent"
+MORE: Final = "and {count} more"
+UTC_DAY: Final = "whole day, UTC"
+ACCESSES: Final = ("access", "accesses")
+PATIENTS: Final = ("patient", "patients")
+STUDIES: Final = ("study", "studies")
+ENTRY_COUNT: Final = ("entry", "entries")
 GROUPS_PATIENTS: Final = "{patients}, {studies}"
 REFUSED_GROUPS_TITLE: Final = "Refused attempts"
 REFUSED_GROUPS_LEAD: Final = "Nothing was shown or handed out by these."

@@ -25,10 +25,6 @@ class Clockwork:
         local = self._local(moment)
         return f"{self._day(local)}, {local:%H:%M}"
 
-    def time(self, moment: str) -> str:
-        """`08:00:02`."""
-        return f"{self._local(moment):%H:%M:%S}"
-
     def day(self, moment: str) -> str:
         """`24 Nov 2026`."""
         return self._day(self._local(moment))
