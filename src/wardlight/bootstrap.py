@@ -6,7 +6,8 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final
@@ -26,6 +27,8 @@ from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.log import AuditLog
+from wardlight.audit.model import Actor
+from wardlight.audit.node import ClockCheck, NodeTrail, migrations
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.sealer import ROUND as SEAL_ROUND
 from wardlight.audit.sealer import Sealer
@@ -34,14 +37,14 @@ from wardlight.audit.signer import Signer
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
-from wardlight.identity.service import Identity
+from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
 from wardlight.installation import require_whole
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
-from wardlight.settings import Settings
+from wardlight.settings import UNTOLD, Settings
 from wardlight.supervisor import is_supervised, wait_for_gate
 from wardlight.trail.parts import Parts
 
@@ -53,6 +56,8 @@ _SWEEP_ROUNDS: Final = 3600
 
 #: What the worker acts as; its reason is in every entry that it writes.
 WORKER: Final = SystemScope("worker")
+#: Who changes a schema where nobody has asked for it by `wardlight migrate`.
+_STARTING: Final = Actor("system", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Platform:
     keystore: Keystore
     objects: ObjectStore
     recorder: Recorder
+    clock: ClockCheck
     sessions: ReadSessions
     denials: Denials
     signer: Signer
@@ -136,8 +142,10 @@ HOUSEKEEPING: Final = (
         why="ends reads that are in the trail by name",
     ),
     Job("count-denials", lambda built: built.denials.sweep(), (Action.ACCESS_DECISION_DENY,)),
+    Job("check-clock", lambda built: built.clock.check(), (Action.PLATFORM_CLOCK_SKEW,)),
 )
 ROUND: Final = (
+    Job("check-clock", lambda built: built.clock.check(), (Action.PLATFORM_CLOCK_SKEW,)),
     Job("forget-keys", lambda built: built.keystore.forget(), why="drops keys from this process's memory"),
     Job("complete-studies", lambda built: built.archive.complete(WORKER), (Action.ARCHIVE_STUDY_COMPLETE,)),
     Job(
@@ -180,13 +188,16 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
     """Open, or make, everything in the data folder. create: as `require_whole` has it; migrate: as `schema.ensure`."""
     require_whole(settings, create=create)
     database = _database(settings)
-    ensure(database, migrate=migrate)
+    host = settings.base_url.split("://", 1)[-1]
+    ensure(database, migrate=migrate, migrated=migrations(Recorder(settings.node, host, None), _STARTING))
     if not settings.demo:
         require_wall(database)
     keystore = Keystore(settings.keystore_path, settings.keyslots, KeyringKms(settings.root_path))
     objects = _objects(settings)
-    recorder = Recorder(settings.node, settings.base_url.split("://", 1)[-1], keystore)
+    recorder = Recorder(settings.node, host, keystore)
     recorder.ensure_operator_log(database)
+    clock = ClockCheck(database, recorder)
+    clock.check()
     sessions = ReadSessions(database, recorder)
     denials = Denials(database, recorder)
     signer = Signer(keystore)
@@ -200,6 +211,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         keystore=keystore,
         objects=objects,
         recorder=recorder,
+        clock=clock,
         sessions=sessions,
         denials=denials,
         signer=signer,
@@ -258,6 +270,7 @@ def run_web(settings: Settings) -> None:
             "database": built.check_database,
             "keystore": built.check_keystore,
             "objects": built.objects.check,
+            "clock": built.recorder.require_clock,
         },
     )
     stopping = threading.Event()
@@ -271,7 +284,8 @@ def run_web(settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     try:
-        server.run(services)
+        with _serving(built, "web"):
+            server.run(services)
     finally:
         stopping.set()
         decoders.close()
@@ -301,11 +315,12 @@ def run_worker(settings: Settings) -> None:
     sealing = threading.Thread(target=_seal, args=(built, stopping), name="sealing")
     sealing.start()
     round_number = 0
-    while not stopping.wait(_ROUND_S):
-        _guarded(built.work)
-        if round_number % _SWEEP_ROUNDS == 0:
-            _guarded(built.sweep)
-        round_number += 1
+    with _serving(built, "worker"):
+        while not stopping.wait(_ROUND_S):
+            _guarded(built.work)
+            if round_number % _SWEEP_ROUNDS == 0:
+                _guarded(built.sweep)
+            round_number += 1
     sealing.join()
     built.close()
 
@@ -316,6 +331,17 @@ def _seal(built: Platform, stopping: threading.Event) -> None:
     while not stopping.wait(pause):
         sealed = _guarded(lambda: SEALING.run(built))
         pause = 0.0 if sealed and sealed >= SEAL_ROUND else _ROUND_S
+
+
+@contextmanager
+def _serving(built: Platform, process: str) -> Iterator[None]:
+    """This process serves, as the operator's log tells at both ends; without that it does not begin."""
+    told = NodeTrail(built.database, built.recorder, process)
+    told.start(built.settings.shown(), UNTOLD)
+    try:
+        yield
+    finally:
+        _guarded(told.stop)
 
 
 def _guarded(job: Callable[[], int | None]) -> int | None:
@@ -330,8 +356,10 @@ def _guarded(job: Callable[[], int | None]) -> int | None:
 def migrate(settings: Settings) -> int:
     """`wardlight migrate`: bring the index database to this version's schema, which is returned."""
     database = _database(settings)
+    host = settings.base_url.split("://", 1)[-1]
     try:
-        ensure(database, migrate=True)
+        migrated = migrations(Recorder(settings.node, host, None), LOCAL_ADMINISTRATOR)
+        ensure(database, migrate=True, migrated=migrated)
     finally:
         database.close()
     return SCHEMA_VERSION

@@ -12,7 +12,7 @@ import os
 import tomllib
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -270,6 +270,22 @@ class Settings(BaseSettings):
                 variables[f"WARDLIGHT_{key.upper()}"] = inner if isinstance(inner, str) else json.dumps(inner)
         return variables
 
+    def shown(self) -> dict[str, str]:
+        """Every setting by its dotted name, as text, for the audit trail; without the database's user and options."""
+        found = {}
+        for name, value in self.model_dump(mode="json").items():
+            rows = (
+                {f"{name}.{key}": inner for key, inner in value.items()}
+                if isinstance(value, dict)
+                else {name: value}
+            )
+            for key, inner in rows.items():
+                found[key] = inner if isinstance(inner, str) else json.dumps(inner)
+        if self.database_url:
+            parts = urlsplit(self.database_url)
+            found["database_url"] = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        return found
+
     def refuse_unsafe(self) -> None:
         """Raise `settings-unsafe` with every reason at once, unless this is the demo."""
         if self.demo:
@@ -295,6 +311,10 @@ class Settings(BaseSettings):
             reasons.append("receiver_secrets_dir lies in data_dir: set allow_secrets_in_data to accept that")
         if reasons:
             raise WardlightError("settings-unsafe", "; ".join(reasons))
+
+
+#: Settings whose values the audit trail does not tell, only that they changed: a password may stand in them.
+UNTOLD: Final = frozenset({"database_url"})
 
 
 def load(file: Path | None = None, **overrides: Any) -> Settings:

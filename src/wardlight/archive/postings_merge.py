@@ -103,7 +103,7 @@ class Postings:
         with self._database.read(institution) as tx:
             rows = postings_store.tail_rows(tx, institution, BATCH)
         opened = self._open(institution, [release for release, _ in rows])
-        with self._database.begin(institution) as tx:
+        with self._database.begin(institution, long=True) as tx:
             state = postings_store.lock_state(tx, institution)
             ids = [release.id for release, _ in rows]
             store.lock_releases(tx, ids)
@@ -158,7 +158,7 @@ class Postings:
                 return 0
             rows = postings_store.releases_after(tx, institution, seen.built_to, BATCH)
         opened = self._open(institution, rows)
-        with self._database.begin(institution) as tx:
+        with self._database.begin(institution, long=True) as tx:
             state = postings_store.lock_state(tx, institution)
             if state != seen:
                 return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from wardlight.audit.tables import log, pending
 from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
 from wardlight.db.prepared import Prepared
+from wardlight.errors import WardlightError
 from wardlight.keys.keystore import Keystore
 
 #: Slug of the operator's own log, which never holds references.
@@ -33,11 +34,14 @@ _EMPTY_ROOT: Final = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b
 class Recorder:
     """Makes and writes entries for one node.
 
-    host: the platform's public host, without scheme; with slug and generation it makes the origin of a log.
+    host: the platform's public host, without scheme; with slug and generation it makes the origin of a log. keystore:
+    None where nothing of an institution will be recorded.
     """
 
-    def __init__(self, node: str, host: str, keystore: Keystore) -> None:
+    def __init__(self, node: str, host: str, keystore: Keystore | None) -> None:
         self.node = node
+        #: This node's clock is not to be trusted (`node.ClockCheck`): no entry can be made, so nothing can be done.
+        self.clock_off = False
         self._host = host
         self._keystore = keystore
 
@@ -51,13 +55,22 @@ class Recorder:
     def ensure_operator_log(self, database: Database) -> None:
         """Begin the operator's log where there is none."""
         with database.read() as tx:
-            if tx.execute(_OPERATOR_LOG).first() is not None:
+            if self.has_operator_log(tx):
                 return
         try:
             with database.begin() as tx:
                 self.open_log(tx, None, OPERATOR)
         except IntegrityError:
             pass  # Another process was first; its origin is the same.
+
+    def has_operator_log(self, tx: Connection) -> bool:
+        """Whether the operator's log has begun."""
+        return tx.execute(_OPERATOR_LOG).first() is not None
+
+    def require_clock(self) -> None:
+        """Raise `unavailable` where this node's clock is off: what it recorded would be at a wrong time."""
+        if self.clock_off:
+            raise WardlightError("unavailable", "the clock of this node is off", "clock")
 
     def log_for(self, tx: Connection, institution: UUID | None) -> tuple[int, str]:
         """Number and origin of the log in which entries of this institution are written now.
@@ -76,11 +89,13 @@ class Recorder:
 
     def references(self, institution: UUID) -> References:
         """References under the institution's key of the present epoch."""
+        assert self._keystore is not None
         epoch, key = self._keystore.reference_key(institution)
         return References(key, epoch)
 
     def all_references(self, institution: UUID) -> list[References]:
         """References of every epoch, newest first: under which a patient or study may stand in the trail."""
+        assert self._keystore is not None
         return [References(key, epoch) for epoch, key in self._keystore.reference_keys(institution)]
 
     def write(self, tx: Connection, institution: UUID | None, event: Event) -> UUID:
@@ -99,6 +114,20 @@ class Recorder:
         assert first is not None
         return first
 
+    def write_foreign(
+        self, tx: Connection, institution: UUID | None, entries: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Write entries that somebody else made and that were checked; they get only `log` and `recorded` here.
+
+        Raises ValueError where one is too long with them.
+        """
+        if not entries:
+            return
+        self.require_clock()
+        number, origin = self.log_for(tx, institution)
+        added = {"log": origin, "recorded": clock.timestamp()}
+        _ADD_ENTRY.run(tx, [{"log": number, "content": canonical({**one, **added})} for one in entries])
+
     def write_to_all(self, tx: Connection, institutions: tuple[UUID | None, ...], event: Event) -> None:
         """One event that concerns two logs, such as what the operator does to an institution."""
         for institution in institutions:
@@ -106,6 +135,7 @@ class Recorder:
 
     def entry(self, origin: str, event: Event, subjects: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
         """The entry as an object, with a fresh id and salt and the present time."""
+        self.require_clock()
         entry: dict[str, Any] = {
             "v": 1,
             "id": str(uuid7()),

@@ -99,6 +99,7 @@ class ReadSessions:
 
     def session(self, institution: UUID, event: Event) -> _Session:
         """The open session of this event's key, with one more request, or a new one."""
+        self._recorder.require_clock()
         key = (
             institution,
             event.action,

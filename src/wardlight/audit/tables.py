@@ -198,3 +198,11 @@ foreign: Final = Table(
     column("digest", LargeBinary(32), data_class=DataClass.AUDIT, protection="hashed"),
     sqlite_with_rowid=False,
 )
+
+#: The settings that each node last started with, as JSON, without what is secret: the next start tells what changed.
+node: Final = Table(
+    "audit_node",
+    metadata,
+    column("name", String(64), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("settings", String, data_class=DataClass.CONFIGURATION),
+)

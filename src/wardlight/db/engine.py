@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -25,6 +25,8 @@ __all__ = ["EVERYWHERE", "Connection", "Database", "Everywhere", "open_database"
 
 #: How long a writer waits for another process's transaction. Transactions end within 30 s (audit.md section 2).
 BUSY_MS = 30_000
+#: A transaction that took longer is not committed: what it recorded would have a time long past.
+TRANSACTION_S: Final = 30.0
 #: How often a transaction is tried that PostgreSQL ended in favour of another one.
 TRIES: Final = 5
 
@@ -61,14 +63,20 @@ class Database:
         return self._writer.dialect.name
 
     @contextmanager
-    def begin(self, institution: UUID | Everywhere | None = None) -> Iterator[Connection]:
+    def begin(
+        self, institution: UUID | Everywhere | None = None, *, long: bool = False
+    ) -> Iterator[Connection]:
         """One writing transaction: durable when the block ends, rolled back when it raises.
 
-        Raises `WardlightError("unavailable")` when the database is locked or gone, `out-of-resources` when full.
+        long: it may take more than 30 s. Raises `WardlightError("unavailable")` when the database is locked or gone or
+        the transaction took too long, `out-of-resources` when full.
         """
         try:
             with self._opened(self._writer, institution) as connection:
+                began = time.monotonic()
                 yield connection
+                if not long:
+                    _require_in_time(began)
                 connection.commit()
         except (DBAPIError, PoolTimeout) as error:
             raise translated(error) from None
@@ -92,7 +100,9 @@ class Database:
         for left in range(TRIES - 1, -1, -1):
             try:
                 with self._opened(self._writer, institution) as connection:
+                    began = time.monotonic()
                     result = work(connection)
+                    _require_in_time(began)
                     connection.commit()
                     return result
             except (DBAPIError, PoolTimeout) as error:
@@ -100,6 +110,19 @@ class Database:
                     raise translated(error) from None
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - so that two do not meet again
         raise AssertionError("unreachable")
+
+    def clock_skew_ms(self, now_ms: Callable[[], int]) -> int:
+        """How far the database's clock is before ours; 0 on SQLite, which has no other. `now_ms`: ours.
+
+        What the question itself may have taken is not counted.
+        """
+        if not self._walled:
+            return 0
+        with self.read() as connection:
+            before = now_ms()
+            theirs = int(connection.execute(_CLOCK).scalar_one())
+            after = now_ms()
+        return theirs - after if theirs > after else min(0, theirs - before)
 
     def close(self) -> None:
         """Close all connections."""
@@ -140,6 +163,12 @@ class Database:
 
 
 _NAME: Final = select(func.set_config("wardlight.institution", bindparam("value"), True))
+_CLOCK: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+
+
+def _require_in_time(began: float) -> None:
+    if time.monotonic() - began > TRANSACTION_S:
+        raise WardlightError("unavailable", "a transaction took too long")
 
 
 def open_database(url: str, *, connections: int = 16, timeout_s: float = 30.0) -> Database:

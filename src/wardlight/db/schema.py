@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection, Integer, MetaData, Table, insert, inspect, select, text, update
@@ -27,7 +28,15 @@ schema_version: Final = Table(
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(7161824)")
 
 
-def ensure(database: Database, *, migrate: bool) -> None:
+#: Told of each change of the schema, in its transaction: the version before, if any, and after.
+Migrated = Callable[[Connection, int | None, int], None]
+
+
+def _untold(tx: Connection, before: int | None, after: int) -> None:
+    """For a database whose changes nobody follows."""
+
+
+def ensure(database: Database, *, migrate: bool, migrated: Migrated = _untold) -> None:
     """Make sure that the database has this version's schema. Safe to call from many processes at once.
 
     An empty SQLite file gets it from whoever opens it first. Everything else needs `migrate`, which `wardlight
@@ -45,8 +54,8 @@ def ensure(database: Database, *, migrate: bool) -> None:
             "unavailable",
             f"the database has schema {found or 'none'}, this program needs {SCHEMA_VERSION}: run `wardlight migrate`",
         )
-    _create(database)
-    while _upgrade(database):
+    _create(database, migrated)
+    while _upgrade(database, migrated):
         pass
 
 
@@ -66,7 +75,7 @@ def _version(tx: Connection) -> int | None:
     return tx.execute(select(schema_version.c.version)).scalar()
 
 
-def _create(database: Database) -> None:
+def _create(database: Database, migrated: Migrated) -> None:
     """Give an empty database the tables as they are now."""
     with database.begin(EVERYWHERE) as tx:
         _lock(tx)
@@ -74,11 +83,12 @@ def _create(database: Database) -> None:
             metadata.create_all(tx)
             tx.execute(insert(schema_version).values(version=SCHEMA_VERSION))
             _protect(tx)
+            migrated(tx, None, SCHEMA_VERSION)
 
 
-def _upgrade(database: Database) -> bool:
+def _upgrade(database: Database, migrated: Migrated) -> bool:
     """One migration, in one transaction; False where there is none left."""
-    with database.begin(EVERYWHERE) as tx:
+    with database.begin(EVERYWHERE, long=True) as tx:
         _lock(tx)
         found = _version(tx)
         if found is None or found >= SCHEMA_VERSION:
@@ -88,6 +98,7 @@ def _upgrade(database: Database) -> bool:
         migrations.upgrade(tx, found + 1)
         tx.execute(update(schema_version).values(version=found + 1))
         _protect(tx)
+        migrated(tx, found, found + 1)
         return True
 
 

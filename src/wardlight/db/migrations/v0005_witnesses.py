@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     String,
+    Text,
 )
 
 from wardlight.db.columns import Id
@@ -52,6 +53,11 @@ def upgrade(op: Operations) -> None:
         Column("digest", LargeBinary(32), nullable=False),
         PrimaryKeyConstraint("institution", "id"),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "audit_node",
+        Column("name", _text(64), primary_key=True),
+        Column("settings", String().with_variant(Text(collation="C"), "postgresql"), nullable=False),
     )
 
 
