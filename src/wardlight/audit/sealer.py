@@ -180,7 +180,11 @@ class Sealer:
                     return
                 last = self._signer.last(head.origin)
                 kept = store.newest_checkpoint(tx, number)
-                if last.note and last.size <= head.size and (kept is None or kept.size < last.size):
+                if (
+                    (kept is None or kept.size < last.size <= head.size)
+                    and last.note
+                    and self._fits(tx, head)
+                ):
                     note, size, root = last.note, last.size, last.root  # It was signed before a crash.
                 elif last.size == head.size and last.root == head.root:
                     return

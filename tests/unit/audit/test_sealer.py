@@ -1,0 +1,451 @@
+"""What was committed is sealed once, in one order, and signed; a log that is not the signed one is stopped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from platform_kit import a_platform
+from wardlight import clock
+from wardlight.audit import log_store
+from wardlight.audit.actions import Action
+from wardlight.audit.model import Actor, Event, Outcome, Target
+from wardlight.audit.note import Note, VerifierKey
+from wardlight.audit.sealer import Sealer
+from wardlight.db.engine import EVERYWHERE
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+
+PERSON = Actor("person", "u-7f3a", "clinician")
+LOGIN = Event(Action.IDENTITY_SESSION_LOGIN, PERSON)
+
+
+def rebuilt(leaves):
+    """Root by the definition of RFC 9162."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1
+    while half * 2 < len(leaves):
+        half *= 2
+    return hashlib.sha256(b"\x01" + rebuilt(leaves[:half]) + rebuilt(leaves[half:])).digest()
+
+
+class Bench:
+    """A platform with one institution, whose entries the tests write and seal."""
+
+    def __init__(self, platform):
+        self.platform = platform
+        self.database, self.recorder, self.sealer = platform.database, platform.recorder, platform.sealer
+        self.institution = platform.identity.create_institution(
+            "stmary", "St Mary", "eu", by=LOCAL_ADMINISTRATOR
+        ).id
+
+    def write(self, event=LOGIN, count=1, institution=...):
+        with self.database.begin(EVERYWHERE) as tx:
+            for _ in range(count):
+                self.recorder.write(tx, self.institution if institution is ... else institution, event)
+
+    @property
+    def head(self):
+        return self.platform.audit_log.logs(self.institution)[-1]
+
+    def entries(self, head=None):
+        head = head or self.head
+        return [
+            json.loads(content) if content else None
+            for _, content, _ in self.platform.audit_log.entries(head, 0, head.size)
+        ]
+
+    def rows(self, query, **values):
+        with self.database.read(EVERYWHERE) as tx:
+            return [tuple(row) for row in tx.execute(text(query), values)]
+
+    def change(self, *queries):
+        with self.database.begin(EVERYWHERE) as tx:
+            for query in queries:
+                tx.execute(text(query))
+
+    def check(self, head=None):
+        """Everything that must hold of a log, by other means than the sealer's own."""
+        head = head or self.head
+        rows = self.rows("SELECT idx, content FROM audit_entry WHERE log = :n ORDER BY idx", n=head.log)
+        assert [idx for idx, _ in rows] == list(range(head.size))
+        leaves = [hashlib.sha256(b"\x00" + bytes(content)).digest() for _, content in rows]
+        assert bytes(head.root) == rebuilt(leaves)
+        log = self.platform.audit_log
+        assert [leaf for _, _, leaf in log.entries(head, 0, head.size)] == leaves
+        keys = [VerifierKey.parse(vkey) for vkey in log.vkeys(head)]
+        notes = [Note.parse(one.note) for one in log.checkpoints(head, 0, head.size + 1)]
+        assert notes and notes[-1].size == head.size
+        for note in notes:
+            assert note.origin == head.origin
+            assert note.root == rebuilt(leaves[: note.size])
+            assert True in [note.signed_by(key) for key in keys]
+            assert False not in [note.signed_by(key) for key in keys]
+        read = [json.loads(bytes(content)) for _, content in rows]
+        numbers = {"success": 0, "partial": 1, "unknown": 2, "denied": 3, "failed": 4}
+        expected = Counter(
+            (
+                int(clock.datetime.fromisoformat(one["recorded"]).timestamp() // 86400),
+                clock.datetime.fromisoformat(one["recorded"]).hour,
+                one["action"],
+                one["actor"]["kind"],
+                numbers[one["outcome"]],
+            )
+            for one in read
+        )
+        found = self.rows(
+            "SELECT day, hour, action, actor_kind, outcome, n FROM audit_day WHERE log = :n", n=head.log
+        )
+        assert {tuple(row[:5]): row[5] for row in found} == expected
+        assert len({one["id"] for one in read}) == len(read)
+        assert {one["log"] for one in read} == {head.origin}
+
+
+@pytest.fixture
+def bench():
+    with a_platform(public_url="https://wardlight.example") as platform:
+        yield Bench(platform)
+
+
+def test_a_new_log_begins_with_its_key(bench):
+    assert bench.sealer.seal() >= 4
+    for head in (bench.head, bench.platform.audit_log.logs(None)[-1]):
+        first = bench.entries(head)[0]
+        assert (first["action"], first["actor"]) == ("audit:log:start", {"kind": "system", "id": "sealer"})
+        assert first["detail"]["vkey"] == bench.platform.audit_log.vkey(head)
+        bench.check(head)
+
+
+def test_an_empty_log_is_opened_too(bench):
+    bench.change("DELETE FROM audit_pending")
+    assert bench.sealer.seal() == 2
+    assert [one["action"] for one in bench.entries()] == ["audit:log:start"]
+    bench.check()
+
+
+def test_what_was_committed_is_sealed_in_its_order_and_no_more_is_done(bench):
+    bench.write(count=3)
+    with pytest.raises(ZeroDivisionError), bench.database.begin(bench.institution) as tx:
+        bench.recorder.write(tx, bench.institution, LOGIN)
+        raise ZeroDivisionError
+    bench.write(Event(Action.IDENTITY_SESSION_LOGOUT, PERSON))
+    bench.sealer.seal()
+    assert [one["action"] for one in bench.entries()] == [
+        "audit:log:start",
+        "platform:institution:create",
+        *["identity:session:login"] * 3,
+        "identity:session:logout",
+    ]
+    assert bench.rows("SELECT * FROM audit_pending") == []
+    bench.check()
+    before = bench.rows("SELECT * FROM audit_checkpoint ORDER BY log, size")
+    assert bench.sealer.seal() == 0
+    assert bench.rows("SELECT * FROM audit_checkpoint ORDER BY log, size") == before
+
+
+def test_batches_and_rounds_across_tiles(bench, monkeypatch):
+    monkeypatch.setattr("wardlight.audit.sealer.ROUND", 300)
+    monkeypatch.setattr(bench.sealer, "_batch", 100)
+    bench.sealer.seal()
+    bench.write(count=610)
+    assert [bench.sealer.seal() for _ in range(4)] == [300, 300, 10, 0]
+    assert bench.head.size == 612
+    sizes = [one.size for one in bench.platform.audit_log.checkpoints(bench.head, 0, 1000)]
+    assert sizes == [2, 302, 602, 612]
+    assert bench.rows(
+        "SELECT level, n, length(data) FROM audit_tile WHERE log = :n ORDER BY level, n", n=bench.head.log
+    ) == [(0, 0, 8192), (0, 1, 8192), (0, 2, 100 * 32), (1, 0, 64)]
+    bench.check()
+
+
+def test_columns_by_which_entries_are_found(bench):
+    bench.sealer.seal()
+    event = Event(
+        Action.DICOMWEB_STUDY_READ,
+        PERSON,
+        Outcome.DENIED,
+        target=Target("study", ref="s1.study"),
+        subjects=(("p1.one", "s1.study"), ("p1.two", "")),
+        purpose="TREAT",
+        grant="gr-881",
+    )
+    bench.write(event)
+    bench.write(Event(Action.RECEIVER_ROUTE_CHANGE, PERSON, target=Target("route", id="r" * 400)))
+    bench.sealer.seal()
+    number, size = bench.head.log, bench.head.size
+    rows = bench.rows(
+        "SELECT action, actor, object, outcome, purpose, grant_id FROM audit_entry"
+        " WHERE log = :n AND idx >= :i ORDER BY idx",
+        n=number,
+        i=size - 2,
+    )
+    assert rows == [
+        ("dicomweb:study:read", "person:u-7f3a", "s1.study", 3, "TREAT", "gr-881"),
+        ("receiver:route:change", "person:u-7f3a", ("route:" + "r" * 400)[:255], 0, None, None),
+    ]
+    found = bench.rows("SELECT ref, idx FROM audit_subject WHERE log = :n ORDER BY ref", n=number)
+    assert found == [(ref, size - 2) for ref in ("p1.one", "p1.two", "s1.study")]
+    bench.check()
+
+
+def test_a_second_copy_of_an_entry_gets_no_place(bench):
+    bench.write()
+    bench.change("INSERT INTO audit_pending (log, content) SELECT log, content FROM audit_pending")
+    bench.sealer.seal()
+    assert bench.head.size == 3
+    bench.check()
+    content = bench.rows("SELECT content FROM audit_entry WHERE log = :n AND idx = 2", n=bench.head.log)[0][0]
+    with bench.database.begin(EVERYWHERE) as tx:
+        log_store.add_pending(tx, bench.head.log, [bytes(content)])
+    bench.write()
+    bench.sealer.seal()
+    assert bench.head.size == 4
+    bench.check()
+
+
+def test_an_idle_log_says_each_hour_that_it_lives(bench, monkeypatch):
+    bench.sealer.seal()
+    now = clock.now()
+    for hours, size in ((0.9, 2), (1.1, 3), (1.2, 3), (2.2, 4)):
+        later = now + timedelta(hours=hours)
+        monkeypatch.setattr(clock, "now", lambda later=later: later)
+        monkeypatch.setattr(clock, "unix_ms", lambda later=later: int(later.timestamp() * 1000))
+        bench.sealer.seal()
+        assert bench.head.size == size, hours
+    assert bench.entries()[-1]["action"] == "audit:log:heartbeat"
+    bench.check()
+
+
+def test_entries_that_wait_are_told_of_once_a_minute(bench, monkeypatch):
+    said = []
+    monkeypatch.setattr("wardlight.log.warning", lambda event, **fields: said.append((event, fields)))
+    monotonic = [0.0]
+    sealer = Sealer(bench.database, bench.recorder, bench.platform.signer, lambda: monotonic[0])
+    monkeypatch.setattr(sealer, "_one_batch", lambda number: 0)
+    now = clock.unix_ms()
+    for later, seconds, count in ((1, 0, 0), (6, 5, 2), (7, 6, 2), (67, 66, 4)):
+        monkeypatch.setattr(clock, "unix_ms", lambda later=later: now + later * 1000)
+        monotonic[0] = seconds
+        sealer.seal()
+        assert len(said) == count, later
+    event, fields = said[0]
+    assert event == "audit.pending" and 5 < fields["wait_s"] < 8
+
+
+def test_a_crash_between_commit_and_signature_is_mended(bench, monkeypatch):
+    bench.sealer.seal()
+    for place in ("Sealer._publish", "log_store.add_checkpoint"):
+        bench.write(count=2)
+        name = f"wardlight.audit.{'sealer.' if place.startswith('Sealer') else ''}{place}"
+        with monkeypatch.context() as patch:
+            patch.setattr(name, lambda *arguments: (_ for _ in ()).throw(MemoryError))
+            bench.sealer.seal()  # The crash, as far as the other logs are concerned.
+        size = bench.head.size
+        assert bench.rows("SELECT max(size) FROM audit_checkpoint WHERE log = :n", n=bench.head.log) < [
+            (size,)
+        ]
+        Sealer(bench.database, bench.recorder, bench.platform.signer).seal()
+        assert Note.parse(bench.platform.audit_log.checkpoint(bench.head)).size == bench.head.size == size
+        bench.check()
+
+
+def test_a_note_that_was_signed_and_not_kept_is_kept_before_the_next(bench, monkeypatch):
+    bench.sealer.seal()
+    bench.write()
+    with monkeypatch.context() as patch:
+        patch.setattr(log_store, "add_checkpoint", lambda *arguments: (_ for _ in ()).throw(MemoryError))
+        bench.sealer.seal()
+    lost = bench.platform.signer.last(bench.head.origin)
+    assert lost.size == 3
+    bench.write()
+    bench.sealer.seal()
+    assert [one.size for one in bench.platform.audit_log.checkpoints(bench.head, 0, 9)] == [2, 3, 4]
+    assert bench.platform.audit_log.checkpoint(bench.head, 3) == lost.note
+    bench.check()
+
+
+def test_a_pending_row_that_vanishes_under_the_lock_undoes_the_batch(bench, monkeypatch):
+    bench.sealer.seal()
+    bench.write(count=2)
+    rows = log_store.pending_rows
+
+    def with_one_more(tx, number, most):
+        found = rows(tx, number, most)
+        return [*found, (found[-1][0] + 1000, found[-1][1])] if found else found
+
+    monkeypatch.setattr(log_store, "pending_rows", with_one_more)
+    bench.sealer.seal()
+    assert bench.head.size == 2
+    assert len(bench.rows("SELECT * FROM audit_pending")) == 2
+    monkeypatch.undo()
+    bench.sealer.seal()
+    assert bench.head.size == 4
+    bench.check()
+
+
+def old_state(bench):
+    """The tables of one log as they are, to be put back as an old backup is."""
+    number = bench.head.log
+    names = {"audit_log": "log, size, root", "audit_tile": "log, level, n, data"}
+    kept = {
+        table: bench.rows(f"SELECT {columns} FROM {table} WHERE log = :n", n=number)
+        for table, columns in names.items()
+    }
+
+    def put_back():
+        with bench.database.begin(EVERYWHERE) as tx:
+            ((_, size, root),) = kept["audit_log"]
+            for table, column in (("entry", "idx"), ("checkpoint", "size")):
+                limit = size + (column == "size")
+                query = f"DELETE FROM audit_{table} WHERE log = :n AND {column} >= :limit"
+                tx.execute(text(query), {"n": number, "limit": limit})
+            tx.execute(text("DELETE FROM audit_tile WHERE log = :n"), {"n": number})
+            for _, level, n, data in kept["audit_tile"]:
+                log_store.put_tiles(tx, number, {(level, n): bytes(data)})
+            head = log_store.head(tx, number)
+            log_store.advance(tx, head, size, bytes(root))
+
+    return put_back
+
+
+def test_an_old_database_does_not_go_on(bench):
+    bench.write()
+    bench.sealer.seal()
+    put_back = old_state(bench)
+    bench.write(count=2)
+    bench.sealer.seal()
+    assert bench.head.size == 5
+    put_back()
+    assert bench.head.size == 3
+    bench.write()
+    bench.sealer.seal()
+    head = bench.head
+    assert (head.size, head.halted) == (3, log_store.REFUSED)
+    # Nothing is lost: it waits, with the alarm.
+    waiting = [
+        json.loads(bytes(one)) for (one,) in bench.rows("SELECT content FROM audit_pending ORDER BY seq")
+    ]
+    assert [one["action"] for one in waiting if one["log"] == head.origin] == [
+        "identity:session:login",
+        "audit:log:alarm",
+    ]
+    bench.write(count=3)
+    bench.sealer.seal()
+    assert (bench.head.size, bench.head.halted) == (3, log_store.REFUSED)
+    # The operator hears of it, once, in a log that goes on.
+    operator = bench.platform.audit_log.logs(None)[-1]
+    alarms = [one for one in bench.entries(operator) if one["action"] == "audit:log:alarm"]
+    assert [one["detail"] for one in alarms] == [{"origin": head.origin, "size": 3, "signed": 5}]
+    assert (alarms[0]["outcome"], alarms[0]["reason"]) == ("failed", "audit-fork")
+    bench.check(operator)
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_log_that_was_rewritten_does_not_go_on(bench, more):
+    bench.write(count=2)
+    bench.sealer.seal()
+    put_back = old_state(bench)
+    bench.write(count=2)
+    bench.sealer.seal()
+    signed = bench.head.size
+    put_back()
+    # Others take the place of what was signed, in a tree that is sound by itself.
+    state = bench.platform.signer.last(bench.head.origin)
+    bench.write(count=2 + more)
+    sealer = Sealer(bench.database, bench.recorder, bench.platform.signer)
+    sealer._fits = lambda tx, head: True
+    sealer._publish = lambda number: None
+    sealer.seal()
+    assert bench.head.size == signed + more
+    bench.write()
+    Sealer(bench.database, bench.recorder, bench.platform.signer).seal()
+    assert bench.head.halted == log_store.REFUSED
+    assert bench.platform.signer.last(bench.head.origin) == state
+    assert bench.head.size == signed + more
+
+
+def test_the_signer_is_the_last_wall(bench):
+    """Also where the look before the batch saw nothing: what was rewritten is never signed."""
+    bench.write(count=2)
+    bench.sealer.seal()
+    put_back = old_state(bench)
+    bench.write(count=2)
+    bench.sealer.seal()
+    state = bench.platform.signer.last(bench.head.origin)
+    put_back()
+    bench.write(count=3)
+    sealer = Sealer(bench.database, bench.recorder, bench.platform.signer)
+    sealer._fits = lambda tx, head: True
+    sealer.seal()
+    assert bench.head.halted == log_store.REFUSED
+    assert bench.platform.signer.last(bench.head.origin) == state
+    notes = bench.platform.audit_log.checkpoints(bench.head, 0, 100)
+    assert [one.size for one in notes] == [4]
+
+
+def test_many_sealers_and_writers_give_each_entry_one_place(bench):
+    done = threading.Event()
+    ids, failures = [], []
+    lock = threading.Lock()
+
+    def writer():
+        for turn in range(25):
+            with bench.database.begin(bench.institution) as tx:
+                id_ = bench.recorder.write(tx, bench.institution, LOGIN)
+            if turn % 5 == 4:
+                with pytest.raises(KeyError), bench.database.begin(bench.institution) as tx:
+                    bench.recorder.write(tx, bench.institution, LOGIN)
+                    raise KeyError
+            with lock:
+                ids.append(str(id_))
+
+    def sealer():
+        one = Sealer(bench.database, bench.recorder, bench.platform.signer)
+        while not done.is_set():
+            try:
+                one.seal()
+            except Exception as error:
+                failures.append(error)
+
+    writers = [threading.Thread(target=writer) for _ in range(3)]
+    sealers = [threading.Thread(target=sealer) for _ in range(2)]
+    for thread in writers + sealers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    for thread in sealers:
+        thread.join()
+    bench.sealer.seal()
+    assert failures == []
+    assert not bench.head.halted
+    assert sorted(one["id"] for one in bench.entries()[2:]) == sorted(ids)
+    bench.check()
+
+
+def test_proofs_of_the_log_lead_to_its_signed_heads(bench):
+    from wardlight.audit.tree import verify_consistency, verify_inclusion
+
+    bench.write(count=10)
+    bench.sealer.seal()
+    bench.write(count=300)
+    bench.sealer.seal()
+    log, head = bench.platform.audit_log, bench.head
+    old, new = (Note.parse(one.note) for one in log.checkpoints(head, 0, head.size + 1))
+    proof = log.consistency(head, old.size, new.size)
+    assert verify_consistency(old.size, new.size, old.root, new.root, proof)
+    for index, _, leaf in log.entries(head, 0, head.size):
+        if index % 50 == 7 or index in (0, head.size - 1):
+            assert verify_inclusion(leaf, index, new.size, log.inclusion(head, index, new.size), new.root)
+    tile = log.tile(head, 0, 1, 56)
+    assert hashlib.sha256(log.tile(head, 0, 0)).digest() and len(tile) == 56 * 32
+    assert base64.b64encode(new.root).decode() in log.checkpoint(head)
