@@ -29,7 +29,7 @@ GUARDED = [route for route in ROUTES if "public" not in declaration(route)]
 
 def call(token: str | None, route: APIRoute):
     path = re.sub(r"\{\w+(?::path)?\}", "1", route.path)
-    headers = {"Content-Type": "application/dicom"}
+    headers = {"Content-Type": "application/json" if "/api/" in path else "application/dicom"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     client = TestClient(APP, raise_server_exceptions=False)

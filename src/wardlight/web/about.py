@@ -34,7 +34,8 @@ class About:
 
     transaction: its name in PS3.18 Table H-1 or our own. summary: one sentence. produces, consumes: media types, the
     default first; a type in `related` may come as parts of multipart/related. statuses: of success. errors: of
-    failures besides those that any operation can have. schema: name of the schema of a JSON answer.
+    failures besides those that any operation can have. schema, takes: names of the schemas of a JSON answer and of a
+    JSON body.
     """
 
     transaction: str
@@ -46,6 +47,7 @@ class About:
     errors: tuple[int, ...] = ()
     query: tuple[Parameter, ...] = ()
     schema: str = ""
+    takes: str = ""
 
 
 #: A test of the rules fails on a route that is left with it.

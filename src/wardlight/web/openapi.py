@@ -15,7 +15,17 @@ from wardlight.dicomweb.negotiation import MULTIPART
 from wardlight.errors import CATALOGUE
 from wardlight.web.about import BYTE_RANGES, JSON, About
 from wardlight.web.openapi_schemas import PATH_PARAMETERS, SCHEMAS
-from wardlight.web.operations import Operation, Public, Read, base_url, declaration, methods_of, operation_id
+from wardlight.web.openapi_trail import TRAIL_PARAMETERS, TRAIL_SCHEMAS
+from wardlight.web.operations import (
+    Api,
+    Operation,
+    Public,
+    Read,
+    base_url,
+    declaration,
+    methods_of,
+    operation_id,
+)
 from wardlight.web.services import Services
 
 _PROBLEM: Final = "application/problem+json"
@@ -61,13 +71,13 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
         "info": {
             "title": "Wardlight",
             "version": __version__,
-            "description": "An imaging data platform: DICOMweb (PS3.18) and its health.",
+            "description": "An imaging data platform: DICOMweb (PS3.18), the audit trail, and its health.",
         },
         "servers": [{"url": server}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
-            "parameters": PATH_PARAMETERS,
+            "schemas": SCHEMAS | TRAIL_SCHEMAS,
+            "parameters": PATH_PARAMETERS | TRAIL_PARAMETERS,
             "responses": {f"Problem{status}": _problem(status) for status in statuses},
             "securitySchemes": {
                 "bearer": {
@@ -92,11 +102,8 @@ def _operation(operation: Operation, method: str) -> dict[str, Any]:
         "x-wardlight": declaration(operation),
     }
     if about.consumes:
-        binary: dict[str, Any] = {"schema": {}}
-        described["requestBody"] = {
-            "required": True,
-            "content": {media: binary for media in about.consumes},
-        }
+        body: dict[str, Any] = {"schema": _named(about.takes)}
+        described["requestBody"] = {"required": True, "content": {media: body for media in about.consumes}}
     if not isinstance(operation, Public):
         described["security"] = [{"bearer": sorted(operation.scopes)}]
     return described
@@ -113,7 +120,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         }
         for parameter in about.query
     ]
-    if isinstance(operation, Read) and 304 in about.statuses:
+    if isinstance(operation, Read | Api) and 304 in about.statuses:
         parameters += [
             {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
             for name, text in _REQUEST_FIELDS.items()
@@ -149,7 +156,7 @@ _MEANING: Final = {
 
 
 def _content(about: About, status: int) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{about.schema}"} if about.schema else {}
+    schema = _named(about.schema)
     content: dict[str, Any] = {
         media: {"schema": schema if media.endswith("json") else {}} for media in about.produces
     }
@@ -160,6 +167,10 @@ def _content(about: About, status: int) -> dict[str, Any]:
     if status == 409:
         content[_PROBLEM] = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return content
+
+
+def _named(schema: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{schema}"} if schema else {}
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -99,7 +99,8 @@ SCHEMAS: Final[dict[str, Any]] = {
 }
 
 
-def _in_path(name: str, description: str, pattern: str) -> dict[str, Any]:
+def in_path(name: str, description: str, pattern: str) -> dict[str, Any]:
+    """A parameter of a path."""
     return {
         "name": name,
         "in": "path",
@@ -111,13 +112,13 @@ def _in_path(name: str, description: str, pattern: str) -> dict[str, Any]:
 
 _UID: Final = "^[0-9.]{1,64}$"
 PATH_PARAMETERS: Final = {
-    "study": _in_path("study", "Study Instance UID.", _UID),
-    "series": _in_path("series", "Series Instance UID.", _UID),
-    "instance": _in_path("instance", "SOP Instance UID.", _UID),
-    "frames": _in_path(
+    "study": in_path("study", "Study Instance UID.", _UID),
+    "series": in_path("series", "Series Instance UID.", _UID),
+    "instance": in_path("instance", "SOP Instance UID.", _UID),
+    "frames": in_path(
         "frames", "Frame numbers from 1, joined by commas.", "^[1-9][0-9]{0,5}(,[1-9][0-9]{0,5})*$"
     ),
-    "tags": _in_path(
+    "tags": in_path(
         "tags",
         "Tags, with item numbers from 0 between, joined by slashes, which may be sent as they are.",
         "^([0-9A-F]{8}/[0-9]{1,6}/)*[0-9A-F]{8}$",

@@ -40,7 +40,7 @@ TOKENS = {
         "u-admin",
         INSTITUTION,
         Role.ADMINISTRATOR,
-        frozenset({TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE}),
+        frozenset({TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ}),
     ),
     "reader": Principal(
         PrincipalKind.PERSON, "u-reader", INSTITUTION, Role.CLINICIAN, frozenset({TokenScope.IMAGES_READ})
