@@ -38,6 +38,7 @@ _KINDS: Final = (
     ErrorKind("cannot-decode", "The stored image cannot be decoded; its stored transfer syntax can be asked for.", 406),
     ErrorKind("conflict", "The stored state does not allow this.", 409),
     ErrorKind("instance-conflict", "This SOP instance is stored already with other content; the first is kept.", 409, 0x0111),
+    ErrorKind("audit-id-reused", "Another entry of the audit trail has this id.", 409),
     ErrorKind("precondition-failed", "What is stored is not what the request's condition names.", 412),
     ErrorKind("too-large", "The request is larger than the limit.", 413, 0xA700),
     ErrorKind("unsupported-media-type", "This content type is not taken here.", 415),

@@ -182,6 +182,7 @@ class Action(StrEnum):
     AUDIT_ANCHOR_CHANGE = "audit:anchor:change"
     AUDIT_ANCHOR_SEND = "audit:anchor:send"
     AUDIT_ANCHOR_FAIL = "audit:anchor:fail"
+    AUDIT_WITNESS_CHANGE = "audit:witness:change"
     AUDIT_WITNESS_COSIGN = "audit:witness:cosign"
     AUDIT_WITNESS_FAIL = "audit:witness:fail"
     AUDIT_ENTRIES_PRUNE = "audit:entries:prune"
@@ -215,8 +216,8 @@ _LETTERS: Final[dict[str, str]] = {
         "receiver:route:change receiver:route:delete receiver:profile:load receiver:pacs:create "
         "receiver:pacs:change receiver:pacs:delete receiver:setting:change machine:subscription:create "
         "machine:subscription:delete subject:request:open subject:request:close subject:request:extend "
-        "classify:retention:change audit:anchor:change audit:retention:change audit:forward:change "
-        "audit:forward:fail app:setting:change"
+        "classify:retention:change audit:anchor:change audit:witness:change audit:retention:change "
+        "audit:forward:change audit:forward:fail app:setting:change"
     ),
     "S": (
         "platform:clock:skew platform:lock:break identity:factor:add identity:factor:remove "
