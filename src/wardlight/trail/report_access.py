@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from wardlight.errors import WardlightError
@@ -30,24 +30,29 @@ _OPEN_MS: Final = 600_000
 class Parties:
     """What the report calls those who acted. Without names, people of a role are numbered as they come."""
 
-    def __init__(self, *, people: Mapping[str, str] | None, others: Mapping[str, str]) -> None:
-        """people: id → name, None where only roles are told. others: id → name of applications and receivers."""
+    def __init__(self, name: Callable[[str, str], str], *, people: bool) -> None:
+        """name: what people call the one of a kind and id, "" where nobody knows. people: whether staff is named."""
+        self._name = name
         self._people = people
-        self._others = others
-        self._numbers: dict[str, dict[str, int]] = {}
+        self._known: dict[tuple[str, str, str], Party] = {}
+        self._numbers: dict[str, int] = {}
 
     def party(self, actor: Mapping[str, Any]) -> Party:
         """The one who is meant by `actor` or `behalf` of an entry."""
-        kind, id_, role = actor["kind"], actor["id"], actor.get("role", "")
-        if kind in ("application", "receiver"):
-            return Party(kind, self._others.get(id_, id_), id=id_)
-        if kind != "person":
+        key = actor["kind"], actor["id"], actor.get("role", "")
+        if key not in self._known:
+            self._known[key] = self._party(*key)
+        return self._known[key]
+
+    def _party(self, kind: str, id_: str, role: str) -> Party:
+        if kind not in ("person", "application", "receiver"):
             return Party(kind, words.KINDS.get(kind, kind))
+        if kind != "person":
+            return Party(kind, self._name(kind, id_) or id_, id=id_)
         spoken = words.role(role) if role else words.KINDS["person"]
-        if self._people is not None:
-            return Party(kind, self._people.get(id_, id_), role=spoken, id=id_)
-        numbers = self._numbers.setdefault(spoken, {})
-        number = numbers.setdefault(id_, len(numbers) + 1)
+        if self._people:
+            return Party(kind, self._name(kind, id_) or id_, role=spoken, id=id_)
+        number = self._numbers[spoken] = self._numbers.get(spoken, 0) + 1
         return Party(kind, f"{spoken} {number}", role=spoken)
 
 

@@ -82,13 +82,14 @@ class Reports:
         references = self._parts.recorder.all_references(asker.institution)
         patients = [each.patient(id_, issuer) for each in references for issuer, id_ in whom.patients]
         patients = list(dict.fromkeys(patients))
-        with opened(self._parts.database, asker.institution) as store:
+        now_ms = int(now.timestamp() * 1000)
+        with opened(self._parts, asker.institution) as store:
             logs = store.logs()
             found = entries_of(store, logs, patients, period)
+            studies = studies_of(found, patients)
+            lines = lines_of(found, studies, period, Parties(store.name, people=names), now_ms)
             heads, gaps = _rests_on(store, logs)
         institution = self._parts.identity.institution(str(asker.institution))
-        studies = studies_of(found, patients)
-        parties = self._parties(asker.institution, names=names)
         report = AccessReport(
             institution=institution.name,
             slug=institution.slug,
@@ -98,7 +99,7 @@ class Reports:
             period=period,
             patients=tuple(patients),
             studies=studies,
-            lines=lines_of(found, studies, period, parties, int(now.timestamp() * 1000)),
+            lines=lines,
             origins={log.head.log: log.head.origin for log in logs},
             checkpoints=heads,
             gaps=gaps,
@@ -119,10 +120,9 @@ class Reports:
         """What an incident touched. Raises `query-too-broad` where it is too large for a report."""
         clockwork(zone)
         now = clock.now()
-        parties = self._parties(asker.institution, names=True)
-        with opened(self._parts.database, asker.institution) as store:
+        with opened(self._parts, asker.institution) as store:
             logs = store.logs()
-            counter = report_breach.counted(store, logs, incident, parties)
+            counter = report_breach.counted(store, logs, incident, Parties(store.name, people=True))
             heads, gaps = _rests_on(store, logs)
         institution = self._parts.identity.institution(str(asker.institution))
         report = BreachReport(
@@ -155,13 +155,6 @@ class Reports:
         """References of studies under the keys of all epochs."""
         references = self._parts.recorder.all_references(institution)
         return tuple(dict.fromkeys(each.study(uid) for each in references for uid in uids))
-
-    def _parties(self, institution: UUID, *, names: bool) -> Parties:
-        identity = self._parts.identity
-        others = {row.id: row.name for row in identity.receivers(institution)}
-        others |= {row.id: row.name for row in identity.applications()}
-        people = {row.id: row.name for row in identity.people(institution)} if names else None
-        return Parties(people=people, others=others)
 
     def _record(
         self,

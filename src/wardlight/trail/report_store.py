@@ -17,10 +17,10 @@ from wardlight import clock
 from wardlight.audit import log_store
 from wardlight.audit.actions import Action
 from wardlight.audit.log_store import Head
-from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
 from wardlight.trail import store
 from wardlight.trail.filters import Filter
+from wardlight.trail.parts import Parts
 from wardlight.trail.report_model import Checkpoint, Found, Gap, Log, Period
 
 _PAGE: Final = 1_000
@@ -32,10 +32,11 @@ _READ_MS: Final = 600_000
 
 @dataclass(frozen=True, slots=True)
 class ReportStore:
-    """Reads the logs of one institution in one snapshot."""
+    """Reads the logs of one institution in one snapshot. applications: id → name."""
 
     tx: Connection
     institution: UUID
+    applications: Mapping[str, str]
 
     def logs(self) -> list[Log]:
         """The institution's logs as far as a signed head covers them, oldest first."""
@@ -92,6 +93,13 @@ class ReportStore:
                 return
             before = found.next
 
+    def name(self, kind: str, id_: str) -> str:
+        """What people call somebody, "" where the account is gone."""
+        if kind == "application":
+            return self.applications.get(id_, "")
+        people, receivers = ((id_,), ()) if kind == "person" else ((), (id_,))
+        return store.names(self.tx, self.institution, people, receivers).get(f"{kind}:{id_}", "")
+
     def gaps(self, log: Log) -> list[Gap]:
         """What rules deleted from the log, by its own entries, oldest first."""
         told = log_store.of_action(self.tx, log.head.log, Action.AUDIT_ENTRIES_PRUNE)
@@ -104,10 +112,11 @@ def _gap(entry: Mapping[str, Any]) -> Gap:
 
 
 @contextmanager
-def opened(database: Database, institution: UUID) -> Iterator[ReportStore]:
+def opened(parts: Parts, institution: UUID) -> Iterator[ReportStore]:
     """The institution's logs, read in one snapshot; no other institution's rows can be seen."""
-    with database.read(institution) as tx:
-        yield ReportStore(tx, institution)
+    applications = {row.id: row.name for row in parts.identity.applications()}
+    with parts.database.read(institution) as tx:
+        yield ReportStore(tx, institution, applications)
 
 
 def too_many(limit: int) -> WardlightError:
