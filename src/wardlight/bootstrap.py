@@ -26,10 +26,12 @@ from wardlight.agreements.service import Agreements
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
+from wardlight.audit.generations import Generations
 from wardlight.audit.log import AuditLog
 from wardlight.audit.model import Actor
 from wardlight.audit.node import ClockCheck, NodeTrail, migrations
 from wardlight.audit.recorder import Recorder
+from wardlight.audit.retention import Retention
 from wardlight.audit.sealer import ROUND as SEAL_ROUND
 from wardlight.audit.sealer import Sealer
 from wardlight.audit.sessions import ReadSessions, close_orphans
@@ -75,6 +77,8 @@ class Platform:
     signer: Signer
     sealer: Sealer
     audit_log: AuditLog
+    generations: Generations
+    retention: Retention
     identity: Identity
     agreements: Agreements
     access: Access
@@ -167,6 +171,8 @@ SEALING: Final = Job(
 )
 #: What the worker does each hour.
 HOURLY: Final = (
+    Job("rotate-log-keys", lambda built: built.generations.rotate_old(), (Action.AUDIT_LOG_ROTATE_KEY,)),
+    Job("prune-entries", lambda built: built.retention.prune(), (Action.AUDIT_ENTRIES_PRUNE,)),
     Job(
         "sweep-archive",
         lambda built: built.archive.sweep(WORKER),
@@ -217,6 +223,8 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         signer=signer,
         sealer=Sealer(database, recorder, signer),
         audit_log=AuditLog(database, signer),
+        generations=Generations(database, recorder, signer),
+        retention=Retention(database, recorder),
         identity=identity,
         agreements=Agreements(database, recorder),
         access=Access(denials),

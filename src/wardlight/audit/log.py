@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from wardlight.audit import log_store as store
 from wardlight.audit import tree
-from wardlight.audit.actions import Action
 from wardlight.audit.log_store import Checkpoint, Head
 from wardlight.audit.signer import Signer
 from wardlight.db.engine import Connection, Database
@@ -18,9 +17,6 @@ from wardlight.errors import WardlightError
 __all__ = ["AuditLog", "Checkpoint", "Head"]
 
 _Result = TypeVar("_Result")
-
-#: Entries that tell of a log's key.
-_OF_KEYS: Final = (Action.AUDIT_LOG_START, Action.AUDIT_LOG_CONTINUE, Action.AUDIT_LOG_ROTATE_KEY)
 
 
 class AuditLog:
@@ -50,8 +46,9 @@ class AuditLog:
     def vkeys(self, log: Head) -> list[str]:
         """Every key that has signed the log, as its entries tell, oldest first."""
         with self._database.read(log.institution) as tx:
-            found = [row for action in _OF_KEYS for row in store.of_action(tx, log.log, action)]
-        return list(dict.fromkeys(store.parsed(content)["detail"]["vkey"] for _, content in sorted(found)))
+            found = [row for action in store.OF_KEYS for row in store.of_action(tx, log.log, action)]
+        keys = [store.parsed(content)["detail"]["vkey"] for _, content in sorted(found)]
+        return list(dict.fromkeys(keys))
 
     def checkpoint(self, log: Head, size: int | None = None) -> str:
         """The note of the newest signed head, or of this size. Raises `not-found`."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
+from wardlight.audit.actions import Action
 from wardlight.audit.tables import OUTCOMES, checkpoint, day, entry, log, pending, subject, tile
 from wardlight.audit.tree import TileReader
 from wardlight.db.insert import upsert
@@ -286,6 +287,16 @@ def of_action(tx: Connection, number: int, action: str) -> list[tuple[int, bytes
         .order_by(entry.c.idx)
     )
     return [(idx, content) for idx, content in tx.execute(query)]
+
+
+#: Entries that tell of a log's key.
+OF_KEYS: Final = (Action.AUDIT_LOG_START, Action.AUDIT_LOG_CONTINUE, Action.AUDIT_LOG_ROTATE_KEY)
+
+
+def key_since_ms(tx: Connection, number: int) -> int:
+    """When the newest key of a log was announced; 0 where it has none."""
+    times = select(func.max(entry.c.recorded_ms)).where(entry.c.log == number, entry.c.action.in_(OF_KEYS))
+    return tx.execute(times).scalar() or 0
 
 
 # ---- tiles and checkpoints ----

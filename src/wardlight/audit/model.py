@@ -106,7 +106,7 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.AUDIT_ANCHOR_SEND: {"origin": str, "size": int},
     Action.AUDIT_ANCHOR_FAIL: {"origin": str, "size": int},
     Action.AUDIT_LOG_ALARM: {"origin": str, "size": int, "signed": int},
-    Action.AUDIT_ENTRIES_PRUNE: {"before": str, "ranges": list, "count": int, "rule": str},
+    Action.AUDIT_ENTRIES_PRUNE: {"before": str, "ranges": list, "count": int, "rule": str, "origin": str},
     Action.AUDIT_ENTRY_SEARCH: {"query": str},
     Action.AUDIT_PATIENT_SEARCH: {"query": str},
     Action.AUDIT_REPORT_CREATE: {"query": str, "format": str},

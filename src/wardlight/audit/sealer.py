@@ -35,10 +35,8 @@ _TELL_S: Final = 60.0
 HEARTBEAT_MS: Final = 3_600_000
 
 _SYSTEM: Final = Actor("system", "sealer")
-#: Entries that open a log.
-_OPENING: Final = (Action.AUDIT_LOG_START, Action.AUDIT_LOG_CONTINUE)
 #: Entries about the log itself, which mean nothing in the next generation.
-_OF_ONE_LOG: Final = (*_OPENING, Action.AUDIT_LOG_HEARTBEAT, Action.AUDIT_LOG_ROTATE_KEY)
+_OF_ONE_LOG: Final = (*store.OF_KEYS, Action.AUDIT_LOG_HEARTBEAT)
 
 
 class Sealer:
@@ -139,8 +137,8 @@ class Sealer:
     def _own(self, tx: Connection, head: Head, contents: list[bytes]) -> list[bytes]:
         """The entries with what the sealer says itself: the log's start, or a sign of life where nothing happens."""
         if head.size == 0:
-            first = store.parsed(contents[0])["action"] if contents else ""
-            if first not in _OPENING:
+            # Later generations begin with the entry that was written when they were opened.
+            if head.generation == 1:
                 vkey = self._signer.vkey(head.origin)
                 return [
                     self._entry(head, Event(Action.AUDIT_LOG_START, _SYSTEM, detail={"vkey": vkey})),

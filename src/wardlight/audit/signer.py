@@ -108,6 +108,17 @@ class Signer:
             assert state.following is not None
             return self._key(replace(state, seed=state.following)).text
 
+    def close(self, origin: str) -> None:
+        """Destroy the keys of a log that has ended; the head that was signed last stays known."""
+        with self._keystore.transaction() as tx:
+            state = log_keys.load(tx, origin)
+            if state is None:
+                return
+            for seed in filter(None, (state.seed, state.following)):
+                self._keystore.drop_seed(state.institution, seed)
+            log_keys.save(tx, replace(state, seed=b"", following=None))
+        self._wipe(needed=True)
+
     def _signed(self, state: SignerState, *, rotated: bool) -> SignerState:
         text = body(state.origin, state.size, state.root)
         seed = self._keystore.seed(state.institution, state.origin, state.seed)

@@ -294,6 +294,8 @@ class Keystore:
 
     def seed(self, institution: UUID | None, origin: str, kept: bytes) -> bytes:
         """The 32 bytes of a log's signing key. Raises `key-destroyed`, `wrong-key`."""
+        if not kept:
+            raise WardlightError("key-destroyed")
         if institution is not None:
             return self.get_key(institution, UUID(bytes=kept))
         return self._kms.unwrap(_OPERATOR, bind(Label.LOG_SEED, origin.encode()), kept)
