@@ -130,7 +130,10 @@ def person_token(data: Path) -> str:
     platform = bootstrap.platform(Settings(data_dir=data, demo=True))
     try:
         institution = platform.identity.institutions()[0]
-        people = {person.login: person for person in platform.identity.people(institution.id)}
+        people = {
+            person.login: person
+            for person in platform.identity.people(institution.id, by=LOCAL_ADMINISTRATOR)
+        }
         person = people.get(_LOGIN) or platform.identity.create_person(
             institution.id, _LOGIN, "Bench", Role.ADMINISTRATOR, by=LOCAL_ADMINISTRATOR
         )

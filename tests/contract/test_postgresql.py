@@ -302,7 +302,7 @@ def test_a_test_build_without_scope_still_denies_other_institutions(two, unscope
         page = kit.archive.search_studies(kit.scope(kit.query.action, kit.principal), Query())
         assert [row["0020000D"]["Value"] for row in page.rows] == [[own]]
     assert [one.id for one in first.platform.agreements.list(first.institution.id)] == []
-    assert first.platform.identity.people(second.institution.id) == []
+    assert first.platform.identity.people(second.institution.id, by=LOCAL_ADMINISTRATOR) == []
 
 
 def test_rows_of_another_institution_can_neither_be_changed_nor_made(two):

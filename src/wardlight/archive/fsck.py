@@ -18,7 +18,7 @@ from wardlight.archive.postings_merge import Postings
 from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import AGE_MS, Sweeper, key_destroyed
 from wardlight.audit.actions import Action
-from wardlight.audit.model import Actor, Event, Target
+from wardlight.audit.model import Actor, Event, Outcome, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
@@ -136,6 +136,26 @@ class Fsck:
                 self._keystore.destroy_key(key.institution, key.key_id)
                 report.repaired += 1
         return report.repaired
+
+    def record(self, report: Report, actor: Actor, *, deep: bool, repair: bool) -> None:
+        """Write into the operator's log that everything was looked at, before anything of it is shown."""
+        counts = {
+            "releases": report.releases,
+            "instances": report.instances,
+            "objects": report.objects,
+            "bytes": report.bytes,
+            "findings": len(report.findings),
+            "repaired": report.repaired,
+        }
+        event = Event(
+            Action.PLATFORM_CHECK_RUN,
+            actor,
+            outcome=Outcome.SUCCESS if report.clean else Outcome.FAILED,
+            counts={name: count for name, count in counts.items() if count},
+            detail={"deep": deep, "repair": repair},
+        )
+        with self._database.begin() as tx:
+            self._recorder.write(tx, None, event)
 
     def _postings(self, report: Report, releases: list[ReleaseRow]) -> None:
         for institution in sorted({release.institution for release in releases}, key=lambda id_: id_.bytes):

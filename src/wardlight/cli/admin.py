@@ -185,7 +185,8 @@ def user_list(
     Example: wardlight admin user list stmary
     """
     with _opened(data, config) as platform:
-        rows = platform.identity.people(platform.identity.institution(institution).id)
+        tenant = platform.identity.institution(institution)
+        rows = platform.identity.people(tenant.id, by=LOCAL_ADMINISTRATOR)
     _show(rows, as_json)
 
 

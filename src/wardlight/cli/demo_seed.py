@@ -54,7 +54,9 @@ def seed_platform(platform: Platform) -> dict[str, Any]:
     """Make what is missing and give every person a new token; returns the demo.json rows."""
     institution = _institution(platform)
     people = []
-    known = {person.login: person for person in platform.identity.people(institution.id)}
+    known = {
+        person.login: person for person in platform.identity.people(institution.id, by=LOCAL_ADMINISTRATOR)
+    }
     for role, (login, name) in _PEOPLE.items():
         person = known.get(login) or platform.identity.create_person(
             institution.id, login, name, role, by=LOCAL_ADMINISTRATOR

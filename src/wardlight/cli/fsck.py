@@ -52,6 +52,7 @@ def fsck(
         ):
             time.sleep(_GRACE_S)
             checker.repair(report, LOCAL_ADMINISTRATOR)
+        checker.record(report, LOCAL_ADMINISTRATOR, deep=deep, repair=repair)
     finally:
         platform.close()
     typer.echo(_json(report) if as_json else _text(report, deep=deep))

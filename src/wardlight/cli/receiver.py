@@ -73,12 +73,15 @@ def quarantine_list(config: ConfigOption = None, as_json: JsonOption = False) ->
 
     Example: wardlight receiver quarantine list
     """
+    from wardlight.receiver.entries import Entries
     from wardlight.receiver.places import database_path
     from wardlight.receiver.store import ReceiverStore
 
-    store = ReceiverStore(database_path(_existing(config)))
+    chosen = _existing(config)
+    store = ReceiverStore(database_path(chosen))
     try:
         found = store.quarantined()
+        store.append([Entries(chosen.node).viewed(len(found))])
     finally:
         store.close()
     if as_json:

@@ -44,6 +44,9 @@ RECEIVER_TOKEN_DAYS: Final = 365
 #: Who acts when the machine's administrator uses the command line.
 LOCAL_ADMINISTRATOR: Final = Actor("operator", "local-admin")
 
+# Beginnings of ids.
+_PERSON: Final = "u"
+_RECEIVER: Final = "rc"
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 #: What a person's token may do where nothing else is asked for; the role allows less.
@@ -105,7 +108,7 @@ class Identity:
         """Add a person to an institution. Raises `bad-request`, `already-exists`."""
         _printable(login, "login")
         _printable(name, "name")
-        row = Person(_new_id("u"), institution, login, name, role, store.ACTIVE, clock.unix_ms())
+        row = Person(_new_id(_PERSON), institution, login, name, role, store.ACTIVE, clock.unix_ms())
         salt = os.urandom(16)
         # The trail holds a commitment to the name, not the name, so that erasing the row forgets it.
         commitment = base64url(hashlib.sha256(salt + name.encode()).digest())
@@ -120,10 +123,13 @@ class Identity:
             raise WardlightError("already-exists", "the institution has a person of this login") from None
         return row
 
-    def people(self, institution: UUID) -> list[Person]:
-        """People of an institution."""
-        with self._database.read(institution) as tx:
-            return store.people(tx, institution)
+    def people(self, institution: UUID, *, by: Actor) -> list[Person]:
+        """People of an institution; that they were shown is in its trail."""
+        with self._database.begin(institution) as tx:
+            found = store.people(tx, institution)
+            event = Event(Action.IDENTITY_PERSON_READ, by, counts={"results": len(found)})
+            self._recorder.write(tx, institution, event)
+        return found
 
     def person(self, institution: UUID, login: str) -> Person:
         """The person of this login. Raises `not-found`."""
@@ -154,7 +160,7 @@ class Identity:
     def create_receiver(self, institution: UUID, name: str, *, by: Actor) -> Receiver:
         """Register a receiver of an institution. Raises `bad-request`, `already-exists`."""
         _printable(name, "name")
-        row = Receiver(_new_id("rc"), institution, name, store.ACTIVE, clock.unix_ms())
+        row = Receiver(_new_id(_RECEIVER), institution, name, store.ACTIVE, clock.unix_ms())
         event = Event(Action.IDENTITY_RECEIVER_ENROL, by, target=Target("receiver", id=row.id))
         try:
             with self._database.begin(institution) as tx:
@@ -207,7 +213,9 @@ class Identity:
         """End all tokens of a person or receiver at once; returns how many lived."""
         with self._database.begin(institution) as tx:
             count = store.revoke_tokens(tx, institution, holder, clock.unix_ms())
-            event = Event(Action.IDENTITY_TOKEN_REVOKE, by, target=Target("holder", id=holder))
+            kind = "receiver" if holder.startswith(f"{_RECEIVER}-") else "person"
+            target = Target(kind, id=holder)
+            event = Event(Action.IDENTITY_TOKEN_REVOKE, by, target=target, counts={"tokens": count})
             self._recorder.write(tx, institution, event)
         return count
 

@@ -7,14 +7,14 @@ An entry here has no `log` and no `recorded` yet: the platform adds both when it
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from wardlight import clock
 from wardlight.agreements.model import Level
 from wardlight.audit.actions import Action
 from wardlight.audit.canonical import canonical
-from wardlight.audit.model import Outcome
+from wardlight.audit.model import Change, Outcome
 from wardlight.audit.references import base64url
 from wardlight.db.ids import uuid7
 from wardlight.receiver.model import Target
@@ -118,6 +118,25 @@ class Entries:
             },
         )
 
+    def viewed(self, results: int) -> bytes:
+        """The administrator of this machine was shown what is in quarantine, and why."""
+        return self._entry(
+            Action.RECEIVER_QUARANTINE_VIEW,
+            actor=_operator(),
+            outcome=Outcome.SUCCESS,
+            members={"object": {"kind": "quarantine", "id": "list"}},
+            counts={"results": results},
+        )
+
+    def process(self, action: Action, changes: Sequence[dict[str, str]] = ()) -> bytes:
+        """The receiver starts or stops, or has other settings than when it started last."""
+        return self._entry(
+            action,
+            actor=self._self(),
+            outcome=Outcome.SUCCESS,
+            members={"object": {"kind": "node", "id": self._node}, "change": list(changes)},
+        )
+
     def route(self, action: Action, called_ae: str, changes: list[dict[str, str]]) -> bytes:
         """The administrator of this machine made, changed or deleted a route."""
         return self._entry(
@@ -155,6 +174,15 @@ class Entries:
         if present:
             entry["counts"] = present
         return canonical(entry)
+
+
+def plain_changes(changes: Sequence[Change]) -> list[dict[str, str]]:
+    """Changes as an entry has them."""
+    found = []
+    for change in changes:
+        sides = {"before": change.before, "after": change.after}
+        found.append({"path": change.path} | {name: str(side) for name, side in sides.items() if side})
+    return found
 
 
 def reference(study: bytes) -> str:

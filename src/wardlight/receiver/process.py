@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
 from wardlight.settings import Settings
 from wardlight.supervisor import Gate, Supervisor
+
+if TYPE_CHECKING:
+    from wardlight.receiver.store import ReceiverStore
 
 
 def supervisor(chosen: Settings, gate: Gate | None = None) -> Supervisor:
@@ -38,6 +43,7 @@ def run(chosen: Settings) -> None:
         raise
     gate.open()
     processes.watch()
+    _stopped(chosen)
 
 
 def prepare(chosen: Settings) -> None:
@@ -58,6 +64,40 @@ def prepare(chosen: Settings) -> None:
             store, chosen.receiver_dir / FOLDER, load(chosen.receiver_secrets), Entries(chosen.node)
         )
         quarantine.sweep()
+        started(store, chosen)
+    finally:
+        store.close()
+
+
+def started(store: ReceiverStore, chosen: Settings) -> None:
+    """Write into the receiver's trail that it starts, and what of its settings differs from its last start."""
+    from wardlight.audit.actions import Action
+    from wardlight.audit.node import changes
+    from wardlight.receiver.entries import Entries, plain_changes
+
+    settings = {
+        name: value[:80] for name, value in chosen.shown().items() if name.startswith(("receiver", "node"))
+    }
+    entries = Entries(chosen.node)
+
+    def tell(before: Mapping[str, str]) -> list[bytes]:
+        found = [entries.process(Action.PLATFORM_NODE_START)]
+        if before and (differing := plain_changes(changes(before, settings))):
+            found.insert(0, entries.process(Action.RECEIVER_SETTING_CHANGE, differing))
+        return found
+
+    store.begin(settings, tell)
+
+
+def _stopped(chosen: Settings) -> None:
+    from wardlight.audit.actions import Action
+    from wardlight.receiver.entries import Entries
+    from wardlight.receiver.places import database_path
+    from wardlight.receiver.store import ReceiverStore
+
+    store = ReceiverStore(database_path(chosen))
+    try:
+        store.append([Entries(chosen.node).process(Action.PLATFORM_NODE_STOP)])
     finally:
         store.close()
 

@@ -6,7 +6,7 @@ The functions take an open transaction where a caller joins several steps, else 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -358,10 +358,33 @@ class ReceiverStore:
         with self.database.begin() as tx:
             tx.execute(upsert(state).values(row).on_conflict_do_update(index_elements=["name"], set_=row))
 
+    def begin(
+        self, settings: Mapping[str, str], tell: Callable[[Mapping[str, str]], Sequence[bytes]]
+    ) -> None:
+        """The receiver starts with these settings: keep them, with the entries that `tell` makes of those before."""
+        with self.database.begin() as tx:
+            rows = tx.execute(select(state.c.name, state.c.value).where(state.c.name.startswith(_SETTING)))
+            append_audit(tx, tell({name.removeprefix(_SETTING): value for name, value in rows}))
+            tx.execute(delete(state).where(state.c.name.startswith(_SETTING)))
+            now = clock.unix_ms()
+            tx.execute(
+                insert(state),
+                [{"name": _SETTING + name, "value": value, "at_ms": now} for name, value in settings.items()],
+            )
+
+    def append(self, audit: Sequence[bytes]) -> None:
+        """Entries that nothing else is changed with."""
+        with self.database.begin() as tx:
+            append_audit(tx, audit)
+
     def forget_note(self, name: str) -> None:
         """Drop what was noted under this name."""
         with self.database.begin() as tx:
             tx.execute(delete(state).where(state.c.name == name))
+
+
+# Before names of settings that the receiver started with last.
+_SETTING: Final = "setting:"
 
 
 def _key(work: Work) -> dict[str, Any]:

@@ -18,8 +18,15 @@ from wardlight.audit.canonical import canonical
 from wardlight.audit.model import DETAIL, Outcome
 from wardlight.errors import WardlightError
 
-#: Actions that a receiver may speak of beside `receiver:…`: what its witness saw.
-BESIDE: Final = frozenset({Action.AUDIT_LOG_ALARM, Action.AUDIT_WITNESS_FAIL})
+#: Actions that a receiver may speak of beside `receiver:…`: what its witness saw, and that it starts and stops.
+BESIDE: Final = frozenset(
+    {
+        Action.AUDIT_LOG_ALARM,
+        Action.AUDIT_WITNESS_FAIL,
+        Action.PLATFORM_NODE_START,
+        Action.PLATFORM_NODE_STOP,
+    }
+)
 #: Room for the members that the platform adds, within the limit of an entry.
 _ADDED: Final = 400
 _MAX_CHANGES: Final = 64

@@ -123,7 +123,8 @@ def test_every_change_is_in_the_trail_by_the_operator(run, opened):
     run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
     with opened.database.read() as tx:
         rows = tx.exec_driver_sql("SELECT content FROM audit_pending ORDER BY seq").scalars().all()
-    entries = [json.loads(row) for row in rows]
+    made, *entries = [json.loads(row) for row in rows]
+    assert (made["action"], made["actor"]["kind"]) == (Action.PLATFORM_MIGRATION_RUN, "system")
     assert {entry["actor"]["kind"] for entry in entries} == {"operator"}
     assert [entry["action"] for entry in entries] == [
         Action.PLATFORM_INSTITUTION_CREATE,

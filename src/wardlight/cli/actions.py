@@ -1,0 +1,64 @@
+"""What each command writes into the audit trail, or why it writes nothing (audit.md section 1).
+
+A command that is not here fails the tests of the rules, as does one that writes something else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wardlight.audit.actions import Action
+
+#: What every command that opens the platform may write: it makes or changes a schema, or its clock is off.
+OPENING: Final = (Action.PLATFORM_MIGRATION_RUN, Action.PLATFORM_CLOCK_SKEW)
+#: What every process that serves writes beside what it does.
+SERVING: Final = (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.PLATFORM_SETTING_CHANGE)
+_RECEIVER: Final = (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.RECEIVER_SETTING_CHANGE)
+
+_CONFIGURATION: Final = "shows configuration, and nobody's data but names of institutions and vendors"
+
+#: Command → its actions beside those of opening the platform, or why it has none.
+COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
+    "demo": (
+        *SERVING,
+        Action.RECEIVER_SETTING_CHANGE,
+        Action.PLATFORM_INSTITUTION_CREATE,
+        Action.IDENTITY_PERSON_READ,
+        Action.IDENTITY_PERSON_CREATE,
+        Action.IDENTITY_RECEIVER_ENROL,
+        Action.IDENTITY_TOKEN_ISSUE,
+        Action.AGREEMENT_AGREEMENT_CREATE,
+        Action.RECEIVER_ROUTE_CREATE,
+    ),
+    "serve": (*SERVING, Action.RECEIVER_SETTING_CHANGE),
+    "web": SERVING,
+    "worker": SERVING,
+    "migrate": (Action.PLATFORM_MIGRATION_RUN,),
+    "receiver": _RECEIVER,
+    "receiver status": "counts of the queue and codes of errors; nobody's data",
+    "receiver quarantine list": (Action.RECEIVER_QUARANTINE_VIEW,),
+    "receiver quarantine purge": (Action.RECEIVER_QUARANTINE_DISCARD,),
+    "admin institution create": (Action.PLATFORM_INSTITUTION_CREATE,),
+    "admin institution list": _CONFIGURATION,
+    "admin institution show": _CONFIGURATION,
+    "admin user create": (Action.IDENTITY_PERSON_CREATE,),
+    "admin user list": (Action.IDENTITY_PERSON_READ,),
+    "admin user token": (Action.IDENTITY_TOKEN_ISSUE,),
+    "admin user revoke": (Action.IDENTITY_TOKEN_REVOKE,),
+    "admin application create": (Action.IDENTITY_APPLICATION_REGISTER,),
+    "admin application list": _CONFIGURATION,
+    "admin agreement create": (Action.AGREEMENT_AGREEMENT_CREATE, Action.AGREEMENT_AGREEMENT_AMEND),
+    "admin agreement list": _CONFIGURATION,
+    "admin agreement show": _CONFIGURATION,
+    "admin receiver create": (Action.IDENTITY_RECEIVER_ENROL, Action.IDENTITY_TOKEN_ISSUE),
+    "admin receiver list": _CONFIGURATION,
+    "admin receiver token": (Action.IDENTITY_TOKEN_REVOKE, Action.IDENTITY_TOKEN_ISSUE),
+    "admin receiver revoke": (Action.IDENTITY_TOKEN_REVOKE,),
+    "admin route create": (Action.RECEIVER_ROUTE_CREATE,),
+    "admin route change": (Action.RECEIVER_ROUTE_CHANGE,),
+    "admin route delete": (Action.RECEIVER_ROUTE_DELETE,),
+    "admin route list": _CONFIGURATION,
+    "admin route show": _CONFIGURATION,
+    "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
+    "fsck": (Action.PLATFORM_CHECK_RUN, Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
+}
