@@ -23,6 +23,7 @@ from wardlight.audit.note import MAX_SIGNATURES, WITNESS, Note, VerifierKey, par
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Connection, Database
 from wardlight.errors import WardlightError
+from wardlight.identity.model import Institution, Receiver
 from wardlight.trail import witness_store as store
 from wardlight.trail.outgoing import Reply, check_url, post, reason_of
 from wardlight.trail.witness_store import Witness
@@ -73,6 +74,29 @@ class Witnesses:
             change = (Change("witness", after=key.text), Change("url", after=address))
             self._recorder.write(tx, institution, _changed(by, key.name, change))
             return next(one for one in store.active(tx, institution) if one.name == key.name)
+
+    def enrol(self, institution: Institution, receiver: Receiver, public: bytes, *, by: Actor) -> VerifierKey:
+        """Register the key by which a receiver witnesses, in the place of the one it has; returns it with its name.
+
+        public: the Ed25519 public key, 32 bytes. A name is given once: `receiver.<slug>/w1`, `…/w2`, and so on.
+        """
+        with self._database.begin(institution.id) as tx:
+            given = store.names(tx, institution.id)
+            name = next(
+                name
+                for number in range(1, len(given) + 2)
+                if (name := f"receiver.{institution.slug}/w{number}") not in given
+            )
+            key = VerifierKey(name, WITNESS, public)
+            before = store.of_receiver(tx, receiver.id)
+            if before is not None:
+                store.end(tx, before.id, clock.unix_ms())
+            store.add(tx, institution.id, name, key.text, clock.unix_ms(), receiver=receiver.id)
+            action = Action.IDENTITY_RECEIVER_ROTATE_KEY if before else Action.IDENTITY_RECEIVER_ENROL
+            change = Change("witness", before.vkey if before else None, key.text)
+            event = Event(action, by, target=Target("receiver", id=receiver.id), change=(change,))
+            self._recorder.write(tx, institution.id, event)
+        return key
 
     def remove(self, institution: UUID | None, name: str, *, by: Actor) -> None:
         """Ask this witness no more. Raises `not-found`."""

@@ -12,7 +12,7 @@ from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
 from wardlight.dicomweb import bulk, frames, rendered, representations, retrieve, search, thumbnail, uri
 from wardlight.dicomweb.native_xml import or_xml
-from wardlight.web import about, capabilities, health, openapi, operations, problems, trail
+from wardlight.web import about, capabilities, health, openapi, operations, problems, trail, trail_receiver
 from wardlight.web.cors import Cors
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
@@ -93,7 +93,7 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 
 
 #: The audit trail (docs/reference/audit-api.md).
-TRAIL: Final[tuple[Operation, ...]] = trail.READING
+TRAIL: Final[tuple[Operation, ...]] = (*trail.READING, *trail_receiver.TRAIL_RECEIVER)
 
 
 def create_app(services: Services) -> FastAPI:
