@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -48,12 +49,16 @@ from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
 from wardlight.settings import UNTOLD, Settings
 from wardlight.supervisor import is_supervised, wait_for_gate
+from wardlight.trail.anchors import Anchors, append_file, post_https
 from wardlight.trail.parts import Parts
+from wardlight.trail.witnesses import Witnesses
 
 #: How often a process that serves ends read sessions and writes counts of denials, in seconds.
 _HOUSEKEEPING_S: Final = 5.0
 #: Pause between two rounds of the worker, in seconds, and how many rounds lie between two sweeps (an hour).
 _ROUND_S: Final = 1.0
+#: Pause between two rounds of what is sent to witnesses and anchors, in seconds.
+_SEND_S: Final = 5.0
 _SWEEP_ROUNDS: Final = 3600
 
 #: What the worker acts as; its reason is in every entry that it writes.
@@ -97,6 +102,17 @@ class Platform:
             self.audit_log,
             host,
         )
+
+    @property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the heads of the logs."""
+        return Witnesses(self.database, self.recorder, self.audit_log)
+
+    @property
+    def anchors(self) -> Anchors:
+        """Where heads are brought to."""
+        kinds = {"file": append_file, "https": post_https}
+        return Anchors(self.database, self.recorder, self.audit_log, kinds)
 
     def housekeep(self) -> int:
         """What a process that serves must do every few seconds. Returns how much was done."""
@@ -168,6 +184,19 @@ SEALING: Final = Job(
     "seal",
     lambda built: built.sealer.seal(),
     (Action.AUDIT_LOG_START, Action.AUDIT_LOG_HEARTBEAT, Action.AUDIT_LOG_ALARM),
+)
+#: What a thread of the worker does every few seconds, since it waits for others.
+SENDING: Final = (
+    Job(
+        "ask-witnesses",
+        lambda built: built.witnesses.push(),
+        (Action.AUDIT_WITNESS_COSIGN, Action.AUDIT_WITNESS_FAIL),
+    ),
+    Job(
+        "deliver-to-anchors",
+        lambda built: built.anchors.deliver(),
+        (Action.AUDIT_ANCHOR_SEND, Action.AUDIT_ANCHOR_FAIL),
+    ),
 )
 #: What the worker does each hour.
 HOURLY: Final = (
@@ -322,6 +351,8 @@ def run_worker(settings: Settings) -> None:
     signal.signal(signal.SIGINT, on_signal)
     sealing = threading.Thread(target=_seal, args=(built, stopping), name="sealing")
     sealing.start()
+    # A daemon: it may wait for a witness that does not answer, and what it was at is tried again.
+    threading.Thread(target=_send, args=(built, stopping), name="sending", daemon=True).start()
     round_number = 0
     with _serving(built, "worker"):
         while not stopping.wait(_ROUND_S):
@@ -339,6 +370,13 @@ def _seal(built: Platform, stopping: threading.Event) -> None:
     while not stopping.wait(pause):
         sealed = _guarded(lambda: SEALING.run(built))
         pause = 0.0 if sealed and sealed >= SEAL_ROUND else _ROUND_S
+
+
+def _send(built: Platform, stopping: threading.Event) -> None:
+    """Bring heads to witnesses and anchors until told to stop."""
+    while not stopping.wait(_SEND_S):
+        for job in SENDING:
+            _guarded(partial(job.run, built))
 
 
 @contextmanager
