@@ -178,10 +178,10 @@ def end_to_end(run: Run) -> None:
             "inst/s",
             {
                 OURS: partial(
-                    _until_found, ours.wardlight, run.folder, files, associations, ours.count_instances
+                    until_found, ours.wardlight, run.folder, files, associations, ours.count_instances
                 ),
                 "Orthanc": partial(
-                    _until_found, peers.orthanc, run.folder, files, associations, peers.orthanc_instances
+                    until_found, peers.orthanc, run.folder, files, associations, peers.orthanc_instances
                 ),
             },
             [Claim(Target(2.0), "Orthanc")],
@@ -189,13 +189,14 @@ def end_to_end(run: Run) -> None:
         )
 
 
-def _until_found(
+def until_found(
     start: Start,
     folder: Path,
     files: list[Path],
     associations: int,
     found: Callable[[Server], int],
 ) -> Sample:
+    """Instances a second from the first C-STORE until the last one is found."""
     with timed(start(folder), len(files)) as (server, done):
         began = time.perf_counter()
         no_failures(

@@ -40,17 +40,17 @@ def reads(run: Run) -> None:
             partial(_one, path=lambda side: f"{side.series}/metadata", accept=JSON, times=run.size(5, 9, 2)),
             Target(1 / 20, least=False),
         )
-        many = partial(_many, count=run.size(150, 400, 10))
+        each = partial(many, count=run.size(150, 400, 10))
         _compare(
             run,
             sides,
             "raw frame, p50",
             "ms",
-            partial(many, suffix="/frames/1", accept=OCTETS),
+            partial(each, suffix="/frames/1", accept=OCTETS),
             Target(1.0, least=False),
         )
-        _compare(run, sides, "WADO-RS instance, p50", "ms", partial(many, suffix="", accept=INSTANCES), None)
-        few = partial(_many, count=run.size(40, 150, 4))
+        _compare(run, sides, "WADO-RS instance, p50", "ms", partial(each, suffix="", accept=INSTANCES), None)
+        few = partial(many, count=run.size(40, 150, 4))
         for what, suffix, accept in (
             ("rendered instance JPEG, p50", "/rendered", "image/jpeg"),
             ("rendered frame PNG, p50", "/frames/1/rendered", "image/png"),
@@ -101,7 +101,8 @@ def _one(side: Loaded, *, path: Callable[[Loaded], str], accept: str, times: int
     return _asked(side, [path(side)] * times, accept)
 
 
-def _many(side: Loaded, *, suffix: str, accept: str, count: int) -> Sample:
+def many(side: Loaded, *, suffix: str, accept: str, count: int) -> Sample:
+    """Median time of so many instances, or of what `suffix` names of each, asked for one after the other."""
     # The same instances for all, in an order that no read-ahead helps.
     chosen = random.Random(count).sample(side.held, min(count, len(side.held)))
     return _asked(side, [row.path + suffix for row in chosen], accept)
