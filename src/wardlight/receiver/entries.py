@@ -19,6 +19,24 @@ from wardlight.audit.references import base64url
 from wardlight.db.ids import uuid7
 from wardlight.receiver.model import Target
 
+#: Process of the receiver → the actions that it writes.
+PROCESSES: Final[Mapping[str, tuple[Action, ...]]] = {
+    "receiver": (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.RECEIVER_SETTING_CHANGE),
+    "receiver.node": (
+        Action.RECEIVER_ASSOCIATION_ACCEPT,
+        Action.RECEIVER_ASSOCIATION_REJECT,
+        Action.RECEIVER_OBJECT_REFUSE,
+        Action.RECEIVER_STUDY_RECEIVE,
+    ),
+    "receiver.pipeline": (
+        Action.RECEIVER_STUDY_PROTECT,
+        Action.RECEIVER_STUDY_VERIFY,
+        Action.RECEIVER_STUDY_QUARANTINE,
+        Action.RECEIVER_STUDY_UPLOAD,
+        Action.AUDIT_LOG_ALARM,
+    ),
+}
+
 _IDENTIFIED: Final = "image:identified"
 _PSEUDONYMISED: Final = "image:pseudonymised"
 
@@ -135,6 +153,22 @@ class Entries:
             actor=self._self(),
             outcome=Outcome.SUCCESS,
             members={"object": {"kind": "node", "id": self._node}, "change": list(changes)},
+        )
+
+    def alarm(self, origin: str, held: int, offered: int, reason: str) -> bytes:
+        """The platform shows a log that does not go on from the one this receiver has cosigned.
+
+        held: size of the tree cosigned last. offered: size of the one that was shown.
+        """
+        return self._entry(
+            Action.AUDIT_LOG_ALARM,
+            actor=self._self(),
+            outcome=Outcome.FAILED,
+            members={
+                "object": {"kind": "log", "id": origin},
+                "reason": reason,
+                "detail": {"origin": origin, "size": offered, "signed": held},
+            },
         )
 
     def route(self, action: Action, called_ae: str, changes: list[dict[str, str]]) -> bytes:

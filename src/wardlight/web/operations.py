@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -21,7 +20,6 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Message
 
 from wardlight.access.model import Principal, PrincipalKind, Scope, TokenScope
 from wardlight.audit.actions import Action
@@ -29,8 +27,9 @@ from wardlight.dicomweb import conditional
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
-from wardlight.trail.call import JSON, MAX_BODY, ApiCall, parse_body
+from wardlight.trail.call import JSON, ApiCall, parse_body
 from wardlight.web.about import UNDESCRIBED, About
+from wardlight.web.bodies import pump, small_body
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
 from wardlight.web.services import Services
@@ -39,11 +38,6 @@ from wardlight.web.threads import Run, Threads, in_thread
 #: Where a route's declaration stands in the framework's route, for the tests of the rules and for OpenAPI.
 DECLARATION: Final = "x-wardlight"
 
-_BATCH: Final = 1 << 20  # bytes of a body handed to a thread at a time
-#: A body must bring so many bytes in each window of time that is spent waiting for it, or it is given up: it holds a
-#: place among the store requests (security.md section 8 has the same for associations).
-_SLOW_BYTES: Final = 60 * 4096
-_SLOW_S: Final = 60.0
 _TOKEN_LENGTH: Final = 256
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 
@@ -142,6 +136,14 @@ def declaration(operation: Operation) -> dict[str, Any]:
     }
 
 
+def actions_of(operation: Operation) -> tuple[Action, ...]:
+    """All that the audit trail may call a request of this route: what it is, that it was refused, what it brings."""
+    if isinstance(operation, Public):
+        return ()
+    brought = (Action.ARCHIVE_KEY_CREATE, Action.INGEST_OBJECT_REFUSE) if isinstance(operation, Store) else ()
+    return (operation.action, *brought, Action.ACCESS_DECISION_DENY)
+
+
 def _endpoint(
     services: Services, operation: Operation, threads: Threads
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -235,7 +237,7 @@ async def _api(services: Services, operation: Api, request: Request, run: Run) -
     body: bytes | WardlightError = b""
     if operation.method == "POST":
         try:
-            body = await _small_body(request)
+            body = await small_body(request)
         except WardlightError as error:
             body = error
     return await run(partial(_answer, services, operation, request, scope, body, run, guard))
@@ -296,22 +298,6 @@ def _json_body(request: Request, body: bytes) -> dict[str, Any]:
     return parse_body(body)
 
 
-async def _small_body(request: Request) -> bytes:
-    pace = _Pace()
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await pace.receive(request)
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY:
-            raise WardlightError("too-large", f"the body is larger than {MAX_BODY >> 10} KiB")
-        if _ends(message):
-            return b"".join(parts)
-
-
 def _conditions(request: Request) -> conditional.Conditions:
     def listed(name: str) -> str:
         return ", ".join(request.headers.getlist(name))
@@ -324,7 +310,7 @@ def _conditions(request: Request) -> conditional.Conditions:
 async def _store(services: Services, operation: Store, request: Request) -> Response:
     exchange, guard = await in_thread(partial(_open, services, operation, request))
     try:
-        last = await _pump(request, exchange)
+        last = await pump(request, exchange)
         return await in_thread(lambda: AnswerResponse(exchange.finish(last)))
     except BaseException as error:
         await asyncio.shield(in_thread(partial(_give_up, exchange, guard, error)))
@@ -358,69 +344,6 @@ def _give_up(exchange: StoreExchange, guard: _Guard, error: BaseException) -> No
     if isinstance(error, Exception):
         with guard():
             raise error
-
-
-async def _pump(request: Request, exchange: StoreExchange) -> list[bytes]:
-    """Bring the body to the exchange: one batch is worked on in a thread while the next one arrives.
-
-    The last batch is returned, so that it shares a visit to a thread with what is done at the end.
-    """
-    working: asyncio.Future[None] | None = None
-    batch: list[bytes] = []
-    size, more = 0, True
-    pace = _Pace()
-    try:
-        while more:
-            message = await pace.receive(request)
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            more = message.get("more_body", False)
-            batch.append(message.get("body", b""))
-            size += len(batch[-1])
-            if size >= _BATCH and more:
-                if working is not None:
-                    await working
-                working = asyncio.ensure_future(in_thread(partial(exchange.feed, batch)))
-                batch, size = [], 0
-        if working is not None:
-            await working
-        return batch
-    finally:
-        if working is not None:
-            await asyncio.wait({working})
-
-
-class _Pace:
-    """Waits for pieces of one body, and gives up on a sender that is too slow. Our own work is not held against it."""
-
-    __slots__ = ("_brought", "_waited")
-
-    def __init__(self) -> None:
-        self._brought = 0
-        self._waited = 0.0
-
-    async def receive(self, request: Request) -> Message:
-        """The next message. Raises `bad-request` where too little came for too long."""
-        while True:
-            began = time.monotonic()
-            message: Message | None = None
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_SLOW_S - self._waited):
-                    message = await request.receive()
-            self._waited += time.monotonic() - began
-            if message is not None:
-                self._brought += len(message.get("body", b""))
-            if self._waited >= _SLOW_S:
-                if self._brought < _SLOW_BYTES and not _ends(message):
-                    raise WardlightError("bad-request", "the request body comes too slowly", reason="slow")
-                self._brought, self._waited = 0, 0.0
-            if message is not None:
-                return message
-
-
-def _ends(message: Message | None) -> bool:
-    """Whether nothing more of the body is to come."""
-    return message is not None and not message.get("more_body", False)
 
 
 def _token(request: Request) -> tuple[str, str]:

@@ -17,7 +17,7 @@ import pytest
 
 from unit.web.fakes import Fakes, make, part10
 from wardlight.ingest.admission import Admission
-from wardlight.web import operations
+from wardlight.web import bodies
 from wardlight.web.server import WebServer
 
 AUTH = {"Authorization": "Bearer admin"}
@@ -208,8 +208,8 @@ def test_requests_on_one_connection_are_counted_singly() -> None:
 
 
 def test_slow_bodies_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "_SLOW_S", 0.4)
-    monkeypatch.setattr(operations, "_SLOW_BYTES", 2000)
+    monkeypatch.setattr(bodies, "_SLOW_S", 0.4)
+    monkeypatch.setattr(bodies, "_SLOW_BYTES", 2000)
     fakes = make(port=0)
     with serving(fakes) as port:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
