@@ -45,7 +45,7 @@ class Signer:
 
     def last(self, origin: str) -> SignerState:
         """What was signed last. Raises `not-found` before the log is opened."""
-        with self._keystore.transaction() as tx:
+        with self._keystore.reading() as tx:
             return _known(log_keys.load(tx, origin))
 
     def following(self, origin: str) -> str:

@@ -399,6 +399,12 @@ class Keystore:
             time.sleep(0.05)
 
     @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The database, for statements that read; each sees what is committed."""
+        with self._lock:
+            yield self._database
+
+    @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; it is fsynced when the block is left without an error."""
         with self._lock:
