@@ -21,14 +21,14 @@ from wardlight.receiver.model import Target
 
 #: Process of the receiver → the actions that it writes.
 PROCESSES: Final[Mapping[str, tuple[Action, ...]]] = {
-    "receiver": (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.RECEIVER_SETTING_CHANGE),
-    "receiver.node": (
+    "supervisor": (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.RECEIVER_SETTING_CHANGE),
+    "node": (
         Action.RECEIVER_ASSOCIATION_ACCEPT,
         Action.RECEIVER_ASSOCIATION_REJECT,
         Action.RECEIVER_OBJECT_REFUSE,
         Action.RECEIVER_STUDY_RECEIVE,
     ),
-    "receiver.pipeline": (
+    "pipeline": (
         Action.RECEIVER_STUDY_PROTECT,
         Action.RECEIVER_STUDY_VERIFY,
         Action.RECEIVER_STUDY_QUARANTINE,

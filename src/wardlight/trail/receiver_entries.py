@@ -80,7 +80,8 @@ def _settle(
     added: set[UUID] = set()
     for id_ in sorted(first.keys() - _of_others(tx, institution, list(first))):
         row = {"institution": institution, "id": id_, "digest": first[id_].digest}
-        if tx.execute(upsert(tx, foreign).values(row).on_conflict_do_nothing()).rowcount == 1:
+        new_row = upsert(tx, foreign).values(row).on_conflict_do_nothing().returning(foreign.c.id)
+        if tx.execute(new_row).first() is not None:
             added.add(id_)
     known: dict[UUID, bytes] = {
         id_: digest

@@ -142,7 +142,7 @@ def _object(value: object) -> bool:
 
 
 def _text(value: object, length: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= length
+    return isinstance(value, str) and len(value) <= length
 
 
 def _subjects(value: object) -> bool:
@@ -167,7 +167,11 @@ def _network(value: object) -> bool:
 
 
 def _classes(value: object) -> bool:
-    return isinstance(value, list) and 0 < len(value) <= 8 and all(one in _CLASSES for one in value)
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= 8
+        and all(isinstance(one, str) and one in _CLASSES for one in value)
+    )
 
 
 def _counts(value: object) -> bool:
