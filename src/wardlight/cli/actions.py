@@ -59,6 +59,9 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin route delete": (Action.RECEIVER_ROUTE_DELETE,),
     "admin route list": _CONFIGURATION,
     "admin route show": _CONFIGURATION,
+    "admin audit-rotate-key": (Action.AUDIT_LOG_ROTATE_KEY,),
+    "admin audit-continue": (Action.AUDIT_LOG_CONTINUE,),
+    "admin audit-retention": (Action.AUDIT_RETENTION_CHANGE,),
     "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
     "fsck": (Action.PLATFORM_CHECK_RUN, Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
 }

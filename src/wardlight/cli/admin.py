@@ -6,8 +6,7 @@ Whoever may run this on the machine acts as the operator; every change is an ent
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,9 +16,10 @@ from uuid import UUID
 
 import typer
 
-from wardlight import bootstrap, clock, log, settings
+from wardlight import bootstrap, clock
 from wardlight.agreements.model import Agreement, Level
-from wardlight.cli import route
+from wardlight.cli import admin_audit, route
+from wardlight.cli.opened import ConfigOption, DataOption, InstitutionArgument, JsonOption, opened
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role, TokenScope
 from wardlight.identity.service import (
@@ -50,29 +50,12 @@ for _name, _group in (
     ("route", route.app),
 ):
     app.add_typer(_group, name=_name)
+for _name, _command in admin_audit.COMMANDS.items():
+    app.command(_name)(_command)
 
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder; wins over the settings.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-InstitutionArgument = Annotated[str, typer.Argument(help="Slug or id of the institution.")]
 NameOption = Annotated[str, typer.Option("--name", help="Name that people see.")]
 
 _Row = Institution | Person | Application | Agreement | Receiver
-
-
-@contextmanager
-def _opened(data: Path | None, config: Path | None, *, create: bool = False) -> Iterator[bootstrap.Platform]:
-    chosen = settings.load(config)
-    if data is not None:
-        chosen = chosen.model_copy(update={"data_dir": data})
-    log.configure("admin", level="error")
-    platform = bootstrap.platform(chosen, create=create)
-    try:
-        yield platform
-    finally:
-        platform.close()
 
 
 def _plain(row: _Row) -> dict[str, Any]:
@@ -119,7 +102,7 @@ def institution_create(
 
     Example: wardlight admin institution create stmary --name "St. Mary Hospital" --region eu
     """
-    with _opened(data, config, create=True) as platform:
+    with opened(data, config, create=True) as platform:
         row = platform.identity.create_institution(slug, name, region, by=LOCAL_ADMINISTRATOR)
     _show([row], as_json, one=True)
 
@@ -132,7 +115,7 @@ def institution_list(
 
     Example: wardlight admin institution list --json
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         rows = platform.identity.institutions()
     _show(rows, as_json)
 
@@ -148,7 +131,7 @@ def institution_show(
 
     Example: wardlight admin institution show stmary
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         row = platform.identity.institution(institution)
     _show([row], as_json, one=True)
 
@@ -167,7 +150,7 @@ def user_create(
 
     Example: wardlight admin user create stmary dr.hale@stmary.example --name "Dr. Robin Hale" --role clinician
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         tenant = platform.identity.institution(institution)
         row = platform.identity.create_person(tenant.id, login, name, role, by=LOCAL_ADMINISTRATOR)
     _show([row], as_json, one=True)
@@ -184,7 +167,7 @@ def user_list(
 
     Example: wardlight admin user list stmary
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         tenant = platform.identity.institution(institution)
         rows = platform.identity.people(tenant.id, by=LOCAL_ADMINISTRATOR)
     _show(rows, as_json)
@@ -208,7 +191,7 @@ def user_token(
     Example: wardlight admin user token stmary dr.hale@stmary.example --hours 8
     """
     scopes = scope or USUAL_SCOPES
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         person = platform.identity.person(platform.identity.institution(institution).id, login)
         token = platform.identity.issue_person_token(
             person, by=LOCAL_ADMINISTRATOR, hours=hours, scopes=scopes
@@ -227,7 +210,7 @@ def user_revoke(
 
     Example: wardlight admin user revoke stmary dr.hale@stmary.example
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         person = platform.identity.person(platform.identity.institution(institution).id, login)
         ended = platform.identity.revoke_tokens(person.institution, person.id, by=LOCAL_ADMINISTRATOR)
     typer.echo(f"{ended} tokens ended")
@@ -246,7 +229,7 @@ def application_create(
 
     Example: wardlight admin application create acme_ai --name "Acme AI" --vendor "Acme Inc."
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         row = platform.identity.create_application(application, name, vendor, by=LOCAL_ADMINISTRATOR)
     _show([row], as_json, one=True)
 
@@ -259,7 +242,7 @@ def application_list(
 
     Example: wardlight admin application list
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         rows = platform.identity.applications()
     _show(rows, as_json)
 
@@ -284,7 +267,7 @@ def agreement_create(
 
     Example: wardlight admin agreement create stmary images --level high --level medium --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by "Data protection officer"
     """  # noqa: E501 - an example is one line, to be copied
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         row = platform.agreements.create(
             platform.identity.institution(institution).id,
             application,
@@ -308,7 +291,7 @@ def agreement_list(
 
     Example: wardlight admin agreement list stmary
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         rows = platform.agreements.list(platform.identity.institution(institution).id)
     _show(rows, as_json)
 
@@ -325,7 +308,7 @@ def agreement_show(
 
     Example: wardlight admin agreement show stmary images
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         row = platform.agreements.show(platform.identity.institution(institution).id, application)
     _show([row], as_json, one=True)
 
@@ -353,7 +336,7 @@ def receiver_create(
 
     Example: wardlight admin receiver create stmary gateway-1
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         file = token_file or platform.settings.receiver_secrets / TOKEN_FILE
         # Looked at first, so that no receiver is made whose token has no place.
         if file.exists():
@@ -381,7 +364,7 @@ def receiver_list(
 
     Example: wardlight admin receiver list stmary
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         rows = platform.identity.receivers(platform.identity.institution(institution).id)
     _show(rows, as_json)
 
@@ -399,7 +382,7 @@ def receiver_token(
 
     Example: wardlight admin receiver token stmary gateway-1
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         row = _receiver(platform, institution, name)
         platform.identity.revoke_tokens(row.institution, row.id, by=LOCAL_ADMINISTRATOR)
         token = platform.identity.issue_receiver_token(row, by=LOCAL_ADMINISTRATOR, days=days)
@@ -420,7 +403,7 @@ def receiver_revoke(
 
     Example: wardlight admin receiver revoke stmary gateway-1
     """
-    with _opened(data, config) as platform:
+    with opened(data, config) as platform:
         row = _receiver(platform, institution, name)
         ended = platform.identity.revoke_tokens(row.institution, row.id, by=LOCAL_ADMINISTRATOR)
     typer.echo(f"{ended} tokens ended")
