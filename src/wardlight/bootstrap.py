@@ -214,6 +214,8 @@ HOURLY: Final = (
     ),
 )
 
+JOBS: Final = (*ROUND, *HOURLY, *HOUSEKEEPING, *SENDING, SEALING)
+
 
 def _run(built: Platform, jobs: tuple[Job, ...]) -> int:
     return sum(job.run(built) or 0 for job in jobs)
