@@ -69,7 +69,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A route of the trail's API: small JSON in, `Answer` out."""
+    """A route of the trail's API: small JSON in, `Answer` out. beside: what else it may be in the trail as."""
 
     path: str
     handler: Callable[[ApiCall], Answer]
@@ -78,6 +78,7 @@ class Api:
     scopes: frozenset[TokenScope]
     about: About = UNDESCRIBED
     method: str = "GET"
+    beside: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,10 @@ def actions_of(operation: Operation) -> tuple[Action, ...]:
     """All that the audit trail may call a request of this route: what it is, that it was refused, what it brings."""
     if isinstance(operation, Public):
         return ()
-    brought = (Action.ARCHIVE_KEY_CREATE, Action.INGEST_OBJECT_REFUSE) if isinstance(operation, Store) else ()
-    return (operation.action, *brought, Action.ACCESS_DECISION_DENY)
+    beside: tuple[Action, ...] = operation.beside if isinstance(operation, Api) else ()
+    if isinstance(operation, Store):
+        beside = (Action.ARCHIVE_KEY_CREATE, Action.INGEST_OBJECT_REFUSE)
+    return (operation.action, *beside, Action.ACCESS_DECISION_DENY)
 
 
 def _endpoint(

@@ -130,7 +130,15 @@ _CONSISTENCY: Final = About(
 _SEEN: Final = Action.AUDIT_LOG_READ
 
 READING: Final = (
-    Api(f"{ROOT}/entries", api.entries, Action.AUDIT_ENTRY_READ, PEOPLE, READ, _ENTRIES),
+    Api(
+        f"{ROOT}/entries",
+        api.entries,
+        Action.AUDIT_ENTRY_READ,
+        PEOPLE,
+        READ,
+        _ENTRIES,
+        beside=(Action.AUDIT_ENTRY_SEARCH,),
+    ),
     Api(f"{ROOT}/search", api.search, Action.AUDIT_PATIENT_SEARCH, PEOPLE, READ, _SEARCH, method="POST"),
     Api(f"{ROOT}/aggregates", api.aggregates, Action.AUDIT_REPORT_CREATE, PEOPLE, READ, _AGGREGATES),
     Api(f"{ROOT}/logs", api.logs, _SEEN, WITNESSES, WITNESS, _LOGS),
