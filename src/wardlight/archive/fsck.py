@@ -17,9 +17,12 @@ from wardlight.archive.model import ReleaseState
 from wardlight.archive.postings_merge import Postings
 from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import AGE_MS, Sweeper, key_destroyed
+from wardlight.audit import fsck as audit_fsck
 from wardlight.audit.actions import Action
+from wardlight.audit.fsck import AuditFsck
 from wardlight.audit.model import Actor, Event, Outcome, Target
 from wardlight.audit.recorder import Recorder
+from wardlight.audit.signer import Signer
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.keys.keystore import Keystore
@@ -42,12 +45,14 @@ ERRORS: Final = {
     "wrong-digest": "an instance is not what was taken in",
     "wrong-postings": "search postings of an institution are not those of its rows; --repair makes them anew",
     "wrong-counts": "a release does not hold as many series, instances or bytes as it says",
+    **audit_fsck.ERRORS,
 }
 #: What a crash may leave; nothing is lost by it.
 NOTES: Final = {
     "orphan-object": "an object that no row names; --repair removes it",
     "unused-key": "a study key that no release names; --repair destroys it after a day",
     "reserved": "a release without an instance; the worker removes it after a day",
+    **audit_fsck.NOTES,
 }
 
 
@@ -84,6 +89,7 @@ class Fsck:
         self._objects = objects
         self._recorder = recorder
         self._sweeper = Sweeper(database, keystore, objects, recorder)
+        self._trail = AuditFsck(database, Signer(keystore))
 
     def check(self, *, deep: bool = False, progress: Callable[[], None] = lambda: None) -> Report:
         """Examine everything; deep: also decrypt every byte and compare digests. `progress` is called per release."""
@@ -99,6 +105,7 @@ class Fsck:
         self._keys(report, releases)
         if deep:
             self._postings(report, releases)
+        report.findings += self._trail.check()
         return report
 
     def repair(self, report: Report, actor: Actor) -> int:

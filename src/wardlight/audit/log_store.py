@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
+from wardlight.audit import tree
 from wardlight.audit.actions import Action
 from wardlight.audit.tables import OUTCOMES, checkpoint, day, entry, log, pending, subject, tile
 from wardlight.audit.tree import TileReader
@@ -318,6 +319,13 @@ def tiles(tx: Connection, number: int) -> TileReader:
 def over(touched: dict[tuple[int, int], bytes], read: TileReader) -> TileReader:
     """Reads tiles that are about to be kept before those that are."""
     return lambda level, n: touched.get((level, n)) or read(level, n)
+
+
+def extends(tx: Connection, log_: Head, size: int, root: bytes) -> bool:
+    """Whether the log holds a tree of this size and root. Raises ValueError where its tiles are cut."""
+    if size >= log_.size:
+        return (size, root) == (log_.size, log_.root)
+    return tree.root(tiles(tx, log_.log), size) == root
 
 
 def put_tiles(tx: Connection, number: int, touched: dict[tuple[int, int], bytes]) -> None:

@@ -22,7 +22,6 @@ from wardlight.audit.recorder import Recorder
 from wardlight.audit.signer import Signer
 from wardlight.db.engine import EVERYWHERE, Connection, Database
 from wardlight.errors import WardlightError
-from wardlight.keys.log_keys import SignerState
 
 #: Entries of a transaction. On SQLite one writer works at a time: others wait as long as this takes.
 BATCH: Final = {"sqlite": 100, "postgresql": 2_000}
@@ -132,7 +131,7 @@ class Sealer:
             if error.code != "not-found":
                 raise
             return False
-        return _extends(tx, head, last)
+        return store.extends(tx, head, last.size, last.root)
 
     def _own(self, tx: Connection, head: Head, contents: list[bytes]) -> list[bytes]:
         """The entries with what the sealer says itself: the log's start, or a sign of life where nothing happens."""
@@ -180,7 +179,7 @@ class Sealer:
                 if (
                     (kept is None or kept.size < last.size <= head.size)
                     and last.note
-                    and _extends(tx, head, last)
+                    and store.extends(tx, head, last.size, last.root)
                 ):
                     note, size, root = last.note, last.size, last.root  # It was signed before a crash.
                 elif last.size == head.size and last.root == head.root:
@@ -252,10 +251,3 @@ class Sealer:
             if moved:
                 store.add_pending(tx, current.log, moved)
         return 0
-
-
-def _extends(tx: Connection, head: Head, last: SignerState) -> bool:
-    """Whether the log holds what was signed last, as it was signed."""
-    if last.size >= head.size:
-        return (last.size, last.root) == (head.size, head.root)
-    return tree.root(store.tiles(tx, head.log), last.size) == last.root

@@ -141,7 +141,7 @@ def append(read: TileReader, size: int, leaves: Sequence[bytes]) -> dict[tuple[i
             part = data[start : start + TILE_BYTES]
             touched[level, first + start // TILE_BYTES] = part
             if len(part) == TILE_BYTES:
-                hashes.append(_fold(part))
+                hashes.append(fold(part))
         level, size = level + 1, first
     return touched
 
@@ -163,7 +163,7 @@ def _subtree(read: TileReader, low: int, high: int) -> bytes:
         level, rest = divmod(size.bit_length() - 1, 8)
         n, place = divmod(low >> 8 * level, WIDTH)
         data = _hashes(read, level, n, place + (1 << rest))
-        return _fold(data[place * HASH_BYTES :])
+        return fold(data[place * HASH_BYTES :])
     middle = low + _split(size)
     return node_hash(_subtree(read, low, middle), _subtree(read, middle, high))
 
@@ -176,8 +176,8 @@ def _hashes(read: TileReader, level: int, n: int, count: int) -> bytes:
     return data[: count * HASH_BYTES]
 
 
-def _fold(data: bytes) -> bytes:
-    """Root over hashes that lie one after the other; their number is a power of two."""
+def fold(data: bytes) -> bytes:
+    """Root over hashes that lie one after the other, as in a full tile; their number is a power of two."""
     while len(data) > HASH_BYTES:
         data = b"".join(
             hashlib.sha256(b"\x01" + data[place : place + 2 * HASH_BYTES]).digest()

@@ -32,7 +32,7 @@ def fsck(
         typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it."),
     ] = None,
 ) -> None:
-    """Check the archive, running or not. Exit 0: index, segments and keys fit together; 1: something is wrong.
+    """Check archive and audit trail, running or not. Exit 0: index, segments, keys and logs fit together; 1: not all.
 
     Objects without a row are what a crash leaves; they are named, and are no error.
 
