@@ -186,7 +186,25 @@ def _page(found: dict[str, Any]) -> str:
     lines.append(f"quarantine   {quarantine['objects']} objects")
     lines += [f"             {number} x {reason}" for reason, number in quarantine["reasons"].items()]
     lines.append(f"audit        {found['audit_pending']} entries wait to be shipped")
-    return "\n".join(lines)
+    if found["audit"]["refused"]:
+        lines.append(f"             {found['audit']['refused']} entries were refused by the platform")
+    return "\n".join(lines + _witness(found["witness"]))
+
+
+def _witness(found: dict[str, Any]) -> list[str]:
+    if not found["key"]:
+        lines = ["witness      no key: see `wardlight admin receiver witness-key`"]
+    else:
+        lines = [f"witness      {found['last'] or 'nothing seen yet'}"]
+    for number, row in enumerate(found["logs"]):
+        cosigned = f"{row['cosigned']['size']} cosigned {row['cosigned']['at'] or '-'}"
+        kind = "follows" if not number else "followed"
+        lines.append(
+            f"             {kind} {row['origin']}: {row['size']} entries, seen {row['seen']}, {cosigned}"
+        )
+        if row["alarm"]:
+            lines.append(f"             ALARM {row['alarm']['reason']} since {row['alarm']['since']}")
+    return lines
 
 
 def _size(number: int) -> str:

@@ -25,6 +25,7 @@ from wardlight.dicom.elements import BUILD
 from wardlight.errors import WardlightError
 from wardlight.keys.process import harden
 from wardlight.receiver.batches import LINGER_S, Batch, Batcher
+from wardlight.receiver.couriers import Couriers
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target, Work
 from wardlight.receiver.places import database_path, open_spool, platform_address
@@ -208,7 +209,13 @@ def main(slot: int, slots: int) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    # One of the processes serves the trail, too.
+    couriers = None if slot else Couriers(chosen, pipeline.stop)
+    if couriers is not None:
+        couriers.start()
     pipeline.run()
+    if couriers is not None:
+        couriers.join()
     return 1 if pipeline.failed else 0
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.errors import WardlightError
 from wardlight.keys.files import create_private, private_folder, read_private, replace_private
 
@@ -17,6 +18,11 @@ _KEY_BYTES: Final = 32
 _TOKEN_BYTES: Final = 4096
 #: Name of the file with the store-only token; `wardlight admin receiver create` writes it there.
 TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
+#: Names of the files with the seed of the key by which the receiver witnesses, with its public side, and with the
+#: public key of the log that it follows.
+WITNESS_FILE: Final = "witness.key"
+WITNESS_VKEY_FILE: Final = "witness.vkey"
+LOG_VKEY_FILE: Final = "audit-log.vkey"
 #: Name of the folder of the spool's daily keys.
 SPOOL_KEYS: Final = "spool-keys"
 
@@ -73,6 +79,66 @@ def save_token(directory: Path, text: str) -> None:
     """Put the token in place of the one before, in a file of mode 0400."""
     private_folder(directory)
     replace_private(directory / TOKEN_FILE, text.encode("ascii"), mode=0o400)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessKey:
+    """By what the receiver cosigns heads of the audit log: its name among witnesses, and the Ed25519 seed."""
+
+    name: str
+    seed: bytes = field(repr=False)
+
+
+def witness_key(directory: Path) -> WitnessKey | None:
+    """The receiver's witness key, None if it has none yet. Read anew each time, since it may be put in place meanwhile.
+
+    Raises WardlightError("settings-unsafe") where others may read it, or the two files do not belong together.
+    """
+    try:
+        seed = read_private(directory / WITNESS_FILE, _KEY_BYTES)
+        key = VerifierKey.parse(_line(directory / WITNESS_VKEY_FILE))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise WardlightError("settings-unsafe", "witness.vkey is not a verifier key") from None
+    if key != VerifierKey.of(key.name, seed, WITNESS):
+        raise WardlightError("settings-unsafe", "witness.vkey is not of witness.key")
+    return WitnessKey(key.name, seed)
+
+
+def log_key(directory: Path) -> VerifierKey | None:
+    """The key of the platform's log, where it was given out when the receiver was made.
+
+    Raises WardlightError("settings-unsafe") where the file holds something else.
+    """
+    try:
+        return VerifierKey.parse(_line(directory / LOG_VKEY_FILE))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise WardlightError("settings-unsafe", "audit-log.vkey is not a verifier key") from None
+
+
+def new_witness_seed() -> tuple[bytes, bytes]:
+    """A fresh Ed25519 seed and its public key."""
+    seed = secrets.token_bytes(_KEY_BYTES)
+    return seed, VerifierKey.of("any", seed, WITNESS).public
+
+
+def save_witness_key(directory: Path, seed: bytes, vkey: str, log_vkey: str) -> None:
+    """Put a witness key in the place of the one before. log_vkey: of the log to be followed, "" if not known yet."""
+    private_folder(directory)
+    replace_private(directory / WITNESS_FILE, seed, mode=0o400)
+    replace_private(directory / WITNESS_VKEY_FILE, vkey.encode() + b"\n")
+    if log_vkey and not (directory / LOG_VKEY_FILE).exists():
+        replace_private(directory / LOG_VKEY_FILE, log_vkey.encode() + b"\n")
+
+
+def _line(path: Path) -> str:
+    try:
+        return path.read_bytes()[:_TOKEN_BYTES].decode("ascii").strip()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _key(path: Path) -> bytes:

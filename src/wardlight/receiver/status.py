@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import os
 import ssl
@@ -10,16 +11,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from wardlight import clock
 from wardlight.errors import WardlightError
+from wardlight.receiver import shipping
 from wardlight.receiver.connection import Address
+from wardlight.receiver.followed import NOTE
 from wardlight.receiver.model import UploadState
 from wardlight.receiver.places import database_path, platform_address, spool_dir
-from wardlight.receiver.secrets import TOKEN_FILE
+from wardlight.receiver.secrets import TOKEN_FILE, WITNESS_FILE
 from wardlight.receiver.store import ReceiverStore
-from wardlight.receiver.tables import audit_pending, meter, quarantine, spool_file, spooled, state, upload
+from wardlight.receiver.tables import (
+    audit_pending,
+    audit_refused,
+    followed,
+    meter,
+    quarantine,
+    spool_file,
+    spooled,
+    state,
+    upload,
+)
 from wardlight.settings import Settings
 
 #: Throughput is averaged over so many whole minutes.
@@ -38,6 +51,7 @@ def status(chosen: Settings, *, ask_platform: bool = True) -> dict[str, Any]:
     # The one tier that is built: key files of the service's user outside the data folder (security.md section 5).
     result["spool"]["key_tier"] = 3
     result["platform"]["credential"] = (chosen.receiver_secrets / TOKEN_FILE).exists()
+    result["witness"]["key"] = (chosen.receiver_secrets / WITNESS_FILE).exists()
     if ask_platform:
         result["platform"]["reachable"], result["platform"]["why"] = reachable(platform_address(chosen))
     return result
@@ -90,6 +104,8 @@ def _from_database(store: ReceiverStore) -> dict[str, Any]:
             .group_by(meter.c.kind)
         ).all()
         audit = tx.execute(select(func.count()).select_from(audit_pending)).scalar_one()
+        refused = tx.execute(select(func.count()).select_from(audit_refused)).scalar_one()
+        logs = tx.execute(select(followed).order_by(followed.c.number.desc())).all()
     return {
         "port": int(notes["port"].value) if "port" in notes else None,
         "queue": {
@@ -121,6 +137,30 @@ def _from_database(store: ReceiverStore) -> dict[str, Any]:
         },
         "spool": {"files": files, "damaged_files": damaged},
         "audit_pending": audit,
+        "audit": {
+            "refused": refused,
+            "last": notes[shipping.NOTE].value if shipping.NOTE in notes else None,
+            "since": _moment(notes[shipping.NOTE].at_ms) if shipping.NOTE in notes else None,
+        },
+        "witness": {
+            "last": notes[NOTE].value if NOTE in notes else None,
+            "since": _moment(notes[NOTE].at_ms) if NOTE in notes else None,
+            # The generation that is followed, and those before it.
+            "logs": [_followed(row) for row in logs],
+        },
+    }
+
+
+def _followed(row: Row[Any]) -> dict[str, Any]:
+    alarm = {"reason": row.alarm, "since": _moment(row.alarm_ms), "note": row.alarm_note}
+    return {
+        "origin": row.origin,
+        "size": row.size,
+        "root": base64.b64encode(row.root).decode(),
+        "note": row.note,
+        "seen": _moment(row.seen_ms or None),
+        "cosigned": {"size": row.cosigned_size, "at": _moment(row.cosigned_ms or None)},
+        "alarm": alarm if row.alarm else None,
     }
 
 

@@ -160,6 +160,36 @@ audit_pending: Final = Table(
     sqlite_autoincrement=True,
 )
 
+# Entries that the platform refused; a person has to look why. code: of the error catalogue.
+audit_refused: Final = Table(
+    "audit_refused",
+    metadata,
+    column("seq", Integer, primary_key=True, autoincrement=False, data_class=DataClass.AUDIT),
+    column("content", LargeBinary, data_class=DataClass.AUDIT),
+    column("code", String(40), data_class=DataClass.STATUS),
+    column("at_ms", BigInteger, data_class=DataClass.STATUS),
+)
+
+# One row a generation of the platform's log that this receiver follows; the newest has the highest number. size, root,
+# note: the largest tree that it knows, and may have cosigned. alarm: why a head that was shown does not go on from it,
+# with that note: the two notes together are the proof.
+followed: Final = Table(
+    "followed_log",
+    metadata,
+    column("number", Integer, primary_key=True, autoincrement=True, data_class=DataClass.STATUS),
+    column("origin", String(255), unique=True, data_class=DataClass.AUDIT),
+    column("vkey", String(400), data_class=DataClass.CONFIGURATION),
+    column("size", BigInteger, server_default="0", data_class=DataClass.AUDIT),
+    column("root", LargeBinary(32), data_class=DataClass.AUDIT),
+    column("note", String, server_default="", data_class=DataClass.AUDIT),
+    column("seen_ms", BigInteger, server_default="0", data_class=DataClass.STATUS),
+    column("cosigned_size", BigInteger, server_default="0", data_class=DataClass.STATUS),
+    column("cosigned_ms", BigInteger, server_default="0", data_class=DataClass.STATUS),
+    column("alarm", String(40), server_default="", data_class=DataClass.STATUS),
+    column("alarm_note", String, server_default="", data_class=DataClass.AUDIT),
+    column("alarm_ms", BigInteger, server_default="0", data_class=DataClass.STATUS),
+)
+
 schema_version: Final = Table(
     "schema_version",
     metadata,

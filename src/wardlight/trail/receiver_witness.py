@@ -51,7 +51,8 @@ def offer(call: ApiCall) -> Answer:
         if log is not logs[-1] and size >= found["size"]:
             found |= _next(tx, logs[logs.index(log) + 1])
     if not origin:
-        found["vkey"] = call.parts.audit_log.vkey(log)
+        # The first of its keys: who begins here sees every rotation.
+        found["vkey"] = call.parts.audit_log.vkeys(log)[0]
     return answer(found)
 
 

@@ -1,0 +1,41 @@
+"""The threads of one pipeline process that serve the audit trail: they ship entries, and witness the platform's log."""
+
+from __future__ import annotations
+
+import threading
+
+from wardlight.receiver.entries import Entries
+from wardlight.receiver.exchange import Exchange
+from wardlight.receiver.followed import FollowedLogs
+from wardlight.receiver.places import database_path, platform_address
+from wardlight.receiver.shipping import Shipping
+from wardlight.receiver.store import ReceiverStore
+from wardlight.receiver.witness import Witness
+from wardlight.settings import Settings
+
+
+class Couriers:
+    """Both threads, with a database of their own. `stop` of the process ends them."""
+
+    def __init__(self, chosen: Settings, stop: threading.Event) -> None:
+        self._store = ReceiverStore(database_path(chosen))
+        address, secrets_dir = platform_address(chosen), chosen.receiver_secrets
+        logs = FollowedLogs(self._store, Entries(chosen.node))
+        shipping = Shipping(Exchange(address, secrets_dir), self._store, stop)
+        witness = Witness(Exchange(address, secrets_dir), logs, secrets_dir, stop)
+        self._threads = [
+            # Daemons: one may wait for a platform that does not answer, and what it was at is tried again.
+            threading.Thread(target=run, name=name, daemon=True)
+            for name, run in (("shipping", shipping.run), ("witness", witness.run))
+        ]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait for both, a moment each."""
+        for thread in self._threads:
+            thread.join(2.0)
+        self._store.close()
