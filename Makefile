@@ -10,7 +10,7 @@ help: ## Show this list
 
 setup: $(VENV)/.ready ## Prepare .venv with all dependencies
 
-$(VENV)/.ready: requirements-dev.txt pyproject.toml hatch_build.py $(shell find src -name "*.pyx")
+$(VENV)/.ready: requirements-dev.txt pyproject.toml hatch_build.py ui/package-lock.json $(shell find src -name "*.pyx")
 	@tools/setup.sh $(VENV)
 	@touch $@
 

