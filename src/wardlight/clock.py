@@ -16,6 +16,11 @@ def timestamp(moment: datetime | None = None) -> str:
     return (moment or now()).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+def timestamp_ms(milliseconds: int) -> str:
+    """The same form, of milliseconds since 1970-01-01 UTC."""
+    return timestamp(datetime.fromtimestamp(milliseconds / 1000, UTC))
+
+
 def unix_ms() -> int:
     """Milliseconds since 1970-01-01 UTC: the form in which tables keep times."""
     return time.time_ns() // 1_000_000

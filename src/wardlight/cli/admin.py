@@ -18,7 +18,7 @@ import typer
 
 from wardlight import bootstrap, clock
 from wardlight.agreements.model import Agreement, Level
-from wardlight.cli import admin_audit, route
+from wardlight.cli import admin_audit, admin_witnesses, route
 from wardlight.cli.opened import ConfigOption, DataOption, InstitutionArgument, JsonOption, opened
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role, TokenScope
@@ -29,7 +29,7 @@ from wardlight.identity.service import (
     USUAL_SCOPES,
 )
 from wardlight.keys.files import create_private, private_folder, replace_private
-from wardlight.receiver.secrets import TOKEN_FILE
+from wardlight.receiver.secrets import TOKEN_FILE, WITNESS_FILE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,10 +48,12 @@ for _name, _group in (
     ("agreement", agreement_app),
     ("receiver", receiver_app),
     ("route", route.app),
+    *admin_witnesses.GROUPS,
 ):
     app.add_typer(_group, name=_name)
 for _name, _command in admin_audit.COMMANDS.items():
     app.command(_name)(_command)
+receiver_app.command("witness-key")(admin_witnesses.receiver_witness_key)
 
 NameOption = Annotated[str, typer.Option("--name", help="Name that people see.")]
 
@@ -332,21 +334,23 @@ def receiver_create(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Register a gateway and write its store-only token to a file that only its user can read.
+    """Register a gateway: its token and the key by which it witnesses go to files that only its user can read.
+
+    The key lies beside the token.
 
     Example: wardlight admin receiver create stmary gateway-1
     """
     with opened(data, config) as platform:
         file = token_file or platform.settings.receiver_secrets / TOKEN_FILE
         # Looked at first, so that no receiver is made whose token has no place.
-        if file.exists():
+        if file.exists() or (file.parent / WITNESS_FILE).exists():
             raise WardlightError(
-                "already-exists", "there is a token in that place; name another --token-file"
+                "already-exists", "there is a token or key in that place; name another --token-file"
             )
         tenant = platform.identity.institution(institution)
         row = platform.identity.create_receiver(tenant.id, name, by=LOCAL_ADMINISTRATOR)
         token = platform.identity.issue_receiver_token(row, by=LOCAL_ADMINISTRATOR, days=days)
-    private_folder(file.parent)
+        admin_witnesses.give_witness_key(platform, tenant, row, file.parent)
     create_private(file, token.encode() + b"\n", mode=0o400)
     _show([row], as_json, one=True)
     if not as_json:

@@ -27,7 +27,7 @@ def audit_rotate_key(log: LogArgument, data: DataOption = None, config: ConfigOp
     Example: wardlight admin audit-rotate-key stmary
     """
     with opened(data, config) as platform:
-        vkey = platform.generations.rotate(_institution(platform, log), by=LOCAL_ADMINISTRATOR)
+        vkey = platform.generations.rotate(institution_of(platform, log), by=LOCAL_ADMINISTRATOR)
     typer.echo(vkey)
 
 
@@ -48,7 +48,7 @@ def audit_continue(
     Example: wardlight admin audit-continue stmary
     """
     with opened(data, config) as platform:
-        institution = _institution(platform, log)
+        institution = institution_of(platform, log)
         head = platform.generations.go_on(institution, by=LOCAL_ADMINISTRATOR, anyway=anyway)
         typer.echo(f"{head.origin}\n{platform.audit_log.vkey(head)}")
 
@@ -72,7 +72,8 @@ def audit_retention(
     typer.echo(f"{rule.days} days{', on hold' if rule.hold else ''}")
 
 
-def _institution(platform: bootstrap.Platform, log: str) -> UUID | None:
+def institution_of(platform: bootstrap.Platform, log: str) -> UUID | None:
+    """The institution that a log is named by; None for the operator's own."""
     return None if log == OPERATOR else platform.identity.institution(log).id
 
 

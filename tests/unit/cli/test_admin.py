@@ -13,9 +13,11 @@ from wardlight import bootstrap
 from wardlight.access.model import Principal, PrincipalKind
 from wardlight.archive.model import Level
 from wardlight.audit.actions import Action
+from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.cli import fsck as fsck_module
 from wardlight.cli.admin import app
 from wardlight.errors import WardlightError
+from wardlight.receiver import secrets
 from wardlight.settings import Settings
 
 
@@ -135,8 +137,70 @@ def test_every_change_is_in_the_trail_by_the_operator(run, opened):
         Action.IDENTITY_TOKEN_REVOKE,
         Action.IDENTITY_RECEIVER_ENROL,
         Action.IDENTITY_TOKEN_ISSUE,
+        Action.IDENTITY_RECEIVER_ENROL,
         Action.IDENTITY_APPLICATION_REGISTER,
     ]
+    (change,) = entries[-2]["change"]
+    assert (change["path"], VerifierKey.parse(change["after"]).name) == ("witness", "receiver.stmary/w1")
+
+
+def test_a_receivers_witness_key(run, opened, tmp_path):
+    seed(run)
+    run("receiver", "create", "stmary", "gateway-1")
+    folder = opened.settings.receiver_secrets
+    assert stat.S_IMODE((folder / "witness.key").stat().st_mode) == 0o400
+    first = secrets.witness_key(folder)
+    assert first.name == "receiver.stmary/w1"
+    assert secrets.log_key(folder).name.endswith("/audit/stmary/1")
+    assert run("audit-witness", "list", "stmary", "--json")[0]["name"] == "receiver.stmary/w1"
+    vkey = run("receiver", "witness-key", "stmary", "gateway-1").strip()
+    second = secrets.witness_key(folder)
+    assert second.name == "receiver.stmary/w2" and second.seed != first.seed
+    assert [row["vkey"] for row in run("audit-witness", "list", "stmary", "--json")] == [vkey]
+    run("receiver", "witness-key", "stmary", "gateway-2", error="not-found")
+    run(
+        "receiver",
+        "create",
+        "stmary",
+        "gateway-2",
+        "--token-file",
+        str(folder / "other"),
+        error="already-exists",
+    )
+    (folder / "witness.vkey").write_text("receiver.stmary/w1+00000000+AAAA")
+    with pytest.raises(WardlightError, match="settings-unsafe"):
+        secrets.witness_key(folder)
+
+
+def test_witnesses_and_anchors(run, tmp_path):
+    seed(run)
+    key = VerifierKey.of("witness.example/w1", bytes(32), WITNESS).text
+    url = ("--url", "https://witness.example")
+    run("audit-witness", "add", "stmary", key, *url)
+    run("audit-witness", "add", "stmary", key, *url, error="already-exists")
+    run("audit-witness", "add", "operator", key, *url)
+    run("audit-witness", "add", "stmary", "nonsense", *url, error="bad-request")
+    run("audit-witness", "add", "stmary", VerifierKey.of("log", bytes(32)).text, *url, error="bad-request")
+    for bad in ("http://witness.example", "ftp://x", "https://u:p@x"):
+        other = VerifierKey.of("w/2", bytes(32), WITNESS).text
+        run("audit-witness", "add", "stmary", other, "--url", bad, error="bad-request")
+    run("audit-witness", "remove", "stmary", "witness.example/w1")
+    run("audit-witness", "remove", "stmary", "witness.example/w1", error="not-found")
+    # A name stands for one key for ever.
+    run("audit-witness", "add", "stmary", key, *url, error="already-exists")
+    assert run("audit-witness", "list", "stmary", "--json") == []
+    file = str(tmp_path / "worm.log")
+    anchor = run("audit-anchor", "add", "stmary", "file", file).strip()
+    run("audit-anchor", "add", "stmary", "file", file, error="already-exists")
+    run("audit-anchor", "add", "stmary", "file", "relative", error="bad-request")
+    run("audit-anchor", "add", "stmary", "mail", "x", error="bad-request")
+    run("audit-anchor", "add", "stmary", "https", "http://anchor.example", error="bad-request")
+    run("audit-anchor", "add", "stmary", "file", "/x", "--every-s", "60", error="bad-request")
+    (row,) = run("audit-anchor", "list", "stmary", "--json")
+    assert (row["id"], row["target"], row["every_s"], row["sent"]) == (anchor, file, 86400, "")
+    run("audit-anchor", "remove", "stmary", anchor)
+    run("audit-anchor", "remove", "stmary", anchor, error="not-found")
+    run("audit-anchor", "remove", "stmary", "x", error="not-found")
 
 
 def fsck(*arguments):
