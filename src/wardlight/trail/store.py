@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, func, literal, select, union_all
 
 from wardlight.audit.log_store import Head
 from wardlight.audit.tables import checkpoint, entry, log, pending, subject
@@ -168,11 +168,15 @@ def _indexes_only(tx: Connection) -> Iterator[None]:
         return
     tx.execute(_PLANS, {"value": "off"})
     yield
-    tx.execute(_PLANS, {"value": "on"})
+    tx.execute(_PLANS, {"value": None})  # As the server has it.
 
 
+# What is switched off costs so much in the planner's eyes that it would compile the rest.
 _PLANS: Final = select(
-    *(func.set_config(f"enable_{kind}", bindparam("value"), True) for kind in ("indexscan", "bitmapscan"))
+    *(
+        func.set_config(name, bindparam("value", type_=String), True)
+        for name in ("enable_seqscan", "enable_indexscan", "enable_bitmapscan", "jit")
+    )
 )
 
 
