@@ -21,7 +21,6 @@ from wardlight.audit.references import base64url
 from wardlight.audit.tables import pending, read_session
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
-from wardlight.errors import WardlightError
 
 IDLE_S: Final = 60.0
 LONGEST_S: Final = 300.0
@@ -171,7 +170,7 @@ class ReadSessions:
                 with self._database.begin(EVERYWHERE) as tx:
                     self._finish(tx, session)
                 done += 1
-            except WardlightError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, what was read is told later
                 log.error("audit.session.finish", error)
                 with self._lock:
                     self._ending.append(session)

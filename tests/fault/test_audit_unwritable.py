@@ -1,0 +1,379 @@
+"""Where the audit entry cannot be written, the operation fails: nothing is served and nothing has changed.
+
+The database itself refuses the entry: a trigger on SQLite, a right that is taken away on PostgreSQL. Every route is
+asked, and every method that writes an entry is called; one that is new fails here until it has a case.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi.routing import APIRoute
+from sqlalchemy import inspect, text
+
+import postgres
+from archive_kit import dataset, part10
+from canary import Canaries
+from platform_kit import STORES
+from wardlight.access.model import Role, TokenScope
+from wardlight.agreements.model import Level
+from wardlight.archive.fsck import Fsck, Report
+from wardlight.audit.actions import Action
+from wardlight.audit.node import ClockCheck, NodeTrail
+from wardlight.audit.note import WITNESS, VerifierKey
+from wardlight.bootstrap import WORKER
+from wardlight.db.engine import EVERYWHERE
+from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
+from wardlight.web.operations import DECLARATION
+from web_kit import Web, a_web
+
+SOURCE = Path(__file__).resolve().parent.parent.parent / "src" / "wardlight"
+STUDY, SERIES, INSTANCE = "1.2.826.0.1.78.1", "1.2.826.0.1.78.2", "1.2.826.0.1.78.3"
+VALUES = ("Zeppelinfield^Ottoline", "MRN-5518842", "Thorax of Ottoline", STUDY, SERIES, INSTANCE)
+CANARIES = Canaries(VALUES)
+PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010"}
+PLACES |= {"level": "0", "tile": "0"}
+
+#: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
+ELSEWHERE = {
+    "audit/node.migrations": "test_migrations: the migration is one transaction with its entry",
+    "audit/generations.Generations.rotate": "the sealer's tests",
+    "audit/generations.Generations.go_on": "the sealer's tests",
+    "audit/retention.Retention._tell": "the sealer's tests",
+    "audit/sealer.Sealer._refuse": "the sealer's tests: sealing has stopped already",
+    "audit/denials.Denials._end": "test_audit_recorder: the count waits for the next time",
+    "trail/receiver_entries.store": "asked here as a route",
+    "trail/report_service.Reports._record": "asked here as a route",
+    "trail/service.Trail.begin": "asked here as a route",
+    "trail/anchors.Anchors._tell": "the anchors' tests",
+    "trail/witnesses.Witnesses.fail": "the witnesses' tests",
+    "trail/witnesses.Witnesses._cosigned": "the witnesses' tests",
+}
+
+
+class World:
+    """A platform with one study, and what may be done to it."""
+
+    def __init__(self, web: Web) -> None:
+        self.web, self.kit, self.platform = web, web.kit, web.kit.platform
+        self.own = web.kit.institution
+        self.identity = self.platform.identity
+        self.file = part10(
+            dataset(
+                PatientName=VALUES[0], PatientID=VALUES[1], StudyDescription=VALUES[2],
+                StudyInstanceUID=STUDY, SeriesInstanceUID=SERIES, SOPInstanceUID=INSTANCE,
+            )
+        )  # fmt: skip
+        self.kit.store(self.file)
+        self.person = self.identity.create_person(self.own.id, "b@x.example", "B", Role.ADMINISTRATOR, by=BY)
+        self.receiver = self.identity.create_receiver(self.own.id, "gateway", by=BY)
+        self.tokens = {
+            "person": self.identity.issue_person_token(
+                self.person,
+                by=BY,
+                scopes=(TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ),
+            ),
+            "receiver": self.identity.issue_receiver_token(self.receiver, by=BY),
+        }
+
+    @contextmanager
+    def unwritable(self) -> Iterator[None]:
+        """Meanwhile the database takes no audit entry."""
+        url = self.platform.settings.database_url
+        if url:
+            name = urlsplit(url).path.removeprefix("/")
+
+            def change(statement: str) -> None:
+                postgres.shared().run(statement, database=name, role="owner")
+
+            off, on = (
+                "REVOKE INSERT ON audit_pending FROM serving",
+                "GRANT INSERT ON audit_pending TO serving",
+            )
+        else:
+
+            def change(statement: str) -> None:
+                with self.platform.database.begin() as tx:
+                    tx.execute(text(statement))
+
+            off = (
+                "CREATE TRIGGER no_entry BEFORE INSERT ON audit_pending "
+                "BEGIN SELECT RAISE(ABORT, 'no entry can be written'); END"
+            )
+            on = "DROP TRIGGER no_entry"
+        change(off)
+        try:
+            yield
+        finally:
+            change(on)
+
+    def everything(self) -> dict[str, list[str]]:
+        """All rows of all tables."""
+        with self.platform.database.read(EVERYWHERE) as tx:
+            return {
+                table: sorted(map(repr, tx.execute(text(f'SELECT * FROM "{table}"')).all()))
+                for table in inspect(tx).get_table_names()
+            }
+
+
+@pytest.fixture(scope="module")
+def world(stores):
+    with a_web() as web:
+        yield World(web)
+
+
+on_all = pytest.mark.parametrize("stores", STORES, indirect=True, scope="module")
+
+
+#: Routes that show hashes and signed heads of the log, nothing of anybody: a witness asks them each minute.
+HASHES = ("/audit/logs", "/log/checkpoint", "/log/tile/{level}/{tile:path}", "/log/proof/inclusion",
+          "/log/proof/consistency", "/log/witness")  # fmt: skip
+
+
+def routes(world: World) -> list[APIRoute]:
+    every = [route for route in world.web.client.app.routes if isinstance(route, APIRoute)]  # type: ignore[attr-defined]
+    return [route for route in every if "public" not in (route.openapi_extra or {})[DECLARATION]]
+
+
+def call(world: World, route: APIRoute, token: str | None) -> Any:
+    path = re.sub(r"\{(\w+)(?::path)?\}", lambda match: PLACES[match[1]], route.path)
+    if path.endswith("/wado"):
+        path += f"?requestType=WADO&studyUID={STUDY}&seriesUID={SERIES}&objectUID={INSTANCE}"
+    headers = {"Authorization": f"Bearer {token}"} if token else {"Authorization": "Bearer nobody"}
+    body: dict[str, Any] = {}
+    if route.methods == {"POST"}:
+        dicom = path.startswith("/dicom-web")
+        body = {"content": part10(dataset(StudyInstanceUID=f"{STUDY}.9") if "{" not in route.path else
+                                  dataset(StudyInstanceUID=STUDY)) if dicom else b"{}"}  # fmt: skip
+        headers["Content-Type"] = "application/dicom" if dicom else "application/json"
+    return world.web.client.request(min(route.methods), path, headers=headers, **body)
+
+
+@on_all
+def test_no_route_serves_or_changes_anything(world):
+    world.platform.archive.complete(WORKER)
+    world.platform.sessions.close()
+    before = world.everything()
+    with world.unwritable():
+        for route in routes(world):
+            kinds = (route.openapi_extra or {})[DECLARATION]["kinds"]
+            answer = call(world, route, world.tokens["person" if "person" in kinds else "receiver"])
+            assert not CANARIES.find(answer.content)
+            if answer.status_code == 200 and route.path.endswith(HASHES):
+                continue
+            assert answer.status_code == 503, (route.path, answer.status_code, answer.text[:200])
+            assert answer.json()["code"] == "unavailable"
+    assert world.everything() == before
+    # The same calls are answered when entries can be written: it was that alone.
+    answered = [call(world, route, world.tokens["person"]).status_code for route in routes(world)]
+    assert answered.count(200) > len(answered) / 2
+    assert 503 not in answered
+
+
+@on_all
+def test_a_refusal_that_cannot_be_recorded_is_no_answer_either(world):
+    """Who asks cannot find out unseen which token is valid and what it may do."""
+    world.platform.denials.close()
+    before = world.everything()
+    with world.unwritable():
+        for route in routes(world)[:10]:
+            world.platform.denials._windows.clear()
+            assert call(world, route, None).status_code == 503
+    assert world.everything() == before
+
+
+@on_all
+def test_a_read_session_under_way_goes_on_and_a_new_one_does_not_begin(world):
+    """What is authorised is in the trail already; its end is written when it can be."""
+    path = f"/dicom-web/studies/{STUDY}"
+    headers = {"Authorization": f"Bearer {world.tokens['person']}"}
+    world.platform.sessions.close()
+    assert world.web.client.get(path, headers=headers).status_code == 200
+    with world.unwritable():
+        assert world.web.client.get(path, headers=headers).status_code == 200
+        assert world.web.client.get(f"{path}/metadata", headers=headers).status_code == 503
+        assert world.platform.sessions.sweep(everything=True) == 0
+    assert world.platform.sessions.sweep(everything=True) == 1
+    assert world.kit.entries("dicomweb:study:read")[-1]["counts"]["requests"] == 2
+
+
+# Methods ----------------------------------------------------------------------------------------------------------
+
+
+def _orphan(world: World) -> Report:
+    report = Report()
+    stored = world.kit.sql("SELECT id FROM archive_segment")
+    assert stored
+    from uuid import uuid4
+
+    report.findings.append(("orphan-object", uuid4()))
+    return report
+
+
+def _fsck(world: World) -> Fsck:
+    built = world.platform
+    return Fsck(built.database, built.keystore, built.objects, built.recorder)
+
+
+def _skewed(world: World) -> None:
+    check = ClockCheck(world.platform.database, world.platform.recorder)
+    check._database = _Skewed(world.platform.database)  # type: ignore[assignment]
+    check.check()
+
+
+class _Skewed:
+    """A database whose clock is three seconds ahead."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def clock_skew_ms(self, _: Any) -> int:
+        return 3000
+
+
+def _target(world: World, study: str) -> Any:
+    return world.platform.archive.target(world.own.id, "images", Level.IDENTIFIED, study)
+
+
+def _reservation(world: World) -> None:
+    world.platform.archive._sweeper._drop_reservations(2**62, BY)
+
+
+def _agree(world: World) -> None:
+    world.platform.agreements.create(
+        world.own.id, "images", [Level.HIGH], legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",),
+        attested_by="Kim", by=BY,
+    )  # fmt: skip
+
+
+def _search(world: World) -> None:
+    from wardlight.archive.model import Query
+
+    world.platform.archive.search_studies(world.kit.query, Query())
+
+
+def _anchor(world: World) -> Any:
+    folder = world.platform.settings.data_dir / f"anchors-{len(world.platform.anchors.active(None))}"
+    return world.platform.anchors.add(None, "file", str(folder), by=BY)
+
+
+def _witness(world: World) -> Any:
+    name = f"w{len(world.platform.witnesses.active(None))}.example"
+    key = VerifierKey.of(name, b"w" * 32, WITNESS)
+    return world.platform.witnesses.add(None, key.text, "https://witness.example", by=BY)
+
+
+CASES: dict[str, Callable[[World], object]] = {
+    "access/service.Access.deny": lambda w: w.platform.access.deny(
+        w.kit.principal, Action.DICOMWEB_STUDY_READ, "case", request="0" * 32
+    ),
+    "access/service.Access._write": lambda w: w.platform.access.fail(
+        w.kit.principal, Action.DICOMWEB_STUDY_READ, "not-found", request="0" * 32
+    ),
+    "audit/denials.Denials.record": lambda w: w.platform.access.refuse(
+        w.kit.principal, {"bad-data-set": 1}, request="0" * 32
+    ),
+    "agreements/service.Agreements.create": _agree,
+    "archive/completion.Completion._publish": lambda w: w.platform.archive.complete(WORKER) or _fail(),
+    "archive/fsck.Fsck.repair": lambda w: _fsck(w).repair(_orphan(w), BY),
+    "archive/fsck.Fsck.record": lambda w: _fsck(w).record(Report(), BY, deep=False, repair=False),
+    "archive/intake.Intake._reserve": lambda w: _target(w, f"{STUDY}.77"),
+    "archive/intake.Intake._record": lambda w: w.kit.store(part10(dataset(StudyInstanceUID=STUDY))),
+    "archive/reading.Reader._begin": lambda w: w.platform.archive.instances(w.kit.retrieve, STUDY),
+    "archive/search.Search._record": _search,
+    "archive/sweeping.Sweeper.remove_objects": lambda w: w.platform.archive._sweeper.remove_objects(
+        [_orphan(w).findings[0][1]], BY
+    ),
+    "archive/sweeping.Sweeper._drop_reservations": _reservation,
+    "audit/node.NodeTrail.start": lambda w: NodeTrail(w.platform.database, w.platform.recorder, "web").start(
+        {"node": "changed"}, frozenset()
+    ),
+    "audit/node.NodeTrail.stop": lambda w: NodeTrail(w.platform.database, w.platform.recorder, "web").stop(),
+    "audit/node.ClockCheck.check": _skewed,
+    "audit/retention.Retention.change": lambda w: w.platform.retention.change(w.own.id, days=4000, by=BY),
+    "trail/anchors.Anchors.add": _anchor,
+    "trail/anchors.Anchors.remove": lambda w: w.platform.anchors.remove(
+        None, w.platform.anchors.active(None)[0].id, by=BY
+    ),
+    "trail/witnesses.Witnesses.add": _witness,
+    "trail/witnesses.Witnesses.remove": lambda w: w.platform.witnesses.remove(
+        None, w.platform.witnesses.active(None)[0].name, by=BY
+    ),
+    "trail/witnesses.Witnesses.enrol": lambda w: w.platform.witnesses.enrol(
+        w.own, w.receiver, VerifierKey.of("any", b"r" * 32, WITNESS).public, by=BY
+    ),
+    "identity/service.Identity.create_institution": lambda w: w.identity.create_institution(
+        "n", "N", "eu", by=BY
+    ),
+    "identity/service.Identity.create_person": lambda w: w.identity.create_person(
+        w.own.id, "c@x.example", "C", Role.CLINICIAN, by=BY
+    ),
+    "identity/service.Identity.people": lambda w: w.identity.people(w.own.id, by=BY),
+    "identity/service.Identity.create_receiver": lambda w: w.identity.create_receiver(w.own.id, "g2", by=BY),
+    "identity/service.Identity.create_application": lambda w: w.identity.create_application(
+        "a", "A", "V", by=BY
+    ),
+    "identity/service.Identity.revoke_tokens": lambda w: w.identity.revoke_tokens(
+        w.own.id, w.receiver.id, by=BY
+    ),
+    "identity/service.Identity._issue": lambda w: w.identity.issue_receiver_token(w.receiver, by=BY),
+}
+
+
+def _fail() -> None:
+    """What a job does that goes on with the next after an error which it has logged."""
+    raise RuntimeError("nothing was done")
+
+
+def writers() -> set[str]:
+    """Every function that hands an entry to the recorder, the read sessions or the denials."""
+    found = set()
+    for file in SOURCE.rglob("*.py"):
+        module = str(file.relative_to(SOURCE).with_suffix(""))
+        if module == "audit/recorder":
+            continue
+        tree = ast.parse(file.read_text())
+        for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+            for function in [node for node in owner.body if isinstance(node, ast.FunctionDef)]:
+                for node in ast.walk(function):
+                    name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+                    if re.search(r"recorder\.write\w*$|\b_?sessions\.begin$|_denials\.record$", name):
+                        place = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
+                        found.add(f"{module}.{place}{function.name}")
+    return found
+
+
+def test_every_method_that_writes_an_entry_has_a_case():
+    assert writers() == {*CASES, *ELSEWHERE}
+
+
+@on_all
+@pytest.mark.parametrize("name", CASES)
+def test_no_method_does_anything(world, name):
+    if name.endswith("_publish"):
+        world.kit.store(part10(dataset(StudyInstanceUID=f"{STUDY}.5")))
+    if name.endswith("_drop_reservations"):
+        _target(world, f"{STUDY}.66")
+    world.platform.sessions.close()
+    world.platform.denials.close()
+    before = world.everything()
+    with world.unwritable(), pytest.raises(Exception) as failure:
+        CASES[name](world)
+    assert not isinstance(failure.value, AttributeError | TypeError), failure.value
+    world.platform.recorder.clock_off = False
+    assert world.everything() == before
+    # It was that alone: the same goes through when entries can be written.
+    world.platform.denials.close()
+    world.platform.archive._completion._waiting.clear()
+    if not name.endswith("ClockCheck.check"):
+        CASES[name](world)
