@@ -161,6 +161,9 @@ HOUSEKEEPING: Final = (
         lambda built: built.sessions.sweep(),
         why="ends reads that are in the trail by name",
     ),
+    Job(
+        "watch-sealing", lambda built: built.sealer.watch(), why="says in the log that entries wait too long"
+    ),
     Job("count-denials", lambda built: built.denials.sweep(), (Action.ACCESS_DECISION_DENY,)),
     Job("check-clock", lambda built: built.clock.check(), (Action.PLATFORM_CLOCK_SKEW,)),
 )

@@ -99,8 +99,8 @@ class Retention:
     def _batch(self, tx: Connection, number: int) -> tuple[int, bool]:
         """One transaction: (entries pruned, whether there may be more)."""
         head = store.lock(tx, number)
-        if head is None:
-            return 0, False
+        if head is None or head.halted == store.REFUSED:
+            return 0, False  # What was refused is evidence.
         rule = _rule(tx, head.institution) if head.institution else Rule()
         if rule.hold:
             return 0, False

@@ -70,11 +70,18 @@ class Sealer:
                 log.error("audit.seal", error, institution=str(one.head.institution or ""))
         return done
 
+    def watch(self) -> None:
+        """Say that entries wait too long, in a process that does not seal: the one that does may be gone."""
+        with self._database.read(EVERYWHERE) as tx:
+            work = store.overview(tx)
+        for one in work:
+            self._tell(one, clock.unix_ms())
+
     def _log(self, work: Work) -> int:
         head, now = work.head, clock.unix_ms()
+        self._tell(work, now)
         if head.halted:
             return self._move(head) if work.oldest is not None else 0
-        self._tell(work, now)
         idle = now - work.last_ms > HEARTBEAT_MS
         if work.oldest is None and head.size and not idle and work.signed == head.size:
             return 0
@@ -88,7 +95,7 @@ class Sealer:
         return sealed
 
     def _tell(self, work: Work, now: int) -> None:
-        """Say that entries wait too long. The sealer itself may have been away: then once, with the next round."""
+        """Say, once a minute, that entries of a log wait too long, be it that it has stopped."""
         if work.oldest is None:
             return
         waited = now - store.recorded_ms(store.parsed(work.oldest))

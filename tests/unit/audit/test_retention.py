@@ -158,6 +158,15 @@ def test_an_institution_decides_how_long_and_may_hold(bench, monkeypatch):
         assert error.value.code == "bad-request"
 
 
+def test_nothing_is_pruned_from_a_log_that_was_refused(bench, monkeypatch):
+    bench.write(READ)
+    bench.sealer.seal()
+    bench.change(f"UPDATE audit_log SET halted = 1 WHERE log = {bench.head.log}")
+    later(monkeypatch, 3655)
+    bench.platform.retention.prune()
+    assert None not in bench.entries()
+
+
 def test_an_ended_generation_is_pruned_too(bench, monkeypatch):
     bench.write(READ)
     bench.sealer.seal()

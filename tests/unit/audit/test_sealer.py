@@ -150,6 +150,9 @@ def test_entries_that_wait_are_told_of_once_a_minute(bench, monkeypatch):
         assert len(said) == count, later
     event, fields = said[0]
     assert event == "audit.pending" and 5 < fields["wait_s"] < 8
+    # A process that serves says the same of a sealer that is gone, or of a log that has stopped.
+    bench.platform.sealer.watch()
+    assert len(said) == 6
 
 
 def test_a_crash_between_commit_and_signature_is_mended(bench, monkeypatch):
