@@ -50,6 +50,8 @@ from wardlight.objects.store import ObjectStore
 from wardlight.settings import UNTOLD, Settings
 from wardlight.supervisor import is_supervised, wait_for_gate
 from wardlight.trail.anchors import Anchors, append_file, post_https
+from wardlight.trail.collectors import Collectors
+from wardlight.trail.forward import Forwarder
 from wardlight.trail.parts import Parts
 from wardlight.trail.witnesses import Witnesses
 
@@ -84,6 +86,8 @@ class Platform:
     audit_log: AuditLog
     generations: Generations
     retention: Retention
+    collectors: Collectors
+    forwarder: Forwarder
     identity: Identity
     agreements: Agreements
     access: Access
@@ -137,6 +141,7 @@ class Platform:
 
     def close(self) -> None:
         """End sessions and close databases."""
+        self.forwarder.close()
         self.sessions.close()
         self.denials.close()
         self.database.close()
@@ -200,6 +205,7 @@ SENDING: Final = (
         lambda built: built.anchors.deliver(),
         (Action.AUDIT_ANCHOR_SEND, Action.AUDIT_ANCHOR_FAIL),
     ),
+    Job("forward-to-collectors", lambda built: built.forwarder.tend(), (Action.AUDIT_FORWARD_FAIL,)),
 )
 #: What the worker does each hour.
 HOURLY: Final = (
@@ -241,6 +247,8 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
     sessions = ReadSessions(database, recorder)
     denials = Denials(database, recorder)
     signer = Signer(keystore)
+    audit_log = AuditLog(database, signer)
+    collectors = Collectors(database, recorder, audit_log)
     identity = Identity(database, recorder, keystore)
     if len(settings.keyslots) > 1:
         for institution in identity.institutions():
@@ -256,9 +264,11 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         denials=denials,
         signer=signer,
         sealer=Sealer(database, recorder, signer),
-        audit_log=AuditLog(database, signer),
+        audit_log=audit_log,
         generations=Generations(database, recorder, signer),
         retention=Retention(database, recorder),
+        collectors=collectors,
+        forwarder=Forwarder(collectors, audit_log),
         identity=identity,
         agreements=Agreements(database, recorder),
         access=Access(denials),

@@ -93,7 +93,7 @@ PLANNED = {Action(name): feature for feature, names in NOT_YET.items() for name 
 READERS = {
     "audit/actions.py", "audit/model.py", "audit/log_store.py", "access/service.py", "web/app.py", "web/trail.py",
     "web/trail_receiver.py", "web/trail_reports.py", "web/operations.py", "cli/actions.py", "bootstrap.py",
-    "trail/receiver_entry.py", "trail/receiver_witness.py",
+    "trail/receiver_entry.py", "trail/receiver_witness.py", "trail/mapping.py", "trail/syslog.py",
 }  # fmt: skip
 #: What a reader of that list writes all the same.
 WRITTEN_THERE = {Action.ACCESS_DECISION_DENY, Action.INGEST_OBJECT_REFUSE}

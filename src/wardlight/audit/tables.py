@@ -206,3 +206,38 @@ node: Final = Table(
     column("name", String(64), primary_key=True, data_class=DataClass.CONFIGURATION),
     column("settings", String, data_class=DataClass.CONFIGURATION),
 )
+
+#: Collectors that get a log's entries by syslog. Certificates are files of the worker's machine.
+collector: Final = Table(
+    "audit_collector",
+    metadata,
+    column("id", Id, primary_key=True, data_class=DataClass.AUDIT),
+    column(
+        "institution",
+        Id,
+        ForeignKey("institution.id"),
+        nullable=True,
+        index=True,
+        data_class=DataClass.AUDIT,
+    ),
+    column("host", String(255), data_class=DataClass.CONFIGURATION),
+    column("port", Integer, data_class=DataClass.CONFIGURATION),
+    column("ca", String(1000), data_class=DataClass.CONFIGURATION),
+    column("certificate", String(1000), data_class=DataClass.CONFIGURATION),
+    column("key", String(1000), data_class=DataClass.CONFIGURATION),
+    column("msgid", String(32), data_class=DataClass.CONFIGURATION),
+    # 1: messages begin with a byte order mark; entries that tell of deliveries are sent, too.
+    column("bom", SmallInteger, data_class=DataClass.CONFIGURATION),
+    column("deliveries", SmallInteger, data_class=DataClass.CONFIGURATION),
+    column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    # The generation that is being sent, the index of the next entry, and the first that was wanted of it.
+    column("log", Integer, data_class=DataClass.STATUS),
+    column("cursor", BigInteger, data_class=DataClass.STATUS),
+    column("first", BigInteger, data_class=DataClass.STATUS),
+    column("sent_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+    # Empty, or what the trail said of it last: why nothing gets there, or that it lags.
+    column("state", String(64), default="", server_default="", data_class=DataClass.STATUS),
+    # The worker that sends, and until when it may without asking again.
+    column("holder", String(32), default="", server_default="", data_class=DataClass.STATUS),
+    column("held_ms", BigInteger, default=0, server_default="0", data_class=DataClass.STATUS),
+)

@@ -69,6 +69,9 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin audit-anchor list": _CONFIGURATION,
     "admin audit-anchor remove": (Action.AUDIT_ANCHOR_CHANGE,),
     "admin audit-retention": (Action.AUDIT_RETENTION_CHANGE,),
+    "admin audit-forward add": (Action.AUDIT_FORWARD_CHANGE,),
+    "admin audit-forward list": _CONFIGURATION,
+    "admin audit-forward remove": (Action.AUDIT_FORWARD_CHANGE,),
     "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
     "fsck": (Action.PLATFORM_CHECK_RUN, Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
 }

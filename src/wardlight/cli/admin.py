@@ -18,7 +18,7 @@ import typer
 
 from wardlight import bootstrap, clock
 from wardlight.agreements.model import Agreement, Level
-from wardlight.cli import admin_audit, admin_witnesses, route
+from wardlight.cli import admin_audit, admin_forward, admin_witnesses, route
 from wardlight.cli.opened import ConfigOption, DataOption, InstitutionArgument, JsonOption, opened
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role, TokenScope
@@ -49,6 +49,7 @@ for _name, _group in (
     ("receiver", receiver_app),
     ("route", route.app),
     *admin_witnesses.GROUPS,
+    ("audit-forward", admin_forward.app),
 ):
     app.add_typer(_group, name=_name)
 for _name, _command in admin_audit.COMMANDS.items():

@@ -47,6 +47,9 @@ class Form:
     bom: bool = True
 
 
+USUAL: Final = Form()
+
+
 def frames(entry: Sealed, form: Form) -> list[bytes]:
     """The entry's messages, each with its length before it (RFC 6587 octet counting, as RFC 5425 has it)."""
     priority = _WARNING if entry.outcome == "denied" or entry.action == Action.AUDIT_LOG_ALARM else _NOTICE

@@ -1,4 +1,4 @@
-"""Witnesses and anchors of the audit trail, and the ids of entries that receivers sent."""
+"""Witnesses, anchors and collectors of the audit trail, and the ids of entries that receivers sent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
+    SmallInteger,
     String,
     Text,
 )
@@ -59,6 +60,28 @@ def upgrade(op: Operations) -> None:
         Column("name", _text(64), primary_key=True),
         Column("settings", String().with_variant(Text(collation="C"), "postgresql"), nullable=False),
     )
+    op.create_table(
+        "audit_collector",
+        Column("id", Id, primary_key=True),
+        Column("institution", Id, ForeignKey("institution.id")),
+        Column("host", _text(255), nullable=False),
+        Column("port", Integer, nullable=False),
+        Column("ca", _text(1000), nullable=False),
+        Column("certificate", _text(1000), nullable=False),
+        Column("key", _text(1000), nullable=False),
+        Column("msgid", _text(32), nullable=False),
+        Column("bom", SmallInteger, nullable=False),
+        Column("deliveries", SmallInteger, nullable=False),
+        Column("created_ms", BigInteger, nullable=False),
+        Column("log", Integer, nullable=False),
+        Column("cursor", BigInteger, nullable=False),
+        Column("first", BigInteger, nullable=False),
+        _zero("sent_ms"),
+        Column("state", _text(64), nullable=False, server_default=""),
+        Column("holder", _text(32), nullable=False, server_default=""),
+        _zero("held_ms"),
+    )
+    op.create_index("ix_audit_collector_institution", "audit_collector", ["institution"])
 
 
 def _state(last: str) -> list[Column[Any]]:
