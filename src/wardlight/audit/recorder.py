@@ -11,8 +11,9 @@ from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from wardlight import clock
+from wardlight.audit.actions import Action
 from wardlight.audit.canonical import canonical
-from wardlight.audit.model import DETAIL, Actor, Event
+from wardlight.audit.model import DETAIL, Actor, Event, Target
 from wardlight.audit.references import References, base64url
 from wardlight.audit.tables import log, pending
 from wardlight.db.engine import Database
@@ -92,6 +93,15 @@ class Recorder:
         assert self._keystore is not None
         epoch, key = self._keystore.reference_key(institution)
         return References(key, epoch)
+
+    def open_reference_epoch(self, database: Database, institution: UUID, *, by: Actor) -> int:
+        """Make a new key for references from now on, and say so in the log; returns its epoch."""
+        assert self._keystore is not None
+        with database.begin(institution) as tx:
+            epoch = self._keystore.open_reference_epoch(institution)
+            target = Target("audit-reference", id=str(epoch))
+            self.write(tx, institution, Event(Action.ARCHIVE_KEY_CREATE, by, target=target))
+        return epoch
 
     def all_references(self, institution: UUID) -> list[References]:
         """References of every epoch, newest first: under which a patient or study may stand in the trail."""

@@ -25,6 +25,7 @@ _COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "worker": ("wardlight.cli.serve", "worker", "Run the background worker alone: completion, clean-up."),
     "receiver": ("wardlight.cli.receiver", "app", "Run the on-premises gateway, or ask for its status."),
     "admin": ("wardlight.cli.admin", "app", "Institutions, people, agreements, receivers and routes."),
+    "audit": ("wardlight.cli.audit", "app", "Read, export and verify the audit trail."),
     "deidentify": (
         "wardlight.cli.deidentify",
         "deidentify",

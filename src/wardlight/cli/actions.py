@@ -62,6 +62,7 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin route show": _CONFIGURATION,
     "admin audit-rotate-key": (Action.AUDIT_LOG_ROTATE_KEY,),
     "admin audit-continue": (Action.AUDIT_LOG_CONTINUE,),
+    "admin audit-reference-epoch": (Action.ARCHIVE_KEY_CREATE,),
     "admin audit-witness add": (Action.AUDIT_WITNESS_CHANGE,),
     "admin audit-witness list": _CONFIGURATION,
     "admin audit-witness remove": (Action.AUDIT_WITNESS_CHANGE,),
@@ -72,6 +73,10 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin audit-forward add": (Action.AUDIT_FORWARD_CHANGE,),
     "admin audit-forward list": _CONFIGURATION,
     "admin audit-forward remove": (Action.AUDIT_FORWARD_CHANGE,),
+    "audit show": (Action.AUDIT_ENTRY_READ,),
+    "audit search": (Action.AUDIT_ENTRY_SEARCH, Action.AUDIT_PATIENT_SEARCH),
+    "audit witness": "cosigns a peer's log with a state of its own; opens no platform",
+    "audit actions": "lists what entries can say; opens no platform",
     "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
     "fsck": (Action.PLATFORM_CHECK_RUN, Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
 }

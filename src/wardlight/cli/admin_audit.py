@@ -72,6 +72,23 @@ def audit_retention(
     typer.echo(f"{rule.days} days{', on hold' if rule.hold else ''}")
 
 
+def audit_reference_epoch(
+    institution: Annotated[str, typer.Argument(help="Slug or id of the institution.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a new key for the references by which the trail names patients and studies, as after a leak of the old one.
+
+    Entries under older keys are still found. Processes that run follow within a minute. Prints the new epoch.
+
+    Example: wardlight admin audit-reference-epoch stmary
+    """
+    with opened(data, config) as platform:
+        tenant = platform.identity.institution(institution)
+        epoch = platform.recorder.open_reference_epoch(platform.database, tenant.id, by=LOCAL_ADMINISTRATOR)
+    typer.echo(str(epoch))
+
+
 def institution_of(platform: bootstrap.Platform, log: str) -> UUID | None:
     """The institution that a log is named by; None for the operator's own."""
     return None if log == OPERATOR else platform.identity.institution(log).id
@@ -81,4 +98,5 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "audit-rotate-key": audit_rotate_key,
     "audit-continue": audit_continue,
     "audit-retention": audit_retention,
+    "audit-reference-epoch": audit_reference_epoch,
 }

@@ -111,7 +111,7 @@ class Trail:
                 raise WardlightError("not-found")
             shown = replace(asked, actor=own)
         log = self.log(scope.institution, generation)
-        reading = self.begin(scope, _target(asked, log), query=asked.told())
+        reading = self.begin(scope, target_of(asked, log), query=asked.told())
         return self._page(scope, log, shown, limit, cursor, reading)
 
     def search(
@@ -121,13 +121,17 @@ class Trail:
         scope.require(Operation.AUDIT)
         asked = self.about(scope.institution, whom, asked)
         log = self.log(scope.institution, generation)
-        present = self._parts.recorder.references(scope.institution)
-        subjects = (
+        subjects = self.subjects(scope.institution, whom)
+        reading = self.begin(scope, target_of(asked, log), subjects=subjects, query=told(whom, asked))
+        return self._page(scope, log, asked, limit, cursor, reading)
+
+    def subjects(self, institution: UUID, whom: Identifiers) -> tuple[tuple[str, str], ...]:
+        """Who is looked for, as the entry that tells of it names them: under the present key."""
+        present = self._parts.recorder.references(institution)
+        return (
             *((present.patient(id_, issuer), "") for issuer, id_ in whom.patients),
             *(("", present.study(uid)) for uid in whom.studies),
         )
-        reading = self.begin(scope, _target(asked, log), subjects=subjects, query=told(whom, asked))
-        return self._page(scope, log, asked, limit, cursor, reading)
 
     def about(self, institution: UUID, whom: Identifiers, asked: Filter) -> Filter:
         """The filter, and that an entry must speak of one of these."""
@@ -244,7 +248,7 @@ def _generation(tx: Connection, institution: UUID | None, generation: int) -> He
     return found[-1]
 
 
-def _target(asked: Filter, log: Head) -> Target:
+def target_of(asked: Filter, log: Head) -> Target:
     """The log, or the search: its pages are one read session, those of another search are not."""
     return Target("log", id=log.origin) if asked.empty else Target("search", id=asked.name)
 
