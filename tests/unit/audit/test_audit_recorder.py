@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from platform_kit import a_platform
 from wardlight import clock
+from wardlight.audit import denials as denials_module
 from wardlight.audit import sessions as sessions_module
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
@@ -255,3 +256,49 @@ def test_denials_are_single_then_counted(bench):
     assert [entry.get("counts") for entry in bench.new[32:]] == [{"denied": 2}, None]
     denials.close()
     assert bench.new[-1]["counts"] == {"denied": 2}
+
+
+def a_denial(reason="role", address="192.0.2.17"):
+    return Event(
+        Action.ACCESS_DECISION_DENY,
+        Actor("anonymous", "-"),
+        outcome=Outcome.DENIED,
+        reason=reason,
+        address=address,
+        detail={"action": "dicomweb:study:read", "status": 401},
+    )
+
+
+def test_many_strangers_share_a_count(bench, monkeypatch):
+    """Who asks from ever new addresses fills neither the memory nor the trail."""
+    monkeypatch.setattr(denials_module, "MOST", 5)
+    denials = Denials(bench.database, bench.recorder, bench.clock)
+    for number in range(100):
+        denials.record(bench.institution, a_denial(address=f"192.0.2.{number}"))
+    assert len(denials._windows) == 6
+    denials.close()
+    assert len(bench.new) == 5 + 10 + 1
+    assert sum(entry.get("counts", {}).get("denied", 1) for entry in bench.new) == 100
+
+
+def test_a_count_that_cannot_be_written_waits(bench, monkeypatch):
+    denials = Denials(bench.database, bench.recorder, bench.clock)
+    for _ in range(15):
+        denials.record(bench.institution, a_denial())
+    failing = monkeypatch.context()
+    with failing as patch:
+        patch.setattr(bench.recorder, "write", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            denials.close()
+    denials.close()
+    assert bench.new[-1]["counts"] == {"denied": 5}
+    assert len(bench.new) == 11
+
+
+def test_failures_are_counted_as_requests(bench):
+    denials = Denials(bench.database, bench.recorder, bench.clock)
+    failed = Event(Action.DICOMWEB_STUDY_READ, PERSON, outcome=Outcome.FAILED, reason="not-found")
+    for _ in range(12):
+        denials.record(bench.institution, failed)
+    denials.close()
+    assert [entry.get("counts") for entry in bench.new] == [None] * 10 + [{"requests": 2}]
