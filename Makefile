@@ -19,12 +19,12 @@ demo: setup ## Run everything with a seeded institution, receiver and sample stu
 	@$(BIN)/wardlight demo --data $(DATA)
 
 test: setup ## Lint, types, import contracts, all fast tests
-	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb
+	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb rsyslog rsyslog-gnutls
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
 test-long: setup ## The slow suites: kill tests, long fuzzing, large objects
-	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb
+	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb rsyslog rsyslog-gnutls
 	@$(BIN)/python -m pytest -m long
 
 bench: setup ## Measure against peers (under 10 minutes)

@@ -99,7 +99,9 @@ class Delivery:
                     break
                 pause = _PAUSE_S if held is None or not self.round(held) else 0.0
             except OSError as error:
-                self._broken(outgoing.reason_of(error))
+                # A connection that just ends is no matter of certificates, though the library says so.
+                cut = isinstance(error, ssl.SSLEOFError)
+                self._broken("unreachable" if cut else outgoing.reason_of(error))
                 pause = _RETRY_S
             except Exception as error:  # noqa: BLE001 - the loop must outlive a full disk or a locked database
                 log.error("job.failed", error)
