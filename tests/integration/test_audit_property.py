@@ -282,7 +282,7 @@ OPERATIONS = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def web():
+def web(stores):
     with a_web() as made:
         yield made
 
