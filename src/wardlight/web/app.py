@@ -19,6 +19,7 @@ from wardlight.web.middleware import Edge
 from wardlight.web.operations import Operation, Public, Read, Store
 from wardlight.web.paths import Paths
 from wardlight.web.services import Services
+from wardlight.web.trail_reports import REPORTS
 
 __all__ = ["DICOMWEB", "Services", "create_app"]
 
@@ -93,7 +94,7 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 
 
 #: The audit trail (docs/reference/audit-api.md).
-TRAIL: Final[tuple[Operation, ...]] = (*trail.READING, *trail_receiver.TRAIL_RECEIVER)
+TRAIL: Final[tuple[Operation, ...]] = (*trail.READING, *REPORTS, *trail_receiver.TRAIL_RECEIVER)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -14,6 +14,7 @@ from wardlight import __version__
 from wardlight.dicomweb.negotiation import MULTIPART
 from wardlight.errors import CATALOGUE
 from wardlight.web.about import BYTE_RANGES, JSON, About
+from wardlight.web.openapi_reports import REPORT_SCHEMAS
 from wardlight.web.openapi_schemas import PATH_PARAMETERS, SCHEMAS
 from wardlight.web.openapi_trail import TRAIL_PARAMETERS, TRAIL_SCHEMAS
 from wardlight.web.operations import (
@@ -76,7 +77,7 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
         "servers": [{"url": server}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS | TRAIL_SCHEMAS,
+            "schemas": SCHEMAS | TRAIL_SCHEMAS | REPORT_SCHEMAS,
             "parameters": PATH_PARAMETERS | TRAIL_PARAMETERS,
             "responses": {f"Problem{status}": _problem(status) for status in statuses},
             "securitySchemes": {
