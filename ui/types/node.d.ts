@@ -2,11 +2,11 @@
 
 declare module "node:fs" {
   export function openAsBlob(path: string | URL): Promise<Blob>;
-  export function readFileSync(path: string | URL | number, encoding: "utf8"): string;
+  export function readFileSync(path: string | URL, encoding: "utf8"): string;
 }
 
 declare module "node:process" {
-  const process: { exitCode: number; stdout: { write(text: string): void }; stderr: { write(text: string): void } };
+  const process: { argv: string[]; exitCode: number; stdout: { write(text: string): void }; stderr: { write(text: string): void } };
   export default process;
 }
 

@@ -92,7 +92,8 @@ function tellOf(entry: JsonObject, leaf: Bytes): Told {
   const content = canonicalBytes(entry);
   if (content.length > ENTRY_BYTES) throw new FormatError("a long entry");
   const action = asText(entry["action"]);
-  const prunes = action === "audit:entries:prune" ? asList(asObject(entry["detail"])["ranges"]) : [];
+  const detail = "detail" in entry ? asObject(entry["detail"]) : {};
+  const prunes = action === "audit:entries:prune" ? asList(detail["ranges"]) : [];
   return {
     fits: equal(leafHash(content), leaf),
     log: asText(entry["log"]),
@@ -100,19 +101,18 @@ function tellOf(entry: JsonObject, leaf: Bytes): Told {
     recorded: asText(entry["recorded"]),
     opens: entry["phase"] === "authorised",
     closes: entry["phase"] === "finished" ? asText(entry["of"]) : undefined,
-    rotates: action === "audit:log:rotate_key" ? asText(asObject(entry["detail"])["vkey"]) : undefined,
+    rotates: action === "audit:log:rotate_key" ? asText(detail["vkey"]) : undefined,
     prunes: prunes.map((range) => {
       const [low, high, ...more] = asList(range);
       if (more.length) throw new FormatError("not a range");
       return [asCount(low), asCount(high)];
     }),
-    named: nameIn(action, entry),
+    named: nameIn(action, entry, detail),
   };
 }
 
-function nameIn(action: string, entry: JsonObject): readonly [string, string] | undefined {
+function nameIn(action: string, entry: JsonObject, detail: JsonObject): readonly [string, string] | undefined {
   if (action !== "identity:person:create" && action !== "identity:person:change") return undefined;
-  if (!("detail" in entry)) return undefined;
-  const name = asObject(entry["detail"])["name"];
+  const name = detail["name"];
   return name === undefined ? undefined : [asText(asObject(entry["object"])["id"]), asText(name)];
 }

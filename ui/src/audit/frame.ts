@@ -4,7 +4,7 @@ import { FormatError, fromBase64url, toBase64url, toHex, utf8, type Bytes } from
 import { FORMAT, parseLine } from "./bundle.ts";
 import type { JsonObject } from "./canonical.ts";
 import { linesOf, LINE_BYTES } from "./lines.ts";
-import { Note } from "./note.ts";
+import { NAME, Note } from "./note.ts";
 import { Sha256, sha256 } from "./sha256.ts";
 import { asCount, asHashes, asList, asObject, asText } from "./values.ts";
 import type { Failures, Verdict } from "./verdict.ts";
@@ -139,7 +139,9 @@ export class Frame {
     const { format, mode } = row;
     if (format !== FORMAT || (mode !== "range" && mode !== "selection")) throw new FormatError("another format");
     const size = asCount(row["size"]);
-    Object.assign(this.#verdict, { origin: asText(row["origin"]), mode, size });
+    const origin = asText(row["origin"]);
+    if (!NAME.test(origin)) throw new FormatError("not the name of a log");
+    Object.assign(this.#verdict, { origin, mode, size });
     this.vkeys = asList(row["vkeys"]).map(asText);
     asText(row["created"]);
     if ((mode === "range") !== "range" in row) throw new FormatError("a range belongs to its mode");

@@ -104,13 +104,18 @@ const RECORDED = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{
 /** `recorded` so far behind the latest before it is worth a warning, in seconds. */
 const CLOCK_S = 120;
 
+/** Whether `recorded` has the form of a time, so that it can be shown. */
+export function isTime(recorded: string): boolean {
+  return RECORDED.test(recorded);
+}
+
 /** Clocks of the entries: never a failure, as time orders nothing. */
 export class Clock {
   #latest = "";
 
   /** What there is to say against the time of an entry. */
   take(recorded: string): string | undefined {
-    if (!RECORDED.test(recorded)) return "its time has not the form of a time";
+    if (!isTime(recorded)) return "its time has not the form of a time";
     if (recorded < this.#latest) {
       const behind = (timeOf(this.#latest) - timeOf(recorded)) / 1000;
       if (Number.isNaN(behind)) return "its time is none";

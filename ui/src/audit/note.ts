@@ -11,7 +11,7 @@ export const WITNESS = 4;
 export const MAX_SIGNATURES = 16;
 
 // No plus, no control character, no space of Unicode. Not `\s`: it knows others than Python's.
-const NAME = /^[^+\0-\x20\x7f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{1,255}$/u;
+export const NAME = /^[^+\0-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]{1,255}$/u;
 const KEY_ID = /^[0-9a-f]{8}$/;
 const NUMBER = /^(0|[1-9][0-9]{0,15})$/;
 
@@ -20,6 +20,8 @@ export class VerifierKey {
   readonly name: string;
   readonly kind: number;
   readonly keyId: Bytes;
+  /** As it was read. */
+  readonly text: string;
   readonly #public: Bytes;
   #imported: Promise<CryptoKey> | undefined;
 
@@ -32,10 +34,16 @@ export class VerifierKey {
       throw new FormatError("the verifier key is of an unknown kind");
     }
     this.name = name;
+    this.text = vkey;
     this.kind = data[0];
     this.#public = data.slice(1);
     this.keyId = sha256(utf8(`${name}\n`), data).slice(0, 4);
     if (toHex(this.keyId) !== keyId) throw new FormatError("the verifier key's id does not fit it");
+  }
+
+  /** What two names for one key have in common. */
+  get publicKey(): string {
+    return toHex(this.#public);
   }
 
   /** Whether the bytes after a signature line's key id are this key's over the note's text. */

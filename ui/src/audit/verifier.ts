@@ -6,7 +6,7 @@
 import { equal, FormatError, type Bytes } from "./bytes.ts";
 import { examine, type Leaf, type Tile, type Told } from "./bundle.ts";
 import { Frame } from "./frame.ts";
-import { Clock, Ids, Tiles, within } from "./leaves.ts";
+import { Clock, Ids, isTime, Tiles, within } from "./leaves.ts";
 import { linesOf } from "./lines.ts";
 import { LOG, WITNESS, type Note, type VerifierKey } from "./note.ts";
 import { Frontier, isConsistent, rootFromInclusion } from "./tree.ts";
@@ -70,7 +70,8 @@ class Run {
     if (this.#keys.length && trust.origin && !this.#keys.some((key) => key.name === trust.origin)) {
       throw new UsageError("none of the keys is one of the log's");
     }
-    if (this.#threshold < 1 || (this.#witnesses.length && this.#threshold > this.#witnesses.length)) {
+    const distinct = publicsOf(this.#witnesses).size;
+    if (this.#threshold < 1 || (distinct && this.#threshold > distinct)) {
       throw new UsageError("so many witnesses are not known");
     }
     this.#origin = trust.origin || this.#keys[0]?.name || "";
@@ -201,8 +202,10 @@ class Run {
       return;
     }
     this.#ids.add(entry.id);
-    this.#verdict.first ??= entry.recorded;
-    this.#verdict.last = entry.recorded;
+    if (isTime(entry.recorded)) {
+      this.#verdict.first ??= entry.recorded;
+      this.#verdict.last = entry.recorded;
+    }
     const late = this.#clock.take(entry.recorded);
     if (late) this.#warn(`entry ${index}: ${late}`);
     if (entry.rotates !== undefined) this.#rotations.push({ index, vkey: entry.rotates });
@@ -215,7 +218,7 @@ class Run {
       this.#names.set(person, (this.#names.get(person) ?? new Set()).add(commitment));
     }
     if (entry.opens) this.#reads.set(entry.id, index);
-    if (entry.closes !== undefined) this.#reads.delete(entry.closes);
+    if (entry.closes) this.#reads.delete(entry.closes);
   }
 
   #warn(text: string): void {
@@ -266,20 +269,24 @@ class Run {
   /** Step 6: signatures, by the keys that were valid at each size. Gives all keys of the log that are known by then. */
   async #checkNotes(): Promise<readonly VerifierKey[]> {
     const given = this.#keys.length ? this.#keys : namedKeys(this.#frame.vkeys, LOG);
-    let valid = given.filter((key) => key.name === this.#origin);
-    const known = [...valid];
+    const keys = given.filter((key) => key.name === this.#origin);
+    const known = [...keys];
+    let valid: readonly VerifierKey[] = keys;
     const rotations = [...this.#rotations];
     for (const note of this.#frame.notes) {
       if (note.origin !== this.#origin) this.#failures.add(2, "wrong-log", { bad: note.size });
-      const good = await signersOf(note, valid);
-      let fine = good.length > 0;
-      // Keys are in order of age: once a newer one has signed, no older one may.
-      if (fine) valid = valid.slice(valid.indexOf(good.at(-1)!));
+      let fine = (await signersOf(note, valid)).length > 0;
       while (rotations[0] && rotations[0].index < note.size) {
-        valid = namedKeys([rotations.shift()!.vkey], LOG).filter((key) => key.name === this.#origin);
-        known.push(...valid);
-        fine &&= valid.length > 0 && (await signersOf(note, valid)).length === valid.length;
+        const [next] = namedKeys([rotations.shift()!.vkey], LOG).filter((key) => key.name === this.#origin);
+        if (next) known.push(next);
+        fine &&= next !== undefined && (await note.signedBy(next)) === true;
+        // Keys that were given and are newer stay good: their rotation may lie outside this file.
+        const place = keys.findIndex((key) => key.text === next?.text);
+        valid = place < 0 ? (next ? [next] : []) : keys.slice(place);
       }
+      // Keys are in order of age: once a newer one has signed, no older one may.
+      const last = (await signersOf(note, valid)).at(-1);
+      if (last) valid = valid.slice(valid.indexOf(last));
       const checks = await Promise.all([...known, ...this.#witnesses].map((key) => note.signedBy(key)));
       if (!fine || checks.includes(false)) {
         this.#failures.add(6, "bad-signature", { bad: note.size });
@@ -314,7 +321,8 @@ class Run {
   async #checkAnchors(known: readonly VerifierKey[]): Promise<void> {
     const { size } = this.#verdict;
     const heads = new Map([...this.#roots, ...this.#frame.notes.map((note) => [note.size, note.root] as const)]);
-    let covered = 0;
+    // Of an empty log, too, somebody else must have seen that it was empty.
+    let covered = -1;
     for (const anchor of this.#anchors) {
       const root = heads.get(anchor.size);
       if (anchor.origin !== this.#origin) {
@@ -332,12 +340,12 @@ class Run {
       }
     }
     for (const note of this.#frame.notes) {
-      const signers = this.#witnesses.length ? (await signersOf(note, this.#witnesses)).length : -1;
-      if (signers >= this.#threshold) covered = Math.max(covered, note.size);
+      const signers = publicsOf(await signersOf(note, this.#witnesses));
+      if (signers.size >= this.#threshold) covered = Math.max(covered, note.size);
     }
-    this.#verdict.anchored_to = covered;
+    this.#verdict.anchored_to = Math.max(covered, 0);
     if (!this.#keys.length || (covered < size && !this.#trust.logKeyOnly)) {
-      this.#failures.add(10, "unanchored", { bad: covered });
+      this.#failures.add(10, "unanchored", { bad: this.#verdict.anchored_to });
     }
   }
 
@@ -364,6 +372,11 @@ function examined(bytes: Uint8Array): Leaf | Tile | undefined {
 async function signersOf(note: Note, keys: readonly VerifierKey[]): Promise<VerifierKey[]> {
   const good = await Promise.all(keys.map((key) => note.signedBy(key)));
   return keys.filter((_key, place) => good[place] === true);
+}
+
+/** One key under two names is one witness. */
+function publicsOf(keys: readonly VerifierKey[]): Set<string> {
+  return new Set(keys.map((key) => key.publicKey));
 }
 
 /** Whether a key that is known has signed it, so that it proves something against this bundle. */
