@@ -419,7 +419,8 @@ def rewrite(log: Log, chance: random.Random) -> Log:
     changed = dict(other.entries[index])
     changed[chance.choice(("id", "outcome", "recorded", "node", "of", "detail", "action"))] = chance.choice((
         other.entries[0]["id"], "denied", "2026-02-30T00:00:00.000Z", "2026-11-24T24:00:00.000Z", "",
-        "audit:log:rotate_key", "audit:entries:prune", {"vkey": ""}, {"ranges": {}}, {"ranges": [[0, 3]]}, "identity:person:create",
+        "audit:log:rotate_key", "audit:entries:prune", {"vkey": ""}, {"ranges": {}}, {"ranges": [[0, 3]]},
+        "identity:person:create",
     ))  # fmt: skip
     other.replace(index, changed)
     return other

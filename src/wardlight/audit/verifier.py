@@ -101,10 +101,11 @@ class Trust:
 class Verdict:
     """What was found.
 
-    verdict: a key of `EXIT`. first_bad: index of the first entry that may be wrong (altered, wrong-log), or the size
-    that the verdict speaks of; first_bad_to: the index after the last that may be. line: line of the file that is
-    wrong, from 1. size: entries in the log. leaves: entries told of here, of which `pruned` and `withheld` are without
-    content. anchored_to: size of the largest head that others than the log's key vouch for. first, last: times of the
+    verdict: a key of `EXIT`. first_bad: index of the first entry that may be wrong (altered, wrong-log), or
+    the size that the verdict speaks of; first_bad_to: the index after the last that may be. line: line of the
+    file that is wrong, from 1. start, stop: of a range, its first entry and the one after its last. size:
+    entries in the log. leaves: entries told of here, of which `pruned` and `withheld` are without content.
+    anchored_to: size of the largest head that others than the log's key vouch for. first, last: times of the
     first and last entry with content.
     """
 
@@ -114,6 +115,8 @@ class Verdict:
     line: int | None = None
     origin: str = ""
     mode: str = ""
+    start: int | None = None
+    stop: int | None = None
     size: int = 0
     leaves: int = 0
     pruned: int = 0
@@ -704,7 +707,7 @@ class _Run:
             low, high = _number(row["range"]["from"]), _number(row["range"]["to"])
             if not low <= high <= size or len(row["range"]) != 2:
                 raise ValueError("not a range of the log")
-            self._range = (low, high)
+            self._range = self.verdict.start, self.verdict.stop = low, high
         if not self._origin:
             self._origin = self.verdict.origin
         elif self._origin != self.verdict.origin:
@@ -1144,6 +1147,8 @@ def explain(verdict: Verdict) -> str:
             f"  Here     {verdict.leaves} entries{without if verdict.pruned or verdict.withheld else ''}"
             + (f", {verdict.first} to {verdict.last}" if verdict.first else "")
         )
+        if verdict.start is not None:
+            lines.append(f"  Range    from entry {verdict.start} up to, without, entry {verdict.stop}")
         lines.append(f"  Vouched  {verdict.anchored_to} entries, by witnesses or checkpoints that you gave")
     lines += [f"  Note     {warning}" for warning in verdict.warnings]
     lines.append(f"  Next     {advice}")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import bundle_kit as kit
-from wardlight.audit.verifier import Trust, UsageError, Verdict, verify
+from wardlight.audit.verifier import Trust, UsageError, Verdict, explain, verify
 
 
 @pytest.fixture
@@ -271,6 +271,13 @@ def test_a_prune_entry_does_not_excuse_what_comes_after_it(log: kit.Log) -> None
     assert (verdict.pruned, verdict.withheld) == (1, 1)
 
 
+def test_a_short_range_says_so(log: kit.Log) -> None:
+    """Who asked for all is told what part it is, even where no entry of it can be read."""
+    verdict = judge(kit.rows_of(log, span=(3, 5), withheld=(3, 4)), trust(log))
+    assert (verdict.verdict, verdict.start, verdict.stop, verdict.size) == ("verified", 3, 5, 13)
+    assert "from entry 3 up to, without, entry 5" in explain(verdict)
+
+
 # ---- and whatever chance finds ----
 
 
@@ -304,7 +311,26 @@ def search(seed: int, count: int) -> int:
 
 def test_changes_by_chance() -> None:
     # Some do no harm: `created`, keys that the header names, labels, and the order of lines that are equal.
-    assert search(1, 100)
+    assert search(1, 60)
+
+
+def flips(step: int) -> None:
+    log = kit.random_log(random.Random(2), 5)
+    data = kit.sealed(kit.rows_of(log, span=(0, 5), checkpoints=(3,)))
+    assert verify(io.BytesIO(data), trust(log)).verdict == "verified"
+    for place in range(0, 8 * len(data), step):
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        assert verify(io.BytesIO(changed), trust(log)).verdict != "verified", f"bit {place}"
+
+
+def test_a_bit_flipped_is_found() -> None:
+    flips(157)
+
+
+@pytest.mark.long
+def test_every_bit_flipped_is_found() -> None:
+    flips(1)
 
 
 @pytest.mark.long

@@ -150,6 +150,7 @@ export class Frame {
     const [from, to] = [asCount(range["from"]), asCount(range["to"])];
     if (from > to || to > size || Object.keys(range).length !== 2) throw new FormatError("not a range of the log");
     this.range = { from, to };
+    Object.assign(this.#verdict, { start: from, stop: to });
   }
 
   #takeActor(row: JsonObject, line: number): void {

@@ -35,6 +35,9 @@ export interface Verdict {
   line?: number;
   origin?: string;
   mode?: "range" | "selection";
+  /** Of a range, its first entry and the one after its last. */
+  start?: number;
+  stop?: number;
   /** Entries in the log. */
   size: number;
   /** Entries told of here, of which `pruned` and `withheld` are without content. */

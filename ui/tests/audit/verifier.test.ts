@@ -33,6 +33,8 @@ test("the whole range bundle, byte for byte", async () => {
     warnings: [],
     origin: vectors.ORIGIN,
     mode: "range",
+    start: 0,
+    stop: 5,
     first: "2026-11-24T08:00:00.000Z",
     last: "2026-11-24T08:05:00.000Z",
   });
