@@ -96,6 +96,16 @@ class AuditLog:
         with self._reading(log) as (_, read):
             return _proved(lambda: tree.consistency(read, old, _within(log, new)))
 
+    def subtree(self, log: Head, low: int, high: int) -> bytes:
+        """Root of the entries from `low` to before `high`, which are those of a tile or a smaller subtree."""
+        with self._reading(log) as (_, read):
+            return _proved(lambda: tree.subtree(read, low, _within(log, high)))
+
+    def outside(self, log: Head, start: int, stop: int, size: int) -> tuple[list[bytes], list[bytes]]:
+        """The subtrees on both sides of a range, as `tree.outside` has them."""
+        with self._reading(log) as (_, read):
+            return _proved(lambda: tree.outside(read, start, stop, _within(log, size)))
+
     def entries(self, log: Head, start: int, stop: int) -> Iterator[tuple[int, bytes | None, bytes]]:
         """(index, content, leaf hash) from `start` to before `stop`; content None where it was pruned.
 

@@ -111,5 +111,6 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.AUDIT_PATIENT_SEARCH: {"query": str},
     Action.AUDIT_REPORT_CREATE: {"query": str, "format": str},
     Action.SUBJECT_REPORT_ACCESS: {"format": str, "names": bool},
+    Action.AUDIT_ENTRY_EXPORT: {"format": str, "from": int, "to": int},
     Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
 }

@@ -81,6 +81,41 @@ def consistency(read: TileReader, old: int, new: int) -> list[bytes]:
     return proof
 
 
+def subtree(read: TileReader, low: int, high: int) -> bytes:
+    """Root of the leaves from `low` to before `high`: 2^k leaves that begin at a multiple of 2^k."""
+    size = high - low
+    if size <= 0 or size & (size - 1) or low % size:
+        raise ValueError("no subtree has these leaves")
+    return _subtree(read, low, high)
+
+
+def outside(read: TileReader, start: int, stop: int, size: int) -> tuple[list[bytes], list[bytes]]:
+    """The largest subtrees before `start`, and from `stop` on, of the tree of `size`, each left to right.
+
+    With the leaves between them they give the tree's root.
+    """
+    if not 0 <= start <= stop <= size:
+        raise ValueError("the range lies outside the tree")
+    left, at = [], 0
+    for bit in reversed(range(start.bit_length())):
+        if start >> bit & 1:
+            left.append(_subtree(read, at, at + (1 << bit)))
+            at += 1 << bit
+    right: list[bytes] = []
+
+    def behind(low: int, high: int) -> None:
+        if low >= stop:
+            right.append(_subtree(read, low, high))
+        elif high > stop:
+            middle = low + _split(high - low)
+            behind(low, middle)
+            behind(middle, high)
+
+    if stop < size:
+        behind(0, size)
+    return left, right
+
+
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected: bytes) -> bool:
     """Whether `proof` leads from the leaf's hash to the root `expected` (RFC 9162 section 2.1.3.2)."""
     if not 0 <= index < size:

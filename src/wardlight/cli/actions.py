@@ -15,6 +15,15 @@ OPENING: Final = (Action.PLATFORM_MIGRATION_RUN, Action.PLATFORM_CLOCK_SKEW)
 SERVING: Final = (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.PLATFORM_SETTING_CHANGE)
 _RECEIVER: Final = (Action.PLATFORM_NODE_START, Action.PLATFORM_NODE_STOP, Action.RECEIVER_SETTING_CHANGE)
 
+#: What a command writes that seals a log in passing, and has its head cosigned.
+SEALING: Final = (
+    Action.AUDIT_LOG_START,
+    Action.AUDIT_LOG_HEARTBEAT,
+    Action.AUDIT_LOG_ALARM,
+    Action.AUDIT_WITNESS_COSIGN,
+    Action.AUDIT_WITNESS_FAIL,
+)
+
 _CONFIGURATION: Final = "shows configuration, and nobody's data but names of institutions and vendors"
 
 #: Command → its actions beside those of opening the platform, or why it has none.
@@ -73,8 +82,12 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin audit-forward add": (Action.AUDIT_FORWARD_CHANGE,),
     "admin audit-forward list": _CONFIGURATION,
     "admin audit-forward remove": (Action.AUDIT_FORWARD_CHANGE,),
+    "audit export": (Action.AUDIT_ENTRY_EXPORT, *SEALING),
+    "audit verify": "reads a file of whoever calls it; opens no platform",
     "audit show": (Action.AUDIT_ENTRY_READ,),
     "audit search": (Action.AUDIT_ENTRY_SEARCH, Action.AUDIT_PATIENT_SEARCH),
+    "audit report access": (Action.SUBJECT_REPORT_ACCESS,),
+    "audit report breach": (Action.AUDIT_REPORT_CREATE,),
     "audit witness": "cosigns a peer's log with a state of its own; opens no platform",
     "audit actions": "lists what entries can say; opens no platform",
     "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
