@@ -72,6 +72,8 @@ CALLS = (
     "audit show stmary",
     "audit search stmary --group denial",
     "audit search stmary --patient-file PATIENTS",
+    "audit report access stmary --patient-file PATIENTS --out REPORT",
+    "audit report breach stmary --from 2026-01-01 --out REPORT",
     "audit actions",
     "fsck --deep --json",
 )
@@ -116,6 +118,7 @@ class Installation:
             name: str(folder / name.lower())
             for name in ("FILE", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM")
         }
+        self.places["REPORT"] = str(folder / "report.json")
         self.places["VKEY"] = VerifierKey.of("witness.example/w1", b"w" * 32, WITNESS).text
         (folder / "patients").write_text("PAT-0042\n")
         (folder / "pem").write_text(certificate())

@@ -112,10 +112,10 @@ def search(
         "subject": subject, "object": target, "purpose": purpose, "grant": grant,
     }  # fmt: skip
     asked = filter_of({name: value for name, value in given.items() if value})
-    whom = _whom(patients, studies)
+    wanted = whom(patients, studies)
     with opened(data, config) as platform:
         parts, institution = platform.parts, institution_of(platform, log)
-        page = local.find(parts, institution, whom, asked, generation, limit, by=LOCAL_ADMINISTRATOR)
+        page = local.find(parts, institution, wanted, asked, generation, limit, by=LOCAL_ADMINISTRATOR)
     _print(page, as_json)
 
 
@@ -131,19 +131,20 @@ def actions(as_json: JsonOption = False) -> None:
     typer.echo(_table([[row["action"], row["group"], row["letter"]] for row in rows]))
 
 
-def _whom(patients: Path | None, studies: Path | None) -> Identifiers:
+def whom(patients: Path | None, studies: Path | None) -> Identifiers:
+    """Patients and studies whom files name, a line each. Raises `bad-request`; says nothing of what is in them."""
     if patients is None and studies is None:
         return Identifiers()
     if patients is not None and patients == studies:
         raise WardlightError("bad-request", "patients and studies cannot come from one file")
     rows: list[dict[str, str]] = []
-    for line in _lines(patients):
+    for line in lines_of(patients):
         issuer, tab, id_ = line.partition("\t")
         rows.append({"issuer": issuer, "id": id_} if tab else {"id": line})
-    return identifiers({"patients": rows, "studies": _lines(studies)})
+    return identifiers({"patients": rows, "studies": lines_of(studies)})
 
 
-def _lines(file: Path | None) -> list[str]:
+def lines_of(file: Path | None) -> list[str]:
     """Lines of a file that are not empty. Raises `bad-request`; says nothing of what is in them."""
     if file is None:
         return []

@@ -14,7 +14,7 @@ from wardlight.trail.filters import moment
 from wardlight.trail.report_breach import Incident
 from wardlight.trail.report_forms import ACCESS_FORMS, BREACH_FORMS, chosen
 from wardlight.trail.report_model import Period
-from wardlight.trail.report_service import Report, Reports, asker_of
+from wardlight.trail.report_service import Asker, Report, Reports, asker_of
 from wardlight.trail.report_times import UTC_NAME
 from wardlight.trail.service import Identifiers
 
@@ -44,9 +44,16 @@ def breach(call: ApiCall) -> Answer:
     """What an incident touched."""
     asker = asker_of(call.scope)
     form = chosen(call.accept, BREACH_FORMS)
-    body = call.body
-    only(body, {"from", "to", "actor", "application", "token", "address", "studies", "aware", "timezone"})
+    only(
+        call.body, {"from", "to", "actor", "application", "token", "address", "studies", "aware", "timezone"}
+    )
     reports = Reports(call.parts)
+    incident = incident_of(reports, asker, call.body)
+    return _answer(reports.breach(asker, incident, form, zone=zone(call.body)))
+
+
+def incident_of(reports: Reports, asker: Asker, body: Mapping[str, Any]) -> Incident:
+    """What an incident is known by. Raises `bad-request`."""
     whom = identifiers({"studies": body["studies"]}) if "studies" in body else Identifiers()
     incident = Incident(
         period=period(body),
@@ -59,7 +66,7 @@ def breach(call: ApiCall) -> Answer:
     )
     if not incident.told():
         raise WardlightError("bad-request", "nothing is named that the incident is known by, not even a time")
-    return _answer(reports.breach(asker, incident, form, zone=zone(body)))
+    return incident
 
 
 def only(body: Mapping[str, Any], known: set[str]) -> None:

@@ -28,6 +28,7 @@ class Form(StrEnum):
     HTML = "html"
     PDF = "pdf"
     CSV = "csv"
+    FHIR = "fhir.json"
 
     @property
     def media(self) -> str:
@@ -40,9 +41,10 @@ _MEDIA: Final = {
     Form.HTML: "text/html; charset=utf-8",
     Form.PDF: "application/pdf",
     Form.CSV: "text/csv; charset=utf-8",
+    Form.FHIR: "application/fhir+json",
 }
 
-ACCESS_FORMS: Final = (Form.JSON, Form.HTML, Form.PDF)
+ACCESS_FORMS: Final = (Form.JSON, Form.HTML, Form.PDF, Form.FHIR)
 BREACH_FORMS: Final = (Form.JSON, Form.HTML, Form.PDF, Form.CSV)
 
 

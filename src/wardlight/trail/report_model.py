@@ -33,10 +33,11 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One sealed entry: number of its log, position there, what it says. others: subjects of it that were left out."""
+    """One sealed entry: number of its log, position there, leaf hash, what it says. others: subjects left out of it."""
 
     log: int
     index: int
+    leaf: bytes = field(repr=False)
     entry: dict[str, Any] = field(repr=False)
     others: int = 0
 

@@ -17,6 +17,7 @@ from wardlight.trail import (
     report_access_pages,
     report_breach,
     report_breach_pages,
+    report_fhir,
     report_forms,
     report_html,
     report_pdf,
@@ -199,6 +200,8 @@ def _file(kind: str, form: Form, now: datetime, data: bytes) -> Report:
 def _access_data(report: AccessReport, form: Form) -> bytes:
     if form is Form.JSON:
         return report_forms.access_json(report)
+    if form is Form.FHIR:
+        return report_fhir.bundle(report)
     return _page(report_access_pages.document(report), form)
 
 

@@ -17,6 +17,7 @@ from wardlight import clock
 from wardlight.audit import log_store
 from wardlight.audit.actions import Action
 from wardlight.audit.log_store import Head
+from wardlight.audit.tree import leaf_hash
 from wardlight.errors import WardlightError
 from wardlight.trail import store
 from wardlight.trail.filters import Filter
@@ -85,7 +86,7 @@ class ReportStore:
             found = store.page(self.tx, log.head, asked, before, _PAGE)
             for row in found.rows:
                 if row.content is not None and all(needle in row.content for needle in needles):
-                    yield Found(log.head.log, row.idx, json.loads(row.content))
+                    yield Found(log.head.log, row.idx, leaf_hash(row.content), json.loads(row.content))
             seen += len(found.rows)
             if limit is not None and seen > limit:
                 raise too_many(limit)
