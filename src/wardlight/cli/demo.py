@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder
 from wardlight.keys.process import harden
 from wardlight.supervisor import Supervisor, wardlight_command
+
+if TYPE_CHECKING:
+    from wardlight.bootstrap import Platform
 
 
 def demo(
@@ -65,7 +68,7 @@ def demo(
 
     def prepare() -> None:
         try:
-            _prepare(chosen, facts, samples, supervisor)
+            _prepare(platform, facts, samples, supervisor)
         except BaseException as error:
             failures.append(error)
             supervisor.stopping.set()
@@ -100,9 +103,10 @@ def _dicom_port() -> int:
     return 11112
 
 
-def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, supervisor: Supervisor) -> None:
+def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, supervisor: Supervisor) -> None:
     from wardlight.cli import demo_seed
 
+    chosen = platform.settings
     console = Console(stderr=True)
     token = facts["people"][0]["token"]
     with console.status("Starting web, worker and receiver"):
@@ -112,6 +116,7 @@ def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, su
         with console.status("Sending sample studies through the DICOM port"):
             taken = demo_seed.send_samples(chosen)
             rows = demo_seed.wait_for_studies(chosen, token, taken, lambda: demo_seed.nothing_waits(chosen))
+    trust = demo_seed.write_trust(platform, facts["institution"])
     folder = demo_seed.write_sample_files(chosen)
     config = demo_seed.write_settings(chosen)
     base = chosen.base_url
@@ -121,6 +126,7 @@ def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, su
             "web": base,
             "dicomweb": f"{base}/dicom-web",
             "institution": facts["institution"],
+            "audit_trust": str(trust),
             "study_descriptions": demo_seed.descriptions(rows),
             "dicom": {
                 "host": "127.0.0.1",
@@ -132,10 +138,10 @@ def _prepare(chosen: settings.Settings, facts: dict[str, Any], samples: bool, su
         },
     )
     typer.echo("ready")
-    typer.echo(_next_steps(chosen, token, folder, config))
+    typer.echo(_next_steps(chosen, token, folder, config, trust))
 
 
-def _next_steps(chosen: settings.Settings, token: str, folder: Path, config: Path) -> str:
+def _next_steps(chosen: settings.Settings, token: str, folder: Path, config: Path, trust: Path) -> str:
     port = chosen.receiver.dicom_port
     program = sys.argv[0] if Path(sys.argv[0]).name == "wardlight" else f"{sys.executable} -m wardlight"
     return f"""
@@ -156,6 +162,11 @@ Try next, in another terminal:
   export WARDLIGHT_CONFIG={config}
   {program} receiver status
   {program} fsck
+
+  # who did what: the audit trail, and a copy that anybody can verify
+  {program} audit show demo
+  {program} audit export --out trail.ndjson
+  {program} audit verify trail.ndjson --trust {trust}
 
 Everyone's token and all addresses are in {chosen.data_dir / "demo.json"}. Ctrl-C stops the demo.
 """

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -19,6 +20,7 @@ from wardlight.agreements.model import IMAGES, Level
 from wardlight.bootstrap import Platform
 from wardlight.cli import demo_studies
 from wardlight.cli.admin_witnesses import give_witness_key
+from wardlight.cli.audit_bundle import TRUST
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Institution, Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
@@ -28,6 +30,7 @@ from wardlight.receiver.model import Route, Target
 from wardlight.receiver.status import status
 from wardlight.receiver.store import ReceiverStore
 from wardlight.settings import Settings
+from wardlight.trail.bundle import trust_of
 
 SLUG: Final = "demo"
 AE_TITLES: Final = {
@@ -251,9 +254,18 @@ def descriptions(rows: Iterable[dict[str, Any]]) -> list[str]:
     return sorted({str(values[0]) for values in found if values[0]})
 
 
+def write_trust(platform: Platform, institution: str) -> Path:
+    """What an outsider needs to verify the demo's trail, as DIR/audit-trust.json; returns where it is."""
+    owner = UUID(institution)
+    log = platform.audit_log.logs(owner)[-1]
+    path = platform.settings.data_dir / TRUST
+    write_facts(path, trust_of(platform.audit_log, log, platform.witnesses.vkeys(owner)))
+    return path
+
+
 def write_facts(path: Path, facts: dict[str, Any]) -> None:
-    """Put demo.json in place in one step, readable by its owner only: it holds tokens."""
-    temporary = path.with_name(".demo.json.new")
+    """Put a file of JSON in place in one step, readable by its owner only: demo.json holds tokens."""
+    temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
