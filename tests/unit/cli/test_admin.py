@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from typer.main import get_command
 
 from archive_kit import dataset, incoming, part10
+from rsyslog import CLIENT, Authority
 from wardlight import bootstrap
 from wardlight.access.model import Principal, PrincipalKind
 from wardlight.archive.model import Level
@@ -232,3 +233,22 @@ def test_fsck(run, opened, monkeypatch):
         file.unlink()
     result = fsck()
     assert result.exit_code == 1 and "missing-object: 1" in result.output and "NOT CLEAN" in result.output
+
+
+def test_collectors_of_a_log(run, opened, tmp_path):
+    seed(run)
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue(CLIENT)
+    files = ("--ca", str(authority.path), "--cert", str(certificate), "--key", str(key))
+    assert run("audit-forward", "add", "stmary", "siem.example", *files) == "siem.example:6514\n"
+    assert run("audit-forward", "add", "stmary", "[2001:db8::5]:7000", *files, "--no-bom", "--all")
+    run("audit-forward", "add", "operator", "siem.example:6514", *files)
+    first, second = run("audit-forward", "list", "stmary", "--json")
+    assert (first["collector"], first["state"], first["key"]) == ("siem.example:6514", "ok", str(key))
+    assert (second["collector"], second["next"], second["bom"]) == ("2001:db8::5:7000", 0, False)
+    assert "collector=siem.example:6514" in run("audit-forward", "list", "operator")
+    for wrong in ("siem.example:x", ":6514", "siem.example:", "siem.example:70000"):
+        run("audit-forward", "add", "stmary", wrong, *files, error="bad-request")
+    run("audit-forward", "remove", "stmary", "siem.example:6514")
+    run("audit-forward", "remove", "stmary", "siem.example:6514", error="not-found")
+    assert len(run("audit-forward", "list", "stmary", "--json")) == 1
