@@ -137,7 +137,9 @@ class Anchors:
 
     def _deliver(self, one: Anchor) -> bool:
         now = clock.unix_ms()
-        if now < (one.tried_ms + _AGAIN_MS if one.state else one.sent_ms + one.every_s * 1000):
+        # One that was tried and has not got there failed, or is on its way in another process.
+        under_way = one.tried_ms > one.sent_ms
+        if now < (one.tried_ms + _AGAIN_MS if under_way else one.sent_ms + one.every_s * 1000):
             return False
         log = self._log.logs(one.institution)[-1]
         with self._database.read(one.institution) as tx:

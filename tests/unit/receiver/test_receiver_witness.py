@@ -9,7 +9,7 @@ import threading
 import pytest
 from sqlalchemy import select, text
 
-from trail_kit import seal
+from trail_kit import Line, seal
 from wardlight.audit import tree
 from wardlight.audit.note import Note, VerifierKey, body, cosign, sign
 from wardlight.cli.admin_witnesses import give_witness_key
@@ -24,36 +24,6 @@ from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import audit_pending, followed
 from wardlight.receiver.witness import OFFER, Witness
 from web_kit import a_web
-
-
-class Line:
-    """An exchange over the application itself. `twist` changes answers on their way; `sent` is what was posted."""
-
-    def __init__(self, client, token):
-        self.client, self.token = client, token
-        self.twist = lambda path, answer: answer
-        self.sent = []
-        self.before_post = lambda: None
-
-    def get(self, path, **query):
-        return self._read(self.client.get(path, params=query, headers=self._headers()), path)
-
-    def post(self, path, data):
-        self.before_post()
-        self.sent.append(json.loads(data))
-        headers = {**self._headers(), "Content-Type": "application/json"}
-        return self._read(self.client.post(path, content=data, headers=headers), path)
-
-    def close(self):
-        pass
-
-    def _headers(self):
-        return {"Authorization": f"Bearer {self.token}"}
-
-    def _read(self, answer, path):
-        if answer.status_code != 200:
-            raise ExchangeError(f"http-{answer.status_code}", answer.status_code)
-        return self.twist(path, answer.json())
 
 
 class Gateway:

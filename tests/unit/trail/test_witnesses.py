@@ -333,7 +333,8 @@ def test_it_is_asked_once_a_minute_unless_somebody_waits(kit, elsewhere, monkeyp
     assert newest(kit).signed_by(elsewhere.key) is True
 
 
-def test_two_workers_ask_once(kit, elsewhere):
+def test_two_workers_ask_once(kit, elsewhere, monkeypatch):
+    monkeypatch.setattr(witnesses, "PUSH_MS", 60_000)
     gate = threading.Barrier(2)
 
     def work():
@@ -345,7 +346,7 @@ def test_two_workers_ask_once(kit, elsewhere):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [old for _, old in elsewhere.asked].count(0) == 1
+    assert len(elsewhere.asked) == 1
 
 
 def test_an_export_waits_for_the_receiver(kit, gateway):
