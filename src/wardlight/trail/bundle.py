@@ -33,6 +33,14 @@ _INTERVAL: Final = 4_096
 #: People looked up in one statement.
 _AT_ONCE: Final = 500
 
+#: What a verifier must see to follow the log's keys and what was pruned; these name no patient.
+_NEVER_WITHHELD: Final = (
+    Action.AUDIT_LOG_START,
+    Action.AUDIT_LOG_CONTINUE,
+    Action.AUDIT_LOG_ROTATE_KEY,
+    Action.AUDIT_ENTRIES_PRUNE,
+)
+
 #: Whether an entry's content is left out, its hash alone remaining.
 Withhold = Callable[[dict[str, Any]], bool]
 
@@ -94,7 +102,7 @@ class Bundle:
             without = "" if content is not None else "pruned"
             if content is not None:
                 entry: dict[str, Any] = json.loads(content)
-                if withhold is not None and withhold(entry):
+                if withhold is not None and entry["action"] not in _NEVER_WITHHELD and withhold(entry):
                     without = "withheld"
                 else:
                     people |= _people(entry)
@@ -139,7 +147,8 @@ class Bundle:
         last = span.start
         candidates = self._log.checkpoints(self._head, span.start + 1, span.stop + 1)
         cosigned = max((one.size for one in candidates if _is_cosigned(one)), default=0)
-        for one, following in zip(candidates, [*candidates[1:], None], strict=True):
+        # None follows none where no checkpoint lies in the range.
+        for one, following in zip(candidates, [*candidates[1:], None], strict=False):
             if one.size == span.size:
                 break
             rotates = bool(waiting) and waiting[0] < one.size
@@ -154,11 +163,12 @@ class Bundle:
 def trust_of(log: AuditLog, head: Head, witnesses: Sequence[str]) -> dict[str, Any]:
     """What a verifier is to know from elsewhere than the bundle: handed over when an outsider is told of the log.
 
-    The log's first key is enough: later ones are followed through the entries that announce them.
+    All keys so far: a range that begins after a change of keys does not hold the entry that announces it. Keys that
+    come later are followed through their entries.
     """
     return {
         "origin": head.origin,
-        "vkeys": (log.vkeys(head) or [log.vkey(head)])[:1],
+        "vkeys": log.vkeys(head) or [log.vkey(head)],
         "witnesses": list(witnesses),
         "k": 1,
     }
