@@ -51,7 +51,7 @@ def access(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Tell a patient who did what with their data, as .pdf, .html, .json or .fhir.json.
+    """Tell a patient who did what with their data, as .pdf, .html, .json or .fhir.json; .ndjson is the evidence.
 
     Example: printf 'PAT-0042\\n' | wardlight audit report access stmary --out report.pdf
     """
@@ -64,7 +64,7 @@ def access(
         report = Reports(platform.parts).access(
             asker, wanted, period(_given(since, until)), form, names=names, zone=zone
         )
-    _write(out, report)
+        _write(out, report)  # The evidence is read while it is written.
 
 
 @app.command("breach")
@@ -131,8 +131,9 @@ def _form(out: Path, forms: Sequence[Form]) -> Form:
 
 def _write(out: Path, report: Report) -> None:
     """Into a file that nobody else on the machine can read."""
+    data = report.data if isinstance(report.data, bytes) else b"".join(report.data)
     try:
-        replace_private(out, report.data)
+        replace_private(out, data)
     except OSError:
         raise WardlightError("bad-request", "the report cannot be written to --out") from None
-    typer.echo(f"{out}: {len(report.data):,} bytes, {report.media.partition(';')[0]}")
+    typer.echo(f"{out}: {len(data):,} bytes, {report.media.partition(';')[0]}")

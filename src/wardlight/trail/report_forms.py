@@ -29,6 +29,7 @@ class Form(StrEnum):
     PDF = "pdf"
     CSV = "csv"
     FHIR = "fhir.json"
+    EVIDENCE = "ndjson"
 
     @property
     def media(self) -> str:
@@ -42,9 +43,10 @@ _MEDIA: Final = {
     Form.PDF: "application/pdf",
     Form.CSV: "text/csv; charset=utf-8",
     Form.FHIR: "application/fhir+json",
+    Form.EVIDENCE: "application/x-ndjson",
 }
 
-ACCESS_FORMS: Final = (Form.JSON, Form.HTML, Form.PDF, Form.FHIR)
+ACCESS_FORMS: Final = (Form.JSON, Form.HTML, Form.PDF, Form.FHIR, Form.EVIDENCE)
 BREACH_FORMS: Final = (Form.JSON, Form.HTML, Form.PDF, Form.CSV)
 
 

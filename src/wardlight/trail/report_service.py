@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -12,11 +12,13 @@ from wardlight import clock
 from wardlight.access.model import Operation, Scope
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
+from wardlight.errors import WardlightError
 from wardlight.identity.service import actor_of
 from wardlight.trail import (
     report_access_pages,
     report_breach,
     report_breach_pages,
+    report_evidence,
     report_fhir,
     report_forms,
     report_html,
@@ -57,9 +59,9 @@ def asker_of(scope: Scope) -> Asker:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report as a file. name: for the file; it says nothing of a patient."""
+    """A report as a file, in one piece or several. name: for the file; it says nothing of a patient."""
 
-    data: bytes = field(repr=False)
+    data: bytes | Iterator[bytes] = field(repr=False)
     media: str
     name: str
 
@@ -79,6 +81,8 @@ class Reports:
         Raises `query-too-broad` where there are more entries than a report can hold.
         """
         clockwork(zone)  # A zone that is not known must not cost a search.
+        if form is Form.EVIDENCE and not names:
+            raise WardlightError("bad-request", "the evidence names staff: entries are whole in it", "names")
         now = clock.now()
         references = self._parts.recorder.all_references(asker.institution)
         patients = [each.patient(id_, issuer) for each in references for issuer, id_ in whom.patients]
@@ -115,7 +119,7 @@ class Reports:
             len(report.lines),
             {"format": form.value, "names": names},
         )
-        return _file("access", form, now, _access_data(report, form))
+        return _file("access", form, now, self._access_data(report, form, logs))
 
     def breach(self, asker: Asker, incident: Incident, form: Form, *, zone: str = UTC_NAME) -> Report:
         """What an incident touched. Raises `query-too-broad` where it is too large for a report."""
@@ -151,6 +155,15 @@ class Reports:
             {"format": form.value, "query": incident.told()},
         )
         return _file("breach", form, now, _breach_data(report, form))
+
+    def _access_data(self, report: AccessReport, form: Form, logs: Sequence[Log]) -> bytes | Iterator[bytes]:
+        if form is Form.JSON:
+            return report_forms.access_json(report)
+        if form is Form.FHIR:
+            return report_fhir.bundle(report)
+        if form is Form.EVIDENCE:
+            return report_evidence.lines(self._parts, logs[-1], report)
+        return _page(report_access_pages.document(report), form)
 
     def study_references(self, institution: UUID, uids: Sequence[str]) -> tuple[str, ...]:
         """References of studies under the keys of all epochs."""
@@ -193,16 +206,8 @@ def _of_the_time(gaps: Sequence[Gap], period: Period) -> tuple[Gap, ...]:
     return tuple(gap for gap in gaps if period.start is None or milliseconds(gap.before) > period.start)
 
 
-def _file(kind: str, form: Form, now: datetime, data: bytes) -> Report:
+def _file(kind: str, form: Form, now: datetime, data: bytes | Iterator[bytes]) -> Report:
     return Report(data, form.media, f"{kind}-report-{now.astimezone(UTC):%Y-%m-%d}.{form.value}")
-
-
-def _access_data(report: AccessReport, form: Form) -> bytes:
-    if form is Form.JSON:
-        return report_forms.access_json(report)
-    if form is Form.FHIR:
-        return report_fhir.bundle(report)
-    return _page(report_access_pages.document(report), form)
 
 
 def _breach_data(report: BreachReport, form: Form) -> bytes:
