@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
@@ -56,16 +57,20 @@ _WITNESS: Final = select(
 ).where(witness.c.ended_ms.is_(None))
 
 
+def _witness(row: Sequence[Any]) -> Witness:
+    return Witness(*row)
+
+
 def active(tx: Connection, institution: UUID | None) -> list[Witness]:
     """Witnesses of one institution, or the operator's (None), by name."""
     return [
-        Witness(*row) for row in tx.execute(_WITNESS.where(_of(institution)).order_by(witness.c.created_ms))
+        _witness(row) for row in tx.execute(_WITNESS.where(_of(institution)).order_by(witness.c.created_ms))
     ]
 
 
 def pushed(tx: Connection) -> list[Witness]:
     """All witnesses that are pushed to."""
-    return [Witness(*row) for row in tx.execute(_WITNESS.where(witness.c.url.is_not(None)))]
+    return [_witness(row) for row in tx.execute(_WITNESS.where(witness.c.url.is_not(None)))]
 
 
 def of_receiver(tx: Connection, receiver: str) -> Witness | None:
@@ -73,14 +78,14 @@ def of_receiver(tx: Connection, receiver: str) -> Witness | None:
     row = tx.execute(
         _WITNESS.where(witness.c.receiver == receiver).order_by(witness.c.created_ms.desc())
     ).first()
-    return None if row is None else Witness(*row)
+    return None if row is None else _witness(row)
 
 
 def by_id(tx: Connection, id_: UUID, *, lock: bool = False) -> Witness | None:
     """One witness, held until the transaction ends where asked."""
     query = _WITNESS.where(witness.c.id == id_)
     row = tx.execute(query.with_for_update() if lock else query).first()
-    return None if row is None else Witness(*row)
+    return None if row is None else _witness(row)
 
 
 def names(tx: Connection, institution: UUID | None) -> set[str]:
