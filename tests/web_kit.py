@@ -53,7 +53,9 @@ def a_web(decoders: int = 1, **settings: object) -> Iterator[Web]:
         )
         pool = DecoderPool(decoders, allow_unsandboxed=True)
         ingest = Ingest(platform.archive, platform.access, platform.agreements)
-        services = Services(platform.settings, identity, platform.access, platform.archive, ingest, pool, platform.parts)
+        services = Services(
+            platform.settings, identity, platform.access, platform.archive, ingest, pool, platform.parts
+        )
         client = TestClient(
             create_app(services), base_url="http://ward.example", raise_server_exceptions=False,
             headers={"Authorization": f"Bearer {token}"},

@@ -94,7 +94,7 @@ def test_sql_stands_in_stores_only():
         "engine.py",
         "columns.py",
     }
-    # The recorder, sessions, node, outbox and a witness (whose database is its own) are themselves the only code of their tables.
+    # The recorder, sessions, node, outbox and a witness (whose database is its own) are the only code of their tables.
     allowed |= {
         "log_store.py",
         "prune_store.py",

@@ -43,7 +43,8 @@ VALUES = (
 )
 CANARIES = Canaries(VALUES)
 PLACES = {
-    "study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010", "tile": "0", "level": "0", "n": "0",
+    "study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010",
+    "tile": "0", "level": "0",
 }  # fmt: skip
 
 #: What a route does with the archive, by what stands in its path.
