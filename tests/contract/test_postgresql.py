@@ -323,7 +323,7 @@ def test_rows_of_another_institution_can_neither_be_changed_nor_made(two):
 
 def test_every_table_is_walled_or_belongs_to_no_institution():
     bare = metadata.tables.keys() - rls.conditions(metadata).keys()
-    assert bare == {"application", "archive_orphan", "schema_version"}
+    assert bare == {"application", "archive_orphan", "audit_node", "schema_version"}
 
 
 def test_the_owner_is_bound_too_and_a_superuser_may_not_serve(addresses):

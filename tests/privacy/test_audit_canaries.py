@@ -25,7 +25,7 @@ from wardlight import log
 from wardlight.access.model import Role, TokenScope
 from wardlight.db.engine import EVERYWHERE
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
-from wardlight.trail import csv_rows, dicom_message, fhir, syslog
+from wardlight.trail import bundle, csv_rows, dicom_message, fhir, syslog
 from wardlight.trail.entry import kept
 from web_kit import a_web
 
@@ -274,6 +274,17 @@ def test_no_value_is_in_a_syslog_frame(world):
     sent = b"".join(frame for entry in sealed(world) for frame in syslog.frames(entry, syslog.Form()))
     assert len(sent) > 10_000
     assert not world.canaries.find(sent)
+
+
+def test_no_value_is_in_a_bundle(world):
+    built = world.platform
+    for institution in (world.own.id, None):
+        (head,) = built.audit_log.logs(institution)
+        lines = b"".join(
+            bundle.Bundle(built.database, built.audit_log, head).lines(bundle.Range(0, head.size, head.size))
+        )
+        assert lines.count(b"\n") > head.size
+        assert not world.canaries.find(lines)
 
 
 def test_no_value_is_in_the_logs_of_the_process(world):
