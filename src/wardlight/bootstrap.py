@@ -49,6 +49,7 @@ from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
 from wardlight.settings import UNTOLD, Settings
 from wardlight.supervisor import is_supervised, wait_for_gate
+from wardlight.trail.anchor_syslog import deliver_syslog
 from wardlight.trail.anchors import Anchors, append_file, post_https
 from wardlight.trail.collectors import Collectors
 from wardlight.trail.forward import Forwarder
@@ -115,7 +116,11 @@ class Platform:
     @property
     def anchors(self) -> Anchors:
         """Where heads are brought to."""
-        kinds = {"file": append_file, "https": post_https}
+        kinds = {
+            "file": append_file,
+            "https": post_https,
+            "syslog": deliver_syslog(self.collectors),
+        }
         return Anchors(self.database, self.recorder, self.audit_log, kinds)
 
     def housekeep(self) -> int:

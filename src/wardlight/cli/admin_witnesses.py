@@ -84,7 +84,7 @@ def witness_remove(
 def anchor_add(
     log: LogArgument,
     kind: Annotated[str, typer.Argument(help="`file`, `https` or `syslog`.")],
-    target: Annotated[str, typer.Argument(help="Whole path, URL, or host and port.")],
+    target: Annotated[str, typer.Argument(help="Whole path, URL, or HOST:PORT of a collector of the log.")],
     every_s: Annotated[int, typer.Option("--every-s", help="Time between deliveries, in seconds.")] = DAY_S,
     data: DataOption = None,
     config: ConfigOption = None,

@@ -70,8 +70,8 @@ _ANCHOR: Final = select(
     anchor.c.tried_ms,
 )
 
-#: Brings a note to a target; raises OSError where it is not there for good.
-Deliver = Callable[[str, str], None]
+#: Brings a note to an anchor; raises OSError or WardlightError where it is not there for good.
+Deliver = Callable[[Anchor, str], None]
 
 
 class Anchors:
@@ -152,7 +152,7 @@ class Anchors:
                 return False
         why = ""
         try:
-            self._kinds[one.kind](one.target, newest.note)
+            self._kinds[one.kind](one, newest.note)
         except OSError as error:
             why = outgoing.reason_of(error)
         except WardlightError as error:
@@ -178,10 +178,10 @@ class Anchors:
                 self._recorder.write(tx, one.institution, event)
 
 
-def append_file(target: str, note: str) -> None:
-    """Append the note and make it durable. Raises OSError, also for what is no plain file."""
+def append_file(one: Anchor, note: str) -> None:
+    """Append the note to the file and make it durable. Raises OSError, also for what is no plain file."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(target, flags, 0o640)
+    descriptor = os.open(one.target, flags, 0o640)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("not a plain file")
@@ -189,16 +189,16 @@ def append_file(target: str, note: str) -> None:
         if os.write(descriptor, data) != len(data):
             raise OSError("the note was cut")
         os.fsync(descriptor)
-        sync_folder(Path(target).parent)
+        sync_folder(Path(one.target).parent)
     finally:
         os.close(descriptor)
 
 
 def post_https(
-    target: str, note: str, context: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    one: Anchor, note: str, context: Callable[[], ssl.SSLContext] = ssl.create_default_context
 ) -> None:
     """POST the note as text. Raises OSError unless it is answered with success."""
-    reply = outgoing.post(target, note.encode(), "text/plain; charset=utf-8", context=context)
+    reply = outgoing.post(one.target, note.encode(), "text/plain; charset=utf-8", context=context)
     if not 200 <= reply.status < 300:
         raise WardlightError("unavailable", f"HTTP {reply.status}")
 

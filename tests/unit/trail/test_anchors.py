@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import subprocess
 import threading
+from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ import pytest
 
 from archive_kit import Kit
 from platform_kit import a_platform
+from rsyslog import CLIENT, Authority, Collector, wait_for
 from trail_kit import seal
 from wardlight import clock
 from wardlight.audit.note import Note
@@ -21,6 +24,7 @@ from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.trail import anchors
 from wardlight.trail.anchors import Anchors, append_file, post_https
+from wardlight.trail.collectors import Place
 
 BY = LOCAL_ADMINISTRATOR
 
@@ -49,6 +53,10 @@ def later(monkeypatch):
         moved[0] += seconds
 
     return later
+
+
+def at(target):
+    return SimpleNamespace(target=target)
 
 
 def told(kit):
@@ -128,7 +136,7 @@ def test_only_a_plain_file_is_written_to(tmp_path, kind):
     else:
         target = "/dev/null"
     with pytest.raises(OSError):
-        append_file(str(target), "note\n")
+        append_file(at(str(target)), "note\n")
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -188,7 +196,7 @@ def test_a_certificate_that_is_not_trusted_gets_nothing(kit, tmp_path):
     kit.platform.anchors.add(kit.institution.id, "https", url, by=BY)
     assert kit.platform.anchors.deliver() == 0
     assert told(kit)[-1]["reason"] == "tls" and server.got == []
-    post_https(url, "note\n", lambda: ssl.create_default_context(cafile=str(certificate)))
+    post_https(at(url), "note\n", lambda: ssl.create_default_context(cafile=str(certificate)))
     assert server.got == [("/x", "note\n")]
     server.shutdown()
     server.server_close()
@@ -199,6 +207,37 @@ def test_the_operators_log_has_anchors_of_its_own(kit, tmp_path):
     assert kit.platform.anchors.active(kit.institution.id) == []
     assert kit.platform.anchors.deliver() == 1
     assert "/audit/operator/1\n" in (tmp_path / "operator").read_text()
+
+
+def test_a_collector_gets_the_note_in_one_line(kit, tmp_path):
+    authority = Authority(tmp_path)
+    collector = Collector(tmp_path, authority)
+    collector.start()
+    try:
+        certificate, key = authority.issue(CLIENT)
+        name = f"localhost:{collector.port}"
+        kit.platform.anchors.add(kit.institution.id, "syslog", name, by=BY)
+        place = Place("localhost", collector.port, str(authority.path), str(certificate), str(key))
+        assert kit.platform.anchors.deliver() == 0
+        assert told(kit)[-1]["reason"] == "not-found"
+        kit.platform.anchors.remove(
+            kit.institution.id, kit.platform.anchors.active(kit.institution.id)[0].id, by=BY
+        )
+        kit.platform.collectors.add(kit.institution.id, place, by=BY)
+        kit.platform.anchors.add(kit.institution.id, "syslog", name, by=BY)
+        seal(kit.platform)
+        note = newest(kit)
+        assert kit.platform.anchors.deliver() == 1
+        wait_for(collector.messages)
+        (message,) = collector.messages()
+    finally:
+        collector.stop()
+    head = Note.parse(note)
+    words = re.fullmatch(
+        rb"<85>1 (\S+) localhost wardlight - AUDIT-CHECKPOINT - origin=(\S+) size=(\d+) note=(\S+)", message
+    )
+    assert words and (words[2].decode(), int(words[3])) == (head.origin, head.size)
+    assert b64decode(words[4]).decode() == note
 
 
 def test_two_workers_deliver_once(kit, tmp_path):
