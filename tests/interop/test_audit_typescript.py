@@ -114,10 +114,10 @@ def test_same_verdicts_on_many() -> None:
 def test_tiles() -> None:
     """Bundles of more than a tile, and a leaf changed along with its hash: the tile bounds where."""
     chance = random.Random(7)
-    log = kit.random_log(chance, 700)
+    log = kit.random_log(chance, 530)
     log.pruned.clear()
     trust = {"origin": log.origin, "vkeys": [log.keys[0][1].vkey], "log_key_only": True}
-    rows = kit.rows_of(log, span=(100, 690), checkpoints=(300, 600))
+    rows = kit.rows_of(log, span=(100, 525), checkpoints=(300, 520))
     place = next(i for i, row in enumerate(rows) if row.get("index") == 400 and "entry" in row)
     changed = rows[place]["entry"] | {"outcome": "denied"}
     leaf = kit.b64(kit.leaf_hash(kit.text(changed)))

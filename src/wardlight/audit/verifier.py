@@ -696,9 +696,9 @@ class _Run:
         if row["format"] != FORMAT or row["mode"] not in ("range", "selection"):
             raise ValueError("another format")
         size = _number(row["size"])
-        self.verdict.origin, self.verdict.size, self.verdict.mode = _text(row["origin"]), size, row["mode"]
-        if not _NAME.fullmatch(row["origin"]):
+        if not _NAME.fullmatch(_text(row["origin"])):
             raise ValueError("not the name of a log")
+        self.verdict.origin, self.verdict.size, self.verdict.mode = row["origin"], size, row["mode"]
         self._vkeys = [_text(vkey) for vkey in _list(row["vkeys"])]
         _text(row["created"])
         if (row["mode"] == "range") != ("range" in row):

@@ -217,7 +217,9 @@ def test_entries_that_are_none(log: kit.Log, members: dict[str, Any]) -> None:
 def test_headers_that_are_none(log: kit.Log, member: str, value: Any) -> None:
     rows = kit.rows_of(log, span=(0, 13))
     rows[0][member] = value
-    assert judge(rows, trust(log)).verdict == "malformed"
+    verdict = judge(rows, trust(log))
+    assert verdict.verdict == "malformed"
+    assert verdict.origin in ("", log.origin)
 
 
 def test_what_is_no_time_is_not_shown_as_one(log: kit.Log) -> None:
