@@ -79,11 +79,12 @@ Subject: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One access: when it began, how much it took. unknown: it may have been all of it."""
+    """One access: when it began, how much it took. unknown: it may have been all of it. times: refusals are counted."""
 
     moment: str
     counts: Mapping[str, int]
     unknown: bool
+    times: int = 1
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ class Tally:
 
     def add(self, access: Access, subjects: Sequence[Subject]) -> None:
         """One more access, of these subjects."""
-        self.accesses += 1
+        self.accesses += access.times
         self.unknown += access.unknown
         self._spread(access.moment, access.moment, access.counts)
         self.patients.update(patient for patient, _ in subjects if patient)
@@ -239,7 +240,8 @@ class Counter:
             ]
             self._without_class += bool(subjects) and not entry.get("classes")
             self._claimed += entry.get("source", PLATFORM) != PLATFORM
-        access = Access(moment, entry_counts(last.entry), unknown)
+        times = max(1, entry.get("counts", {}).get("denied", 1)) if refused else 1
+        access = Access(moment, entry_counts(last.entry), unknown, times)
         for tally in tallies:
             tally.add(access, subjects)
         if not refused:

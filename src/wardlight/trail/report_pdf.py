@@ -1,8 +1,8 @@
 """A report as PDF/UA-1: tagged for screen readers, names in any script.
 
 Typst sets it (Apache-2.0): ReportLab's free part neither tags nor shapes, fpdf2 is LGPL and tags nothing, WeasyPrint
-needs Pango on the server, and a browser no server has. It works in a process of its own, for its memory, some 100 KB a
-line of a table, is never given back.
+needs Pango on the server, and a browser no server has. It works in a process of its own, as it takes some
+200 KB of memory a row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from wardlight.errors import WardlightError
-from wardlight.trail.report_document import Document
+from wardlight.trail.report_document import Document, Table
 
 MEDIA: Final = "application/pdf"
 
@@ -26,10 +26,16 @@ _PLACES: Final = threading.BoundedSemaphore(2)
 _WAIT_S: Final = 30.0
 _LONGEST_S: Final = 60
 _MEMORY: Final = 4 << 30  # address space, of which it uses a part
+#: Rows of tables in one file: a hundred pages, some 400 MB of memory while they are set.
+MAX_ROWS: Final = 2_000
 
 
 def render(document: Document) -> bytes:
-    """The file. Raises `unavailable` where it takes too long or no place is free."""
+    """The file. Raises `query-too-broad` above `MAX_ROWS`, `unavailable` where it takes too long or must wait so."""
+    if sum(len(block.rows) for block in document.blocks if isinstance(block, Table)) > MAX_ROWS:
+        raise WardlightError(
+            "query-too-broad", f"more than {MAX_ROWS:,} lines for a PDF; name a shorter time, or ask for HTML"
+        )
     if not _PLACES.acquire(timeout=_WAIT_S):
         raise WardlightError("unavailable", "other reports are being made", reason="reports")
     try:

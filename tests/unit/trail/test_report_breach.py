@@ -14,7 +14,7 @@ from platform_kit import a_platform
 from report_kit import IMAGES, START, STUDIES, Bench
 from wardlight import clock
 from wardlight.audit.actions import LETTER, Action
-from wardlight.audit.model import Actor, Event
+from wardlight.audit.model import Actor, Event, Outcome
 from wardlight.errors import WardlightError
 from wardlight.trail import report_breach
 from wardlight.trail.report_breach import Incident
@@ -183,6 +183,17 @@ def test_a_study_without_its_patient_is_given_to_whom_others_name_for_it():
         ("", [lone], 1),
     ]
     assert report["unknown"]["without_patient"] == 1
+
+
+def test_refusals_that_were_counted_are_as_many():
+    with a_platform() as platform:
+        bench = Bench(platform)
+        nobody = Actor("anonymous", "-")
+        bench.write(Event(Action.ACCESS_DECISION_DENY, nobody, Outcome.DENIED, counts={"denied": 14}))
+        bench.write(Event(Action.ACCESS_DECISION_DENY, nobody, Outcome.DENIED))
+        bench.seal()
+        [group] = made(bench, Incident(Period(0, None)))["groups"]
+    assert (group["refused"], group["accesses"]) == (True, 15)
 
 
 def test_what_receivers_told_late_is_of_the_time_it_happened():

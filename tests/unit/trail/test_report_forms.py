@@ -176,6 +176,13 @@ def test_a_character_that_no_font_has_does_not_keep_the_report_back():
     assert "Title" in text_of(report_pdf.render(a_document("\U0001e900 Adlam")))
 
 
+def test_a_pdf_has_a_limit(monkeypatch):
+    monkeypatch.setattr(report_pdf, "MAX_ROWS", 2)
+    assert report_pdf.render(a_document("a", "b")).startswith(b"%PDF-")
+    with pytest.raises(WardlightError, match="query-too-broad"):
+        report_pdf.render(a_document("a", "b", "c"))
+
+
 def test_what_is_told_is_never_markup():
     page = report_html.render(a_document(ATTACK)).decode()
     assert "<script" not in page
