@@ -1179,7 +1179,10 @@ def read_checkpoints(path: Path) -> list[str]:
                 return [file.read(LINE_BYTES).decode()]
             file.seek(0)
             marked = (line for line in file if line.startswith(b'{"kind":"checkpoint"'))
-            return [_text(json.loads(line)["note"]) for line in marked]
+            notes = [_text(json.loads(line)["note"]) for line in marked]
+            if not notes:
+                raise ValueError("a file without a checkpoint: nothing would be compared")
+            return notes
     except (OSError, *_BROKEN):
         raise UsageError("a file given with --checkpoint cannot be read") from None
 
