@@ -129,6 +129,7 @@ template(name="raw" type="string" string="%rawmsg%\\n")
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         assert self.process is not None
         self.process.send_signal(how)
+        self.process.send_signal(signal.SIGCONT)
         self.process.wait(10)
 
     def messages(self) -> list[bytes]:

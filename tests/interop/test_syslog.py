@@ -79,15 +79,15 @@ def test_every_entry_arrives_as_it_was_sent_in_order(platform, institution, coll
     wait_for(lambda: only(platform, institution).cursor == len(entries))
 
 
-def test_a_collector_that_is_killed_misses_nothing(platform, institution, collector):
+def test_a_collector_that_is_killed_misses_nothing(platform, institution, collector, monkeypatch):
+    monkeypatch.setattr(forward, "BATCH", 10)  # So that much is on its way when it dies.
     sealed_kit.fill(platform, institution, 3000)
     one = add(platform, institution, place_of(collector), whole=True)
     platform.forwarder.tend()
     wait_for(lambda: len(collector.messages()) > 300)
     # Its machine takes what its program will never read.
     collector.process.send_signal(signal.SIGSTOP)
-    taken = len(collector.messages()) + 100
-    wait_for(lambda: only(platform, institution).cursor > taken)
+    wait_for(lambda: only(platform, institution).cursor > len(collector.messages()) + 20)
     collector.stop(signal.SIGKILL)
     reached = only(platform, institution).cursor
     wait_for(lambda: only(platform, institution).state != "")
