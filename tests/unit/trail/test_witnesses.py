@@ -120,6 +120,7 @@ def test_the_proof_leads_from_what_the_witness_holds(kit, gateway):
     assert new.size > old.size and verify_consistency(old.size, new.size, old.root, new.root, proof)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     "how", ["another key", "another head", "the log's", "no time", "text", "the other kind"]
 )
@@ -297,6 +298,7 @@ def test_a_witness_that_is_ahead_of_what_is_known_of_it_is_asked_from_there(kit,
     assert told(kit)[-1]["reason"] == "witness-ahead"
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
