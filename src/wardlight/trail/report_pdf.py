@@ -8,7 +8,6 @@ needs Pango on the server, and a browser no server has. It works in a process of
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import threading
@@ -78,6 +77,8 @@ def _compile(report: str) -> bytes:
 
 
 if __name__ == "__main__":
+    import resource
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (_LONGEST_S, _LONGEST_S))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
