@@ -15,7 +15,20 @@ from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, func, literal, select, union_all
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
 
 from wardlight.audit.log_store import Head
 from wardlight.audit.tables import checkpoint, entry, log, pending, subject
@@ -119,7 +132,7 @@ def _walk(
     each = max(8, size // len(walks))
     found: set[int] = set()
     reached = low
-    with _indexes_only(tx):
+    with _only(tx, _INDEXES):
         for start in range(0, len(walks), _TOGETHER):
             part = walks[start : start + _TOGETHER]
             values: dict[str, Any] = {f"value_{n}": value for n, (_, value) in enumerate(part)}
@@ -161,23 +174,27 @@ def _walking(name: str, count: int) -> Any:
 
 
 @contextmanager
-def _indexes_only(tx: Connection) -> Iterator[None]:
-    """Inside, PostgreSQL finds positions in the index that holds log, value and position, and nowhere else."""
+def _only(tx: Connection, plans: Select[Any]) -> Iterator[None]:
+    """Inside, PostgreSQL has one way left, whatever it knows of numbers."""
     if tx.dialect.name != "postgresql":
         yield
         return
-    tx.execute(_PLANS, {"value": "off"})
+    tx.execute(plans, {"value": "off"})
     yield
-    tx.execute(_PLANS, {"value": None})  # As the server has it.
+    tx.execute(plans, {"value": None})  # As the server has it.
 
 
-# What is switched off costs so much in the planner's eyes that it would compile the rest.
-_PLANS: Final = select(
-    *(
-        func.set_config(name, bindparam("value", type_=String), True)
-        for name in ("enable_seqscan", "enable_indexscan", "enable_bitmapscan", "jit")
+def _plans(*names: str) -> Select[Any]:
+    # What is switched off costs so much in the planner's eyes that it would compile the rest.
+    return select(
+        *(func.set_config(name, bindparam("value", type_=String), True) for name in (*names, "jit"))
     )
-)
+
+
+#: Positions come from the index that holds log, value and position: no other can do without the table.
+_INDEXES: Final = _plans("enable_seqscan", "enable_indexscan", "enable_bitmapscan")
+#: A range of positions comes from the primary key: no other index has it in order.
+_IN_ORDER: Final = _plans("enable_seqscan", "enable_bitmapscan", "enable_sort")
 
 
 def _look(
@@ -193,19 +210,22 @@ def _look(
     if isinstance(positions, range):
         if positions:
             values |= {"first": positions[-1], "last": positions[0]}
-            yield from (Row(*row) for row in tx.execute(_looking(rest, True), values))
+            with _only(tx, _IN_ORDER):
+                rows = tx.execute(_looking(rest, in_order=True), values).all()
+            yield from (Row(*row) for row in rows)
         return
+    query = _fetching(rest) if tx.dialect.name == "postgresql" else _looking(rest, in_order=False)
     step = _AT_ONCE if rest else limit
     for start in range(0, len(positions), step):
         values["positions"] = positions[start : start + step]
-        yield from (Row(*row) for row in tx.execute(_looking(rest, False), values))
+        yield from (Row(*row) for row in tx.execute(query, values))
 
 
 _ALWAYS: Final = ("log", "institution", "limit")
 
 
 @lru_cache(256)
-def _looking(rest: tuple[str, ...], in_order: bool) -> Any:
+def _looking(rest: tuple[str, ...], *, in_order: bool) -> Any:
     place = entry.c.idx
     # The positions are known: the primary key it is (SQLite's words for it).
     query = select(place, entry.c.content).with_hint(entry, "NOT INDEXED", "sqlite").where(entry.c.log == OWN)
@@ -215,6 +235,24 @@ def _looking(rest: tuple[str, ...], in_order: bool) -> Any:
         query = query.where(place.in_(bindparam("positions", expanding=True)))
     query = query.where(*(_RESTS[name] for name in rest))
     return query.order_by(place.desc()).limit(bindparam("limit"))
+
+
+@lru_cache(256)
+def _fetching(rest: tuple[str, ...]) -> Any:
+    """The same for PostgreSQL, which is made to look up one position after the other, whatever it knows of numbers."""
+    wanted = (
+        func.unnest(bindparam("positions", type_=ARRAY(BigInteger)))
+        .table_valued("idx")
+        .render_derived("wanted")
+    )
+    one = (
+        select(entry.c.idx, entry.c.content)
+        .where(entry.c.log == OWN, entry.c.idx == wanted.c.idx, *(_RESTS[name] for name in rest))
+        .limit(1)
+        .lateral("one")
+    )
+    query = select(one.c.idx, one.c.content).select_from(wanted.join(one, true()))
+    return query.order_by(one.c.idx.desc()).limit(bindparam("limit"))
 
 
 _RESTS: Final[dict[str, ColumnElement[bool]]] = {
