@@ -6,6 +6,7 @@ shows later whether the log was cut or rewritten. Each delivery is an entry, and
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import stat
@@ -179,13 +180,19 @@ class Anchors:
 
 
 def append_file(one: Anchor, note: str) -> None:
-    """Append the note to the file and make it durable. Raises OSError, also for what is no plain file."""
+    """Append the note to the file and make it durable. Raises OSError, also for what is no plain file.
+
+    One line a note, as in a bundle: `wardlight audit verify --checkpoint` reads the file. After the first there is an
+    empty line before each, so that one that was cut by a full disk does not spoil the next.
+    """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(one.target, flags, 0o640)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError("not a plain file")
-        data = f"{note}\n".encode()
+        line = json.dumps({"kind": "checkpoint", "note": note}, separators=(",", ":"), ensure_ascii=False)
+        data = (b"\n" if found.st_size else b"") + line.encode() + b"\n"
         if os.write(descriptor, data) != len(data):
             raise OSError("the note was cut")
         os.fsync(descriptor)
