@@ -775,7 +775,8 @@ class _Run:
             try:
                 self._roots[self.verdict.size] = tree.root_with(self._sides[1], self.verdict.size)
             except ValueError:
-                self.failures.add(7, "altered", end, self.verdict.size)
+                # Without this root `_check_roots` fails, unless an earlier head does.
+                self._roots.pop(self.verdict.size, None)
 
     def _take_leaf(self, line: _Leaf, following: int) -> int:
         """Steps 2, 3, 4, 7 for one leaf; returns the index that must (range) or may (selection) come next."""
@@ -923,7 +924,7 @@ class _Run:
                 return
             good = note.size
         if self._range and self.verdict.size not in self._roots:
-            self.failures.add(7, "altered", *self._range)
+            self.failures.add(7, "altered", self._range[1], self.verdict.size)
 
     # -- steps 8 and 9: heads that came another way --
 
