@@ -75,13 +75,14 @@ CALLS = (
     "audit report access stmary --patient-file PATIENTS --out REPORT",
     "audit report breach stmary --from 2026-01-01 --out REPORT",
     "audit actions",
+    "audit export --institution operator --format csv --out EXPORT",
     "fsck --deep --json",
 )
 #: Commands that run until they are ended, whose processes `tests/fault` and `test_start` run; with them what writes an
 #: entry only where there is something to do.
-ELSEWHERE = {"demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness"}
+ELSEWHERE = {"demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness", "audit verify"}
 #: What writes a part of its actions only where there is something to repair, or a receiver that never had a key.
-PARTLY = {"fsck", "admin receiver witness-key"}
+PARTLY = {"fsck", "admin receiver witness-key", "audit export"}
 ONLY_WHERE_THERE_IS_SOMETHING = {"receiver quarantine purge"}
 
 
@@ -116,7 +117,7 @@ class Installation:
         self.seen: set[str] = set()
         self.places = {
             name: str(folder / name.lower())
-            for name in ("FILE", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM")
+            for name in ("FILE", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT")
         }
         self.places["REPORT"] = str(folder / "report.json")
         self.places["VKEY"] = VerifierKey.of("witness.example/w1", b"w" * 32, WITNESS).text
