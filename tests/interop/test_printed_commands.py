@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 import subprocess
 
 import pytest
 
+import bundle_kit
 import live
+from lone_verifier import Alone
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +47,42 @@ def test_demo_json_can_be_read_by_its_owner_only(demo):
 
 
 @pytest.mark.system
-def test_the_printed_commands_work_as_printed(demo):
+def test_the_printed_commands_work_as_printed(demo, tmp_path):
     commands = printed(demo)
     assert len(commands) >= 8
     before = demo.count()
     script = "set -e\n" + "\n".join(f"echo '### {index}'\n{line}" for index, line in enumerate(commands))
-    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    result = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     outputs = re.split(r"### \d+\n", result.stdout)[1:]
     found = next(out for line, out in zip(commands, outputs, strict=True) if line.startswith("curl"))
     assert any("MR" in row["00080061"]["Value"] for row in json.loads(found))
     # Five files on two routes: two releases of one study.
     live.wait_until(lambda: demo.count() == before + 10, 30, "what storescu sent")
-    assert outputs[-1].strip().endswith("clean")
+    fsck = next(out for line, out in zip(commands, outputs, strict=True) if line.endswith(" fsck"))
+    assert fsck.strip().endswith("clean")
+    assert outputs[-1].startswith("VERIFIED. ")
+
+
+def test_a_bundle_of_it_verifies_where_wardlight_is_not(demo, tmp_path):
+    """With the verifier's one file and the trust file, up to the entry of its own export, or one behind it."""
+    alone = Alone(tmp_path)
+    demo.wardlight("audit", "export", "--out", str(tmp_path / "trail.ndjson"))
+    shutil.copy(demo.facts["audit_trust"], tmp_path / "trust.json")
+    found = alone.run("verifier.py", "trail.ndjson", "--trust", "trust.json", "--json")
+    verdict = json.loads(found.stdout)
+    assert (found.returncode, verdict["verdict"]) == (0, "verified"), verdict
+    assert verdict["anchored_to"] == verdict["size"] == verdict["leaves"] == verdict["stop"]
+    lines = (tmp_path / "trail.ndjson").read_bytes().splitlines()
+    leaves = [json.loads(line) for line in lines if line.startswith(b'{"entry":')]
+    exports = [one["index"] for one in leaves if one["entry"]["action"] == "audit:entry:export"]
+    assert exports and exports[-1] >= leaves[-1]["index"] - 3
+    assert "receiver:association:accept" in {one["entry"]["action"] for one in leaves}
+    # One character of one entry, and the file's own digest made anew.
+    mark = b'"index":%d,' % exports[-1]
+    changed = [line.replace(b":export", b":exporl") if mark in line else line for line in lines[:-1]]
+    (tmp_path / "changed.ndjson").write_bytes(bundle_kit.sealed(changed))
+    found = alone.run("verifier.py", "changed.ndjson", "--trust", "trust.json", "--json")
+    verdict = json.loads(found.stdout)
+    assert (found.returncode, verdict["verdict"]) == (1, "altered")
+    assert verdict["first_bad"] == exports[-1]

@@ -6,20 +6,18 @@ import ast
 import base64
 import io
 import json
-import os
 import random
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import cryptography
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import audit_vectors as vectors
 import bundle_kit as kit
+from lone_verifier import Alone
 from wardlight.audit import verifier
 from wardlight.audit.verifier import EXIT, Trust, explain, verify
 
@@ -144,32 +142,9 @@ def test_it_needs_the_standard_library_and_cryptography_only() -> None:
     assert roots <= sys.stdlib_module_names | {"cryptography"}
 
 
-class Alone:
-    """verifier.py in a folder, and a Python that finds `cryptography` and nothing else that is installed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "verifier.py").write_bytes(Path(verifier.__file__).read_bytes())
-        packages = folder / "packages"
-        packages.mkdir()
-        site = Path(cryptography.__file__).parents[1]
-        for name in ("cryptography", "cffi", "pycparser", *(one.name for one in site.glob("_cffi_backend*"))):
-            if (site / name).exists():
-                (packages / name).symlink_to(site / name)
-        self.environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-S", *arguments],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-
-
 @pytest.fixture
 def alone(tmp_path: Path) -> Alone:
     made = Alone(tmp_path)
-    assert made.run("-c", "import cryptography").returncode == 0
-    assert made.run("-c", "import wardlight").returncode == 1
     (tmp_path / "bundle.ndjson").write_bytes(vector_bundle())
     trust = {
         "origin": vectors.ORIGIN,
