@@ -117,6 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         try:
+            if self.path.startswith("/api/v1/audit/"):
+                # This platform takes no entries: the receiver's wait, and keep nothing else waiting.
+                self.close_connection = True
+                self._send(503, {"Connection": "close"}, {})
+                return
             self._store()
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
