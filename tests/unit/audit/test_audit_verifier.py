@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import base64
+import copy
 import io
 import json
 import random
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -105,6 +107,39 @@ def test_notes() -> None:
         assert (note.origin, note.size) == (vectors.ORIGIN, size)
         assert base64.b64encode(note.root).decode() == vectors.ROOTS[size]
         assert (note.signed_by(log), note.signed_by(witness)) == (True, cosigned)
+
+
+def test_the_page_on_the_format_holds_the_bundle() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "audit-bundle.md"
+    blocks = page.read_text("utf-8").split("```\n")
+    assert vector_bundle().decode() in blocks
+
+
+def remade(lines: list[kit.Row], **trust: Any) -> tuple[str, int | None]:
+    found = verify(io.BytesIO(kit.sealed(lines)), replace(TRUST, **trust))
+    return found.verdict, found.first_bad
+
+
+def test_changes_that_the_page_lists() -> None:
+    lines = [json.loads(line) for line in vector_bundle().splitlines()[:-1]]
+    assert remade(lines, witnesses=[]) == ("unanchored", 0)
+    passive = copy.deepcopy(lines)
+    passive[2]["entry"]["detail"]["factor"] = "passive"
+    assert remade(passive) == ("altered", 1)
+    passive[2]["leaf"] = kit.b64(kit.leaf_hash(kit.text(passive[2]["entry"])))
+    assert remade(passive) == ("altered", 0)
+    assert remade(lines[:3] + lines[4:]) == ("altered", 2)
+    assert remade([*lines[:4], *lines[3:]]) == ("altered", 2)
+    for place, row in enumerate(lines):
+        spaced: list[Any] = [*lines]
+        spaced[place] = kit.text(row).replace(b'"kind":', b'"kind": ')
+        assert remade(spaced) == ("malformed", None)
+    alone = copy.deepcopy(lines)
+    alone[-1]["note"] = "".join(vectors.CHECKPOINT_5.splitlines(keepends=True)[:-1])
+    assert remade(alone) == ("unanchored", 0)
+    short = [lines[0] | {"size": 3, "range": {"from": 0, "to": 3}}, *lines[1:4], *lines[6:8]]
+    assert remade(short) == ("unanchored", 0)
+    assert remade(short, anchors=[vectors.CHECKPOINT_5]) == ("truncated", 5)
 
 
 # ---- proofs of trees of all sizes, against the recursive definitions ----
