@@ -63,7 +63,7 @@ def test_routes_from_the_command_line(run: Run, tmp_path: Path) -> None:
         entries = [json.loads(row) for row in tx.execute(select(tables.audit_pending.c.content)).scalars()]
     store.close()
     assert [entry["action"].rsplit(":", 1)[1] for entry in entries] == ["start", "create", "change", "delete"]
-    assert entries[1]["change"] == [
+    assert entries[2]["change"] == [
         {"path": "calling", "before": "CT*", "after": ""},
         {"path": "enabled", "before": "true", "after": "false"},
     ]
