@@ -180,11 +180,16 @@ def newest(log: AuditLog, institution: UUID | None) -> tuple[Head, int]:
     Raises `not-found` where nothing is sealed yet.
     """
     head = log.logs(institution)[-1]
+    return head, signed_size(log, head)
+
+
+def signed_size(log: AuditLog, head: Head) -> int:
+    """The size of a log's newest cosigned checkpoint, or else of its newest one. Raises `not-found`."""
     found = log.checkpoints(head, max(0, head.size - _INTERVAL), head.size + 1)
     if not found:
         raise WardlightError("not-found", "nothing of this log is sealed and signed yet")
     cosigned = [one for one in found if _is_cosigned(one)]
-    return head, (cosigned or found)[-1].size
+    return (cosigned or found)[-1].size
 
 
 def _is_cosigned(one: Checkpoint) -> bool:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
-from wardlight.trail import api
+from wardlight.trail import api, bundle_api
+from wardlight.trail.bundle import MEDIA_TYPE
 from wardlight.trail.service import MAX_LIMIT, USUAL_LIMIT
 from wardlight.web.about import JSON, About, Parameter
 from wardlight.web.operations import Api
@@ -104,6 +105,16 @@ _ENTRY_TILE: Final = About(
     ("application/octet-stream",),
     query=(_GENERATION,),
 )
+_EXPORT: Final = About(
+    "Audit Bundle",
+    "Entries with all that it takes to verify them offline: a bundle `wardlight-audit/1`.",
+    (MEDIA_TYPE,),
+    query=(
+        _number("from", "Position of the first entry, 0 without it."),
+        _number("to", "Position after the last one; the newest signed size without it."),
+        _GENERATION,
+    ),
+)
 _INCLUSION: Final = About(
     "Audit Inclusion Proof",
     "Hashes by which an entry is found to be in a head (RFC 9162).",
@@ -141,6 +152,7 @@ READING: Final = (
     ),
     Api(f"{ROOT}/search", api.search, Action.AUDIT_PATIENT_SEARCH, PEOPLE, READ, _SEARCH, method="POST"),
     Api(f"{ROOT}/aggregates", api.aggregates, Action.AUDIT_REPORT_CREATE, PEOPLE, READ, _AGGREGATES),
+    Api(f"{ROOT}/export", bundle_api.export, Action.AUDIT_ENTRY_EXPORT, PEOPLE, READ, _EXPORT),
     Api(f"{ROOT}/logs", api.logs, _SEEN, WITNESSES, WITNESS, _LOGS),
     Api(f"{_LOG}/checkpoint", api.checkpoint, _SEEN, WITNESSES, WITNESS, _CHECKPOINT),
     Api(

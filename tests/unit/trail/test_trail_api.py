@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import itertools
 import json
 import logging
@@ -17,6 +18,7 @@ from wardlight.access.model import Role, TokenScope
 from wardlight.audit.canonical import canonical
 from wardlight.audit.note import Note, VerifierKey
 from wardlight.audit.tree import verify_consistency, verify_inclusion
+from wardlight.audit.verifier import Trust, verify
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.web.app import create_app
 from wardlight.web.services import Services
@@ -35,6 +37,7 @@ REQUESTS = {
         {"patients": [{"id": "PAT-3", "issuer": "hospital"}], "studies": ["1.2.4"]},
     ),
     "aggregates": ("GET", f"/aggregates?from={START.date()}&to={START.date().replace(day=28)}", None),
+    "export": ("GET", "/export?from=3", None),
     "logs": ("GET", "/logs", None),
     "checkpoint": ("GET", "/log/checkpoint", None),
     "entry tile": ("GET", "/log/tile/entries/1", None),
@@ -42,7 +45,7 @@ REQUESTS = {
     "inclusion": ("GET", "/log/proof/inclusion?index=5", None),
     "consistency": ("GET", "/log/proof/consistency?from=5", None),
 }
-ALL_OF_IT = {"search", "aggregates", "entry tile"}
+ALL_OF_IT = {"search", "aggregates", "export", "entry tile"}
 HASHES = {"logs", "checkpoint", "tile", "inclusion", "consistency"}
 ALLOWED = {
     "administrator": {*REQUESTS},
@@ -412,6 +415,26 @@ def test_an_entry_bundle_is_the_leaves_below_its_tile(bench):
     assert leaves == bench.get("/log/tile/0/1").content
     assert entries == bench.written()[256:512]
     assert any(entry["action"] == "audit:entry:export" for entry in bench.written())
+
+
+def test_a_bundle_verifies_and_its_export_is_told(bench):
+    before = len(bench.written())
+    answer = bench.get("/export?from=2&to=600")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert 'filename="stmary-1-2-600.ndjson"' in answer.headers["content-disposition"]
+    (log,) = bench.get("/logs").json()["logs"]
+    known = Trust(log["origin"], log["vkeys"], log_key_only=True)
+    found = verify(io.BytesIO(answer.content), known)
+    assert (found.verdict, found.start, found.stop, found.leaves) == ("verified", 2, 600, 598)
+    # Up to the newest signed head, which is checked; the export itself comes behind it.
+    whole = verify(io.BytesIO(bench.get("/export").content), known)
+    assert (whole.verdict, whole.stop) == ("verified", whole.size) and whole.size >= before
+    told = [entry for entry in bench.written()[before:] if entry["action"] == "audit:entry:export"]
+    assert told[0]["actor"]["id"] == bench.ids["administrator"]
+    ends = [entry["counts"] for entry in told if entry.get("phase") == "finished"]
+    assert sum(counts["results"] for counts in ends) == 598 + whole.leaves
+    for query in ("from=9&to=8", "to=999999", "from=-1", "from=x", "size=3", "generation=2&to=1"):
+        assert bench.get(f"/export?{query}").status_code == (404 if "generation" in query else 400), query
 
 
 def test_aggregates_count_what_is_there(bench):
