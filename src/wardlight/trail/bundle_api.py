@@ -17,6 +17,8 @@ from wardlight.trail.service import Trail
 
 _MAX_SIZE: Final = (1 << 53) - 1
 _MAX_GENERATION: Final = 1_000_000
+#: Entries after which the read session is told of them, so that it does not end as idle.
+_TOLD: Final = 256
 
 
 def export(call: ApiCall) -> Answer:
@@ -42,12 +44,15 @@ def export(call: ApiCall) -> Answer:
 
 
 def _counted(lines: Iterator[bytes], reading: Reading) -> Iterator[bytes]:
-    """The lines; what was given away of them is told even where the client leaves."""
+    """The lines; what was given away of them is told as it goes, even where the client leaves."""
     results = sent = 0
     try:
         for line in lines:
             results += line.startswith((b'{"entry":', b'{"index":'))
             sent += len(line)
             yield line
+            if results == _TOLD:
+                reading.count(results=results, bytes_=sent)
+                results = sent = 0
     finally:
         reading.count(results=results, bytes_=sent)
