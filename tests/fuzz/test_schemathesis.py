@@ -5,6 +5,7 @@ Few examples an operation in `make test`, many in `make test-long`.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,7 +138,8 @@ def drive(live: Live, schema, name: str, examples: int) -> None:
         more: dict[str, Any] = {}
         headers = {"Authorization": live.token, "Accept": data.draw(st.sampled_from(ACCEPT))}
         if case.method == "POST":
-            more["data"], headers["Content-Type"] = data.draw(bodies(live))
+            of_trail = name.startswith("post_api_v1_")
+            more["data"], headers["Content-Type"] = data.draw(JSON_BODIES if of_trail else bodies(live))
             case.body = NOT_SET
         # A hang fails here.
         response = case.call(headers=headers, timeout=SECONDS, **more)
@@ -151,6 +153,7 @@ def seeded(live: Live, case: schemathesis.Case, data: st.DataObject) -> None:
     study, series, instance = data.draw(st.sampled_from(live.instances))
     real = {"study": study, "series": series, "instance": instance}
     real |= {"frames": data.draw(FRAMES), "tags": data.draw(TAGS)}
+    real |= {"level": data.draw(st.sampled_from("01")), "tile": data.draw(st.sampled_from(TILES))}
     names = [*case.path_parameters]
     if names and not data.draw(st.integers(0, 7)):
         real[data.draw(st.sampled_from(names))] = data.draw(st.text(max_size=70))
@@ -159,6 +162,31 @@ def seeded(live: Live, case: schemathesis.Case, data: st.DataObject) -> None:
     case.headers.pop("If-Match", None) if data.draw(st.booleans()) else None
     if "Range" in case.headers and data.draw(st.booleans()):
         case.headers["Range"] = data.draw(BYTES)
+
+
+#: Tiles of the audit log: there, not there, no tiles.
+TILES = ("0", "000.p/1", "000.p/300", "x001/000", "9999", "-1")
+#: Bodies for the audit trail's routes, some of them almost right.
+JSON_BODIES = st.tuples(
+    st.one_of(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+            lambda inner: (
+                st.lists(inner, max_size=4)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ("patients", "studies", "entries", "id", "line", "origin", "size", "from")
+                    ),
+                    inner,
+                    max_size=4,
+                )
+            ),
+            max_leaves=12,
+        ).map(lambda value: json.dumps(value).encode()),
+        st.binary(max_size=60),
+    ),
+    st.just("application/json"),
+)
 
 
 def bodies(live: Live) -> st.SearchStrategy[tuple[bytes, str]]:
