@@ -7,7 +7,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -184,8 +184,11 @@ def open_database(url: str, *, connections: int = 16, timeout_s: float = 30.0) -
         return Database(engine, reading)
     path = Path(parsed.database or "")
     private_folder(path.parent)
-    # SQLite gives its WAL the mode of the database file, so the file must be private before it is first written.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    # SQLite gives its WAL the mode of the database file, so the file must be private before it is first written. A file
+    # that is there is not opened: closing it would drop the locks that this process's connections hold on it (fcntl
+    # has them by process), and another process would then take the WAL away from under them.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     writer = _sqlite_engine(url, size=1, begin="BEGIN IMMEDIATE")
     reader = _sqlite_engine(url, size=16, begin="BEGIN")
     return Database(writer, reader)

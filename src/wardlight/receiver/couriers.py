@@ -7,7 +7,7 @@ import threading
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.exchange import Exchange
 from wardlight.receiver.followed import FollowedLogs
-from wardlight.receiver.places import database_path, platform_address
+from wardlight.receiver.places import platform_address
 from wardlight.receiver.shipping import Shipping
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.witness import Witness
@@ -15,13 +15,12 @@ from wardlight.settings import Settings
 
 
 class Couriers:
-    """Both threads, with a database of their own. `stop` of the process ends them."""
+    """Both threads. `stop` of the process ends them."""
 
-    def __init__(self, chosen: Settings, stop: threading.Event) -> None:
-        self._store = ReceiverStore(database_path(chosen))
+    def __init__(self, chosen: Settings, store: ReceiverStore, stop: threading.Event) -> None:
         address, secrets_dir = platform_address(chosen), chosen.receiver_secrets
-        logs = FollowedLogs(self._store, Entries(chosen.node))
-        shipping = Shipping(Exchange(address, secrets_dir), self._store, stop)
+        logs = FollowedLogs(store, Entries(chosen.node))
+        shipping = Shipping(Exchange(address, secrets_dir), store, stop)
         witness = Witness(Exchange(address, secrets_dir), logs, secrets_dir, stop)
         self._threads = [
             # Daemons: one may wait for a platform that does not answer, and what it was at is tried again.
@@ -38,4 +37,3 @@ class Couriers:
         """Wait for both, a moment each."""
         for thread in self._threads:
             thread.join(2.0)
-        self._store.close()

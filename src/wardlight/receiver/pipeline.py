@@ -73,6 +73,8 @@ class Pipeline:
         self.stop = threading.Event()
         #: The process ends because of a fault, not because it was told to.
         self.failed = False
+        # One of the processes serves the trail, too.
+        self._couriers = None if slot else Couriers(chosen, self._store, self.stop)
         self._uploaders = [
             Uploader(
                 Platform(platform_address(chosen), chosen.receiver_secrets),
@@ -94,6 +96,8 @@ class Pipeline:
         ]
         for thread in threads:
             thread.start()
+        if self._couriers is not None:
+            self._couriers.start()
         while not self.stop.is_set():
             try:
                 if not self._round():
@@ -104,6 +108,8 @@ class Pipeline:
                 self.stop.wait(DATABASE_PAUSE_S)
         for thread in threads:
             thread.join()
+        if self._couriers is not None:
+            self._couriers.join()
         self._store.close()
 
     def _upload(self, uploader: Uploader) -> None:
@@ -209,13 +215,7 @@ def main(slot: int, slots: int) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    # One of the processes serves the trail, too.
-    couriers = None if slot else Couriers(chosen, pipeline.stop)
-    if couriers is not None:
-        couriers.start()
     pipeline.run()
-    if couriers is not None:
-        couriers.join()
     return 1 if pipeline.failed else 0
 
 

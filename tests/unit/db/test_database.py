@@ -2,8 +2,11 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text
@@ -128,3 +131,28 @@ def test_a_writer_that_waits_too_long_is_told_so(tmp_path, monkeypatch):
             assert error.value.code == "unavailable"
     first.close()
     second.close()
+
+
+_ANOTHER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("INSERT INTO t VALUES (1)")
+connection.commit()
+connection.close()
+"""
+
+
+def test_opening_it_a_second_time_leaves_the_first_its_locks(tmp_path):
+    """Else another process that closes it takes the WAL along, and the first sees nothing more of others."""
+    url = f"sqlite:///{tmp_path}/x.db"
+    with closing(open_database(url)) as first:
+        with first.begin() as tx:
+            tx.execute(text("CREATE TABLE t (n integer)"))
+        with first.read() as tx:
+            tx.execute(text("SELECT n FROM t")).all()
+        open_database(url)  # Connects to nothing yet.
+        for number in range(3):
+            subprocess.run([sys.executable, "-c", _ANOTHER, str(tmp_path / "x.db")], check=True, timeout=30)
+            assert (tmp_path / "x.db-wal").exists()
+            with first.read() as tx:
+                assert tx.execute(text("SELECT count(*) FROM t")).scalar() == number + 1
