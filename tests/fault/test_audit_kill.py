@@ -69,6 +69,7 @@ def run(
     return crowd.killed, found
 
 
+@pytest.mark.long  # `test_sealing_killed.py` has a short one among the fast tests.
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_few_kills_of_writers_and_sealers(tmp_path, database, monkeypatch):
     kinds = [audit_load.write, audit_load.write, audit_load.seal, audit_load.seal]

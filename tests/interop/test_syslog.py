@@ -79,6 +79,7 @@ def test_every_entry_arrives_as_it_was_sent_in_order(platform, institution, coll
     wait_for(lambda: only(platform, institution).cursor == len(entries))
 
 
+@pytest.mark.long
 def test_a_collector_that_is_killed_misses_nothing(platform, institution, collector, monkeypatch):
     monkeypatch.setattr(forward, "BATCH", 10)  # So that much is on its way when it dies.
     sealed_kit.fill(platform, institution, 3000)
@@ -131,6 +132,7 @@ def test_whoever_has_the_wrong_certificate_gets_nothing(platform, institution, t
     assert collector.messages() == []
 
 
+@pytest.mark.long
 def test_two_workers_do_not_send_twice(platform, institution, collector):
     sealed_kit.fill(platform, institution, 300)
     one = add(platform, institution, place_of(collector), whole=True)
