@@ -47,7 +47,9 @@ def fill(platform, institution, count, *, seed=1, patients=12, step_s=60):
                 action,
                 Actor("person", chance.choice(PEOPLE), "clinician"),
                 outcome=chance.choices(list(Outcome), (20, 3, 2, 1, 1))[0],
-                target=Target("route", id=f"rt-{patient}") if action is Action.RECEIVER_ROUTE_CHANGE else None,
+                target=Target("route", id=f"rt-{patient}")
+                if action is Action.RECEIVER_ROUTE_CHANGE
+                else None,
                 subjects=subjects,
                 purpose=chance.choice(PURPOSES),
                 grant=f"gr-{patient}" if subjects else "",

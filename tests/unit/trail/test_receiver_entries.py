@@ -236,9 +236,7 @@ def test_what_must_be_there(name):
 def test_the_platform_tells_of_what_it_refused_and_takes_the_rest(kit, gateway):
     good, bad = made()[0], {**made()[1], "source": "platform"}
     assert statuses(send(gateway, [bad, good, "text"])) == ["refused", "recorded", "refused"]
-    told = [
-        entry for entry in kit.entries("audit:entry:store") if entry["actor"]["id"] == gateway.row.id
-    ]
+    told = [entry for entry in kit.entries("audit:entry:store") if entry["actor"]["id"] == gateway.row.id]
     assert (told[-1]["outcome"], told[-1]["counts"], told[-1]["reason"]) == (
         "partial", {"denied": 2}, "bad-request",
     )  # fmt: skip

@@ -109,7 +109,9 @@ def test_head_is_get_without_its_body(web: Web, path: str) -> None:
 def test_head_is_in_the_audit_trail(web: Web) -> None:
     def reads() -> int:
         web.kit.platform.sessions.close()
-        return len([row for row in web.kit.entries("dicomweb:frame:read") if row.get("phase") == "authorised"])
+        return len(
+            [row for row in web.kit.entries("dicomweb:frame:read") if row.get("phase") == "authorised"]
+        )
 
     before = reads()
     assert web.client.head(f"/dicom-web{INSTANCE}/frames/1").status_code == 200
