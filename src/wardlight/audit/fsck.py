@@ -169,10 +169,17 @@ class _Log:
 
     def _checkpoints(self) -> list[str]:
         """Signed heads against the tree and the keys that the log itself tells of."""
+        stop = self._head.size + 1
+        for start in range(0, stop, _TOGETHER):
+            found = self._faults(start, min(start + _TOGETHER, stop))
+            if found:
+                return found
+        return []
+
+    def _faults(self, start: int, stop: int) -> list[str]:
+        """Of the heads of sizes from `start` to before `stop`: so many are in memory at a time, and their tiles."""
         read = store.tiles(self._tx, self._head.log)
-        for count, one in enumerate(store.checkpoints(self._tx, self._head.log, 0, self._head.size + 1)):
-            if count % _TOGETHER == 0:
-                read = store.tiles(self._tx, self._head.log)
+        for one in store.checkpoints(self._tx, self._head.log, start, stop):
             try:
                 note = Note.parse(one.note)
                 same = (note.origin, note.size, note.root) == (self._head.origin, one.size, one.root)

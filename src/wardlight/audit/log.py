@@ -63,9 +63,14 @@ class AuditLog:
         return found[0].note
 
     def checkpoints(self, log: Head, start: int, stop: int) -> list[Checkpoint]:
-        """The signed heads of sizes from `start` to before `stop`, in their order."""
+        """The signed heads of sizes from `start` to before `stop`, in their order: all at once, so of few sizes."""
         with self._database.read(log.institution) as tx:
             return store.checkpoints(tx, log.log, start, stop)
+
+    def checkpoint_in(self, log: Head, start: int, stop: int, *, newest: bool) -> Checkpoint | None:
+        """The newest, or else the oldest, signed head of a size from `start` to before `stop`."""
+        with self._database.read(log.institution) as tx:
+            return store.checkpoint_in(tx, log.log, start, stop, newest=newest)
 
     def tile(self, log: Head, level: int, n: int, width: int = tree.WIDTH) -> bytes:
         """The first `width` hashes of a tile. Raises `not-found` where the log does not have so many there."""

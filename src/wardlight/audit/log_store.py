@@ -372,6 +372,16 @@ def checkpoints(tx: Connection, number: int, start: int, stop: int) -> list[Chec
     return [Checkpoint(*row) for row in tx.execute(query)]
 
 
+def checkpoint_in(tx: Connection, number: int, start: int, stop: int, *, newest: bool) -> Checkpoint | None:
+    """The newest, or else the oldest, checkpoint of a size from `start` to before `stop`."""
+    size = checkpoint.c.size.desc() if newest else checkpoint.c.size
+    query = _CHECKPOINT.where(
+        checkpoint.c.log == number, checkpoint.c.size >= start, checkpoint.c.size < stop
+    )
+    row = tx.execute(query.order_by(size).limit(1)).first()
+    return None if row is None else Checkpoint(*row)
+
+
 def add_checkpoint(tx: Connection, number: int, size: int, root: bytes, note: str) -> None:
     """Keep a note that was signed; one of this size that is there stays, with its cosignatures."""
     before = newest_checkpoint(tx, number, below=size)

@@ -12,7 +12,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from sqlalchemy import select
 
@@ -142,22 +141,29 @@ class Bundle:
             before = one.size
 
     def _chosen(self, span: Range, rotations: Sequence[int]) -> Iterator[Checkpoint]:
-        """Few enough to be quick, many enough to narrow a fault down and to follow the log's keys."""
-        waiting = list(rotations)
+        """Few enough to be quick, many enough to narrow a fault down and to follow the log's keys.
+
+        One for each interval, the first after each change of keys, and the newest that a witness signed.
+        """
+        stop = span.stop + 1
+        chosen: dict[int, Checkpoint] = {}
         last = span.start
-        candidates = self._log.checkpoints(self._head, span.start + 1, span.stop + 1)
-        cosigned = max((one.size for one in candidates if _is_cosigned(one)), default=0)
-        # None follows none where no checkpoint lies in the range.
-        for one, following in zip(candidates, [*candidates[1:], None], strict=False):
-            if one.size == span.size:
-                break
-            rotates = bool(waiting) and waiting[0] < one.size
-            spaced = following is None or following.size - last > _INTERVAL
-            if rotates or spaced or one.size == cosigned:
-                waiting = [index for index in waiting if index >= one.size]
-                last = one.size
-                yield one
-        yield from self._log.checkpoints(self._head, span.size, span.size + 1)
+        while one := self._beside(last + 1, min(last + 1 + _INTERVAL, stop)) or self._next(last + 1, stop):
+            chosen[one.size] = one
+            last = one.size
+        for index in rotations:
+            if one := self._next(index + 1, stop):
+                chosen[one.size] = one
+        near = self._log.checkpoints(self._head, max(span.start + 1, span.stop - _INTERVAL), stop)
+        chosen |= {one.size: one for one in [one for one in near if _is_cosigned(one)][-1:]}
+        chosen |= {one.size: one for one in self._log.checkpoints(self._head, span.size, span.size + 1)}
+        return iter([chosen[size] for size in sorted(chosen)])
+
+    def _beside(self, start: int, stop: int) -> Checkpoint | None:
+        return self._log.checkpoint_in(self._head, start, stop, newest=True)
+
+    def _next(self, start: int, stop: int) -> Checkpoint | None:
+        return self._log.checkpoint_in(self._head, start, stop, newest=False)
 
 
 def trust_of(log: AuditLog, head: Head, witnesses: Sequence[str]) -> dict[str, Any]:
@@ -174,21 +180,15 @@ def trust_of(log: AuditLog, head: Head, witnesses: Sequence[str]) -> dict[str, A
     }
 
 
-def newest(log: AuditLog, institution: UUID | None) -> tuple[Head, int]:
-    """The log that is written now, and the size of its newest cosigned checkpoint, or else of its newest one.
+def signed_size(log: AuditLog, head: Head, least: int = 0) -> int:
+    """The size of a log's newest cosigned checkpoint, or else of its newest one. Raises `not-found`.
 
-    Raises `not-found` where nothing is sealed yet.
+    least: a smaller cosigned one will not do.
     """
-    head = log.logs(institution)[-1]
-    return head, signed_size(log, head)
-
-
-def signed_size(log: AuditLog, head: Head) -> int:
-    """The size of a log's newest cosigned checkpoint, or else of its newest one. Raises `not-found`."""
     found = log.checkpoints(head, max(0, head.size - _INTERVAL), head.size + 1)
     if not found:
         raise WardlightError("not-found", "nothing of this log is sealed and signed yet")
-    cosigned = [one for one in found if _is_cosigned(one)]
+    cosigned = [one for one in found if one.size >= least and _is_cosigned(one)]
     return (cosigned or found)[-1].size
 
 

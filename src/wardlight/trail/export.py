@@ -18,7 +18,7 @@ from wardlight.audit.log import Head
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.errors import WardlightError
 from wardlight.trail import csv_rows, dicom_message, fhir
-from wardlight.trail.bundle import Bundle, Range, newest
+from wardlight.trail.bundle import Bundle, Range, signed_size
 from wardlight.trail.entry import kept
 from wardlight.trail.parts import Parts
 from wardlight.trail.witnesses import Witnesses
@@ -72,11 +72,12 @@ def export(
     )
     with parts.database.begin(institution) as tx:
         entry = parts.recorder.write(tx, institution, event)
+    least = 0
     if chosen.generation == heads[-1].generation:
-        _settle(parts, witnesses, seal, institution, entry)
-        chosen, size = newest(parts.audit_log, institution)
-    else:
-        size = chosen.size
+        chosen = _settle(parts, witnesses, seal, institution, entry)
+        least = chosen.size
+        chosen = parts.audit_log.head(chosen)
+    size = signed_size(parts.audit_log, chosen, least)
     span = Range(start, size if stop is None else stop, size)
     if not 0 <= span.start <= span.stop <= size:
         raise WardlightError("bad-request", f"the log has {size} entries; the range lies outside of them")
@@ -89,8 +90,12 @@ def export(
 
 def _settle(
     parts: Parts, witnesses: Witnesses, seal: Callable[[], int], institution: UUID | None, entry: UUID
-) -> None:
-    """Return when this entry, and so all before it, is sealed, and a witness had its chance to sign the head."""
+) -> Head:
+    """The log once this entry, and so all before it, is sealed, and a witness had its chance to sign that head.
+
+    Without a witness in time the export goes up to the newest head all the same, and says `unanchored` from where the
+    last witness left off: nothing is left out in silence.
+    """
     deadline = time.monotonic() + SEAL_S
     while True:
         seal()
@@ -101,10 +106,13 @@ def _settle(
                 "the log was stopped as its signer refused it: see `wardlight admin audit-continue`",
             )
         with parts.database.read(institution) as tx:
-            if log_store.known_ids(tx, head.log, [entry]):
-                break
+            sealed = log_store.known_ids(tx, head.log, [entry])
+        if sealed:
+            break
         if time.monotonic() > deadline:
             raise WardlightError("unavailable", "the log was not sealed in time; is the worker at work?")
         time.sleep(0.1)
+    head = parts.audit_log.head(head)
     if witnesses.active(institution):
         witnesses.ask(institution, WITNESS_S)
+    return head

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
 from wardlight.trail.bundle import Bundle, Range
 from wardlight.trail.parts import Parts
@@ -13,15 +12,6 @@ from wardlight.trail.report_model import AccessReport, Found, Log
 
 #: Leaves of one bundle: some 130 MB.
 MAX_LEAVES: Final = 1_000_000
-#: What a verifier must see of the log itself; it tells of no patient.
-_OF_THE_LOG: Final = frozenset(
-    {
-        Action.AUDIT_LOG_START,
-        Action.AUDIT_LOG_CONTINUE,
-        Action.AUDIT_LOG_ROTATE_KEY,
-        Action.AUDIT_ENTRIES_PRUNE,
-    }
-)
 
 
 def lines(parts: Parts, log: Log, report: AccessReport) -> Iterator[bytes]:
@@ -44,7 +34,7 @@ def lines(parts: Parts, log: Log, report: AccessReport) -> Iterator[bytes]:
     kept = {one.entry["id"] for one in found if _alone(one, own)}
 
     def withheld(entry: dict[str, Any]) -> bool:
-        return entry["id"] not in kept and entry["action"] not in _OF_THE_LOG
+        return entry["id"] not in kept
 
     return Bundle(parts.database, parts.audit_log, log.head).lines(
         Range(start, stop, size), created=report.created, withhold=withheld

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
 from datetime import timedelta
@@ -14,11 +15,14 @@ from platform_kit import a_platform
 from wardlight import clock
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Event, Target
+from wardlight.audit.note import Note, VerifierKey, cosign
 from wardlight.audit.verifier import Trust, verify
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
-from wardlight.trail.bundle import Bundle, Range, newest, trust_of
+from wardlight.trail import bundle as bundle_module
+from wardlight.trail import witness_store
+from wardlight.trail.bundle import Bundle, Range, signed_size, trust_of
 from wardlight.trail.export import export
 
 
@@ -82,6 +86,23 @@ def test_only_what_the_log_key_signed_is_not_vouched_for(bench):
     assert (found.verdict, found.first_bad, found.anchored_to) == ("unanchored", 0, 0)
     note = bench.platform.audit_log.checkpoint(bench.head)
     assert judged(bench, made(bench), log_key_only=False, anchors=[note]).verdict == "verified"
+
+
+@pytest.mark.parametrize("interval", [1, 40, 4096])
+def test_intervals_are_not_longer_than_they_may_be(bench, monkeypatch, interval):
+    """One checkpoint for each, where there is one, and the first that a new key signs."""
+    monkeypatch.setattr(bundle_module, "_INTERVAL", interval)
+    notes = [Note.parse(row["note"]) for row in rows(made(bench)) if row["kind"] == "checkpoint"]
+    every = [one.size for one in bench.platform.audit_log.checkpoints(bench.head, 0, bench.head.size + 1)]
+    sizes = [note.size for note in notes]
+    assert set(sizes) <= set(every) and sizes == sorted(set(sizes)) and sizes[-1] == every[-1]
+    if interval == 1:
+        assert sizes == every
+    for low, high in itertools.pairwise([0, *sizes]):
+        # Longer only where the log has none between.
+        assert high - low <= interval or not [size for size in every if low < size < high]
+    assert sum(len(note.signatures) == 2 for note in notes) == 1
+    assert judged(bench, made(bench)).verdict == "verified"
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -181,4 +202,47 @@ def test_an_export_reaches_up_to_its_own_entry(stores):
             exported("ndjson", start=1000)
         told = [entry for entry in bench.entries() if entry["action"] == "audit:entry:export"]
         assert len(told) >= 4
-        assert newest(platform.audit_log, bench.institution)[1] == bench.head.size
+        assert signed_size(platform.audit_log, bench.head) == bench.head.size
+
+
+def test_an_export_leaves_nothing_out_where_the_witness_is_away(stores):
+    """What nobody vouches for yet is in the bundle, and the verdict says from where on."""
+    with a_platform(public_url="https://wardlight.example") as platform:
+        bench = Bench(platform)
+        bench.sealer.seal()
+        old = bench.head
+        seed = bytes(range(32, 64))
+        key = VerifierKey.of("peer.example/w1", seed, 4)
+        note = Note.parse(platform.audit_log.checkpoint(old))
+        line = cosign(key.name, seed, note.body, 1_795_507_560)
+        with bench.database.begin(bench.institution) as tx:
+            witness_store.put_note(tx, old.log, old.size, platform.audit_log.checkpoint(old) + line)
+        bench.write(count=3)
+        found = export(
+            platform.parts, platform.witnesses, platform.sealer.seal, bench.institution, "ndjson",
+            by=LOCAL_ADMINISTRATOR,
+        )  # fmt: skip
+        out = io.BytesIO()
+        found.write(out)
+        assert found.span.size == old.size + 4
+        trust = Trust(old.origin, platform.audit_log.vkeys(old), [key.text])
+        verdict = verify(io.BytesIO(out.getvalue()), trust)
+        assert (verdict.verdict, verdict.anchored_to) == ("unanchored", old.size)
+
+
+def test_an_ended_log_is_exported_as_far_as_it_was_signed(stores):
+    with a_platform(public_url="https://wardlight.example") as platform:
+        bench = Bench(platform)
+        bench.write(count=3)
+        bench.sealer.seal()
+        signed = bench.head.size
+        # A batch that was sealed and never signed, as at a crash, and the log goes on in the next generation.
+        bench.write()
+        assert platform.sealer._one_batch(bench.head.log) == 1
+        platform.generations.go_on(bench.institution, by=LOCAL_ADMINISTRATOR, anyway=True)
+        bench.sealer.seal()
+        found = export(
+            platform.parts, platform.witnesses, platform.sealer.seal, bench.institution, "ndjson",
+            generation=1, by=LOCAL_ADMINISTRATOR,
+        )  # fmt: skip
+        assert found.span.size == signed
