@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import UUID
 
@@ -409,3 +410,31 @@ def test_a_listing_of_uploads_that_is_none_ends_in_the_catalogue_s_terms(
 
 def test_a_place_says_nothing_secret() -> None:
     assert "secret" not in repr(S3Place("b", "p", "r"))
+
+
+class _Answers(BaseHTTPRequestHandler):
+    status = 507
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(507, "out-of-resources"), (500, "unavailable"), (403, "unavailable")]
+)
+def test_only_a_full_storage_is_called_so(status: int, code: str) -> None:
+    """Not one whose address, or the time it took, has the digits of that answer."""
+    answers = type("_Answers", (_Answers,), {"status": status})
+    with HTTPServer(("127.0.0.1", 0), answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = s3.shared().store("bucket-507", endpoint=f"http://127.0.0.1:{server.server_port}", retries=0)
+        with pytest.raises(WardlightError) as error:
+            put(store, b"content")
+        server.shutdown()
+    assert error.value.code == code

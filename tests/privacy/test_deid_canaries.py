@@ -294,7 +294,9 @@ def test_every_sequence_of_the_table(level: str) -> None:
         except Refused as refusal:
             assert refusal.reasons == ("structured-content",), name
             continue
-        assert b"Qxzqxz" not in result.header and b"4711" not in result.header, name
+        # Not its digits alone: new UIDs have any four in a row now and then.
+        assert b"Qxzqxz" not in result.header, name
+        assert b"QXZ" not in result.header and b"-4711" not in result.header, name
         assert verify(header, EXPLICIT_LITTLE.uid, result.header, level=level) == [], name
         if checks[tag] & ABSENT:
             assert all(e.tag != tag for _, e in walk(result.header, EXPLICIT_LITTLE)), name

@@ -311,7 +311,8 @@ class _S3Source:
 # A range that begins after the object's end (RFC 9110 section 15.5.17); the library has no type for it.
 _NO_SUCH_RANGE: Final = "status code: 416"
 # Words by which servers say that there is no room: S3 itself has none.
-_FULL: Final = ("507", "StorageFull", "QuotaExceeded", "InsufficientStorage")
+# With its words: the text has addresses, names and times too, in which any three digits may stand.
+_FULL: Final = ("status code: 507", "StorageFull", "QuotaExceeded", "InsufficientStorage")
 
 
 def _asked(call: Callable[[], _Result]) -> _Result:

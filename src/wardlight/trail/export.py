@@ -28,7 +28,7 @@ WRITERS: Final = {"csv": csv_rows.write, "fhir": fhir.write, "dicom": dicom_mess
 FORMATS: Final = ("ndjson", *WRITERS)
 #: So long an export waits for its own entry to be sealed, and for a witness to sign the head.
 SEAL_S: Final = 15.0
-WITNESS_S: Final = 8.0
+WITNESS_S: Final = 12.0
 
 
 @dataclass(frozen=True, slots=True)
