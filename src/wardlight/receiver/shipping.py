@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from wardlight import clock, log
-from wardlight.errors import WardlightError
 from wardlight.receiver.exchange import Exchange, ExchangeError
 from wardlight.receiver.setbacks import Backoff
 from wardlight.receiver.store import ReceiverStore
@@ -56,10 +54,7 @@ class Shipping:
             except ExchangeError as error:
                 self._note(error.code)
                 pause = self._backoff.next()
-            except (WardlightError, SQLAlchemyError) as error:
-                log.error("receiver.shipping_waits", error)
-                pause = self._backoff.next()
-            except Exception as error:  # noqa: BLE001 - the thread must outlive an answer nobody thought of
+            except Exception as error:  # noqa: BLE001 - a database that is away, or an answer nobody thought of
                 log.error("receiver.shipping_waits", error)
                 pause = self._backoff.next()
         self._exchange.close()

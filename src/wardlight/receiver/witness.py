@@ -16,13 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from wardlight import clock, log
 from wardlight.audit import tree
 from wardlight.audit.actions import Action
 from wardlight.audit.note import LOG, Note, VerifierKey, cosign
-from wardlight.errors import WardlightError
 from wardlight.receiver import secrets
 from wardlight.receiver.exchange import Exchange, ExchangeError
 from wardlight.receiver.followed import FORK, Followed, FollowedLogs
@@ -80,10 +77,7 @@ class Witness:
             except ExchangeError as error:
                 self._logs.state(error.code)
                 pause = self._backoff.next(POLL_S)
-            except (WardlightError, SQLAlchemyError) as error:
-                log.error("receiver.witness_waits", error)
-                pause = self._backoff.next(POLL_S)
-            except Exception as error:  # noqa: BLE001 - the thread must outlive an answer nobody thought of
+            except Exception as error:  # noqa: BLE001 - a database that is away, or an answer nobody thought of
                 log.error("receiver.witness_waits", error)
                 pause = self._backoff.next(POLL_S)
         self._exchange.close()
