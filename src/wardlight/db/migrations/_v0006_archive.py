@@ -1,0 +1,9 @@
+"""Deletion, shares, results and uploads."""
+
+from __future__ import annotations
+
+from alembic.operations import Operations
+
+
+def upgrade(op: Operations) -> None:
+    """Only adds."""

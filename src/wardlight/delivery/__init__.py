@@ -1,0 +1,1 @@
+"""What applications are told: an ordered feed and signed webhooks (R9.1)."""
