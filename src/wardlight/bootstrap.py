@@ -19,6 +19,7 @@ import wardlight.agreements.tables
 import wardlight.archive.tables
 import wardlight.audit.tables
 import wardlight.events.tables
+import wardlight.identity.rates_tables
 import wardlight.identity.tables  # noqa: F401 - these imports put every table into the schema
 from wardlight import log
 from wardlight.access.model import SystemScope
@@ -40,6 +41,7 @@ from wardlight.audit.signer import Signer
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
+from wardlight.identity.rates import Rates
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
 from wardlight.installation import require_whole
 from wardlight.keys.keystore import Keystore
@@ -90,6 +92,7 @@ class Platform:
     collectors: Collectors
     forwarder: Forwarder
     identity: Identity
+    rates: Rates
     agreements: Agreements
     access: Access
     archive: Archive
@@ -221,6 +224,7 @@ HOURLY: Final = (
         lambda built: built.archive.sweep(WORKER),
         (Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
     ),
+    Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
     Job(
         "sweep-uploads",
         lambda built: built.objects.sweep(),
@@ -275,6 +279,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         collectors=collectors,
         forwarder=Forwarder(collectors, audit_log),
         identity=identity,
+        rates=Rates(database),
         agreements=Agreements(database, recorder),
         access=Access(denials),
         archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),

@@ -65,7 +65,7 @@ def test_the_list_of_exceptions_is_exact():
 
 
 def test_no_table_is_made_without_declared_columns():
-    for file in SOURCE.rglob("tables.py"):
+    for file in SOURCE.rglob("*tables.py"):
         calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)]
         assert not [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "Column"], file.name
 
@@ -106,7 +106,7 @@ def test_sql_stands_in_stores_only():
     }
     for slice_ in ("archive", "identity", "agreements", "access", "audit", "events", "db"):
         for file in (SOURCE / slice_).rglob("*.py"):
-            if file.name in allowed:
+            if file.name in allowed or file.name.endswith("_store.py"):
                 continue
             found = re.search(
                 r"from sqlalchemy import .*\b(select|insert|update|delete|text)\b", file.read_text()
