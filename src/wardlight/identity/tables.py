@@ -55,6 +55,15 @@ application: Final = Table(
     column("vendor", String(200), data_class=DataClass.CONFIGURATION),
     column("state", String(16), data_class=DataClass.STATUS),
     column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    column("environment", String(20), server_default="", data_class=DataClass.CONFIGURATION),
+    column("kind", String(16), server_default="cloud", data_class=DataClass.CONFIGURATION),
+    # Whom to ask at the company: a name, an address.
+    column("owner", String(200), server_default="", data_class=DataClass.ACCOUNT),
+    column("auth_method", String(24), server_default="private_key_jwt", data_class=DataClass.CONFIGURATION),
+    # What its tokens may be asked for, and the addresses its users may be sent to; with spaces between.
+    column("scopes", Text, server_default="", data_class=DataClass.CONFIGURATION),
+    column("redirect_uris", Text, server_default="", data_class=DataClass.CONFIGURATION),
+    column("post_logout_uris", Text, server_default="", data_class=DataClass.CONFIGURATION),
 )
 
 token: Final = Table(
@@ -69,4 +78,9 @@ token: Final = Table(
     column("created_ms", BigInteger, data_class=DataClass.STATUS),
     column("expires_ms", BigInteger, data_class=DataClass.STATUS),
     column("revoked_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),
+    # The application that it was given to; one without a person has no holder beside it.
+    column("application", String(64), nullable=True, index=True, data_class=DataClass.ACCOUNT),
+    column("purpose", String(16), server_default="", data_class=DataClass.ACCOUNT),
+    # SHA-256 thumbprint (RFC 7638) of the key that each request with the token must be signed by.
+    column("jkt", LargeBinary(32), nullable=True, data_class=DataClass.ACCOUNT),
 )

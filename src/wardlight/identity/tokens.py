@@ -15,10 +15,12 @@ class TokenKind(StrEnum):
 
     PERSON = "wl_pt_"
     RECEIVER = "wl_rt_"
+    APPLICATION = "wl_at_"
+    CLIENT_SECRET = "wl_cs_"  # noqa: S105 - the beginning of a secret
 
 
 # 32 random bytes and a checksum of 4: 36 bytes are 48 characters without padding.
-_FORM: Final = re.compile(r"(wl_pt_|wl_rt_)([A-Za-z0-9_-]{48})", re.ASCII)
+_FORM: Final = re.compile(rf"({'|'.join(TokenKind)})([A-Za-z0-9_-]{{48}})", re.ASCII)
 
 
 def new_token(kind: TokenKind) -> str:
