@@ -19,6 +19,7 @@ import wardlight.agreements.tables
 import wardlight.archive.tables
 import wardlight.audit.tables
 import wardlight.events.tables
+import wardlight.identity.application_tables
 import wardlight.identity.rates_tables
 import wardlight.identity.tables  # noqa: F401 - these imports put every table into the schema
 from wardlight import log
