@@ -19,6 +19,8 @@ institution: Final = Table(
     column("region", String(16), data_class=DataClass.CONFIGURATION),
     column("state", String(16), data_class=DataClass.STATUS),
     column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    # Where its people may come from: CIDRs with spaces between.
+    column("networks", Text, server_default="0.0.0.0/0 ::/0", data_class=DataClass.CONFIGURATION),
 )
 
 person: Final = Table(
