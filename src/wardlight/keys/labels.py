@@ -30,12 +30,16 @@ class Label(StrEnum):
     DEID_DATE = "deid-date"
     DEID_TIME = "deid-time"
     AUDIT_REFERENCE = "audit-ref"
+    CSRF = "csrf"
     # Associated data of an AEAD.
     WRAP = "wrap"
     KEYSLOT = "keyslot"
     SEALED_ATTRIBUTES = "attr"
     ROOT = "root"
     LOG_SEED = "log-seed"
+    FACTOR = "factor"
+    # What an HMAC is over.
+    RECOVERY = "recovery-code"
 
 
 def bind(label: Label, context: bytes = b"") -> bytes:

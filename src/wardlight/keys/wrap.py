@@ -34,6 +34,7 @@ class KeyKind(IntEnum):
     AUDIT_REFERENCE = 4
     OBJECT = 5
     SIGNING = 6
+    ACCOUNT = 7
 
 
 def wrap(iek: bytes, institution: UUID, epoch: int, kind: KeyKind, key_id: UUID, key: bytes) -> bytes:
