@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Final
 
 from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
-from wardlight.deid import pixels
 from wardlight.deid.engine import WANTED, Deidentified, Deidentifier, Refused
-from wardlight.deid.profile import Profile
-from wardlight.deid.verify import verify
-from wardlight.deid.verify_pixels import PixelVerifier, Unverified
+from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, protect, reasons_of
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream, write_meta
-from wardlight.dicom.stream import DataSetStream
+from wardlight.dicom.stream import DataSetStream, deflated
 
 #: Bytes read at a time: most cross-sectional images are one read.
 STEP: Final = 1 << 20
 _INFLATE_STEP: Final = 64 << 10
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-_PIXEL_DATA: Final = 0x7FE00010
-_REPORTED: Final = 20
 #: Folders known to be there.
 _FOLDERS: Final = 4096
-
-Buffer = bytes | memoryview
-Pass = Callable[[Iterable[Buffer]], Iterator[Buffer]]
-"""What the pixel value goes through on its way out: as many bytes as came in. Raises PixelError, Unverified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +57,6 @@ class Worker:
         self._target = target
         self._report = report
         self._folders: set[str] = set()
-        self._exempt = kept_by_override(deidentifier.profile)
 
     def process(self, item: Input) -> Outcome:
         """Never raises for what an input holds: that is quarantined, with a code."""
@@ -74,10 +65,8 @@ class Worker:
                 return self._process(item, file)
         except BadInput as error:
             return Outcome(item.number, "quarantined", (error.code,))
-        except Refused as refusal:
-            return Outcome(item.number, "quarantined", tuple(refusal.reasons)[:_REPORTED])
-        except (pixels.PixelError, Unverified) as error:
-            return Outcome(item.number, "quarantined", (error.code,))
+        except NOT_RELEASED as refusal:
+            return Outcome(item.number, "quarantined", reasons_of(refusal))
         except DicomError as error:
             if error.code == "not-dicom" and not item.required:
                 return Outcome(item.number, "skipped", ("not-dicom",))
@@ -90,27 +79,9 @@ class Worker:
         stream = source.header()
         if source.sop_class == _MEDIA_DIRECTORY:
             return Outcome(item.number, "skipped", ("media-directory",))
-        header = stream.header or b""
-        pixel = stream.pixel
-        refused = pixels.refusals(header, stream.elements, pixel, stream.syntax)
-        try:
-            result = self._deidentifier.deidentify(
-                header, stream.syntax, pixel, report=self._report, elements=stream.elements
-            )
-        except Refused as refusal:
-            raise Refused(*dict.fromkeys((*refused, *refusal.reasons))) from None
-        native = pixel is not None and pixel.tag == _PIXEL_DATA and not stream.syntax.encapsulated
-        findings = verify(
-            header,
-            stream.syntax.uid,
-            result.header,
-            level=self._deidentifier.profile.level,
-            exempt=self._exempt,
-            pixel_length=result.body_length if native else None,
-        )
-        if findings or refused:
-            raise Refused(*refused, *map(str, findings))
-        kind = self._write(source, stream, result, _through(item, stream, result))
+        protected = protect(self._deidentifier, stream, lambda: _again(item, stream), report=self._report)
+        result = protected.result
+        kind = self._write(source, stream, result, protected.through)
         changes = tuple((change.path, change.action, change.why) for change in result.changes)
         return Outcome(
             item.number,
@@ -154,11 +125,6 @@ class Worker:
                 self._folders.clear()
             self._folders.add(folder)
         return folder
-
-
-def kept_by_override(profile: Profile) -> frozenset[int]:
-    """Tags an institution's own profile keeps on purpose, which the verifier does not hold against its level."""
-    return frozenset(tag for tag, action in profile.overrides.items() if action in ("keep", "clean"))
 
 
 def _publish(temporary: str, final: str) -> str:
@@ -230,27 +196,14 @@ class _Source:
             yield memoryview(chunk)
 
 
-def _through(item: Input, stream: DataSetStream, result: Deidentified) -> Pass:
-    """How the pixel value goes out: cleaned, and verified piece by piece. Raises PixelError, Unverified, DicomError.
-
-    What has to be blanked in fragments shows only at their end, so the input is opened once more to read them first.
-    """
-    if stream.pixel is None:
-        return iter
-    header = stream.header or b""
-    verifier = PixelVerifier(result.header, stream.syntax.uid, result.pixel_head, result.body_length)
-    cleaning: pixels.Cleaning
-    if result.body_length is not None:
-        cleaning = pixels.native_of(header, stream.elements, stream.pixel, stream.syntax)
-    else:
-        with opened(item) as file:
-            source = _Source(file)
-            again = source.header()
-            if again.header != header or again.pixel != stream.pixel:
-                raise Refused("input-changed")
-            value = _value(source, again, None)
-            cleaning = pixels.check(value, header, stream.elements, stream.pixel, stream.syntax)
-    return lambda chunks: verifier.verified(cleaning.clean(chunks))
+def _again(item: Input, stream: DataSetStream) -> Iterator[memoryview]:
+    """The encapsulated pixel value, from the input opened once more. Raises Refused where it is another by now."""
+    with opened(item) as file:
+        source = _Source(file)
+        again = source.header()
+        if again.header != stream.header or again.pixel != stream.pixel:
+            raise Refused("input-changed")
+        yield from _value(source, again, None)
 
 
 def _value(source: _Source, stream: DataSetStream, length: int | None) -> Iterator[memoryview]:
@@ -310,16 +263,13 @@ def _write_deflated(
     through: Pass,
 ) -> None:
     """As `_write_plain` for a deflated data set: inflated in small steps, and deflated again."""
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    file.write(meta)
-    file.write(packer.compress(result.header + result.pixel_head))
+    pieces: Iterable[Buffer] = (result.header + result.pixel_head,)
     if stream.pixel is not None:
-        for piece in through(_inflated(source, stream.value_offset, result.body_length or 0)):
-            file.write(packer.compress(piece))
-    tail = packer.flush()
-    # PS3.5 A.5: an odd deflated stream is padded with one zero byte.
-    total = file.tell() + len(tail) - len(meta)
-    file.write(tail + b"\0" * (total & 1))
+        value = through(_inflated(source, stream.value_offset, result.body_length or 0))
+        pieces = chain(pieces, value)
+    file.write(meta)
+    for packed in deflated(pieces):
+        file.write(packed)
 
 
 def _inflated(source: _Source, start: int, length: int) -> Iterator[bytes]:

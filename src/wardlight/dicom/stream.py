@@ -250,6 +250,20 @@ def inflated(chunks: Iterable[Buffer], *, limits: Limits = LIMITS) -> Iterator[b
         yield from inflater.inflate(chunk)
 
 
+def deflated(chunks: Iterable[Buffer]) -> Iterator[bytes]:
+    """A data set deflated, padded to an even length with one zero byte (PS3.5 A.5)."""
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    size = 0
+    for chunk in chunks:
+        packed = compressor.compress(chunk)
+        size += len(packed)
+        if packed:
+            yield packed
+    packed = compressor.flush()
+    size += len(packed)
+    yield packed + b"\0" if size % 2 else packed
+
+
 def inflate_header(data: Buffer, *, limits: Limits = LIMITS) -> bytes:
     """The header (bytes before the pixel data) of a whole deflated data set, inflated."""
     stream = DataSetStream(DEFLATED, limits=limits)

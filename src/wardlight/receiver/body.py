@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from wardlight.deid.pixels import PixelError
+from wardlight.deid.protect import Buffer, Pass
 from wardlight.deid.verify_pixels import Unverified
 from wardlight.dicom.limits import LIMITS
+from wardlight.dicom.stream import deflated
 from wardlight.errors import WardlightError
 
-Buffer = bytes | memoryview
 Reader = Callable[[int], Iterator[Buffer]]
 """Begins to read the data set of one object from the spool, at an offset."""
-
-Pass = Callable[[Iterable[Buffer]], Iterator[Buffer]]
-"""What a pixel value goes through on its way out: as many bytes as came in. Raises PixelError, Unverified."""
 
 _INFLATE_STEP: Final = 64 << 10
 _DEFLATED_STEP: Final = 16 << 10
@@ -91,17 +89,7 @@ def _deflated(
     head: bytes, meta_length: int, start: int, end: int, read: Reader, through: Pass | None
 ) -> Iterator[Buffer]:
     yield head[:meta_length]
-    compressor = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    size = 0
-    for chunk in _changed(head[meta_length:], start, end, read, through):
-        packed = compressor.compress(chunk)
-        size += len(packed)
-        if packed:
-            yield packed
-    packed = compressor.flush()
-    size += len(packed)
-    # The deflated stream is padded to an even length with one zero byte (PS3.5 A.5).
-    yield packed + b"\0" if size % 2 else packed
+    yield from deflated(_changed(head[meta_length:], start, end, read, through))
 
 
 def _changed(head: bytes, start: int, end: int, read: Reader, through: Pass | None) -> Iterator[Buffer]:
