@@ -31,6 +31,8 @@ class Label(StrEnum):
     DEID_TIME = "deid-time"
     AUDIT_REFERENCE = "audit-ref"
     CSRF = "csrf"
+    DPOP_NONCE = "dpop-nonce"
+    ENROLMENT = "enrolment"
     # Associated data of an AEAD.
     WRAP = "wrap"
     KEYSLOT = "keyslot"
