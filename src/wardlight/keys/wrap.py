@@ -35,6 +35,7 @@ class KeyKind(IntEnum):
     OBJECT = 5
     SIGNING = 6
     ACCOUNT = 7
+    PLATFORM = 8
 
 
 def wrap(iek: bytes, institution: UUID, epoch: int, kind: KeyKind, key_id: UUID, key: bytes) -> bytes:
