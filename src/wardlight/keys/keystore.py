@@ -73,6 +73,15 @@ CREATE TABLE IF NOT EXISTS log_signer (
   following BLOB,
   both_at INTEGER
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS token_key (
+  kid TEXT PRIMARY KEY,
+  use TEXT NOT NULL,
+  point BLOB NOT NULL CHECK (length(point) = 65),
+  sealed BLOB NOT NULL,
+  created_ms INTEGER NOT NULL,
+  retired_ms INTEGER
+) WITHOUT ROWID, STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS token_key_signing ON token_key (use) WHERE retired_ms IS NULL;
 """
 
 
@@ -304,6 +313,14 @@ class Keystore:
         """Delete a seed within a `transaction`; `wipe` afterwards. The operator's goes with the row that held it."""
         if institution is not None:
             self._delete(institution, UUID(bytes=kept))
+
+    def wrap_own(self, label: Label, context: bytes, key: bytes) -> bytes:
+        """Seal 32 bytes that are the operator's own under the root itself."""
+        return self._kms.wrap(_OPERATOR, bind(label, context), key)
+
+    def unwrap_own(self, label: Label, context: bytes, sealed: bytes) -> bytes:
+        """Open what `wrap_own` sealed. Raises `wrong-key`."""
+        return self._kms.unwrap(_OPERATOR, bind(label, context), sealed)
 
     def forget(self) -> None:
         """Drop from memory the keys whose time there is over; to be called every few seconds."""

@@ -39,6 +39,8 @@ class Label(StrEnum):
     SEALED_ATTRIBUTES = "attr"
     ROOT = "root"
     LOG_SEED = "log-seed"
+    TOKEN_KEY = "token-key"
+    CLIENT_SECRET = "client-secret"
     FACTOR = "factor"
     # What an HMAC is over.
     RECOVERY = "recovery-code"
