@@ -60,6 +60,16 @@ release: Final = Table(
     column("metadata_size", BigInteger, data_class=DataClass.STATUS),
     # Its place in the order of arrival, by which postings name it.
     column("number", BigInteger, data_class=DataClass.STATUS),
+    # Who made it: `receiver:…`, `application:…`; nothing for people, and for what came before there was this column.
+    column("producer", String(80), nullable=True, data_class=DataClass.STATUS),
+    # The record of the third party that the data is of, and what was declared of it (R2.4).
+    column("source", Id, nullable=True, data_class=DataClass.CONFIGURATION),
+    column("identifiability", String(16), nullable=True, data_class=DataClass.CONFIGURATION),
+    # For a release that the platform made of another: which, and sealed under this one's key whose that is.
+    column("derived_from", Id, nullable=True, data_class=DataClass.STATUS),
+    column("origin", LargeBinary, nullable=True, data_class=DataClass.HEALTH, protection="sealed"),
+    # Objects of the study that did not get here, as nothing verified them.
+    column("quarantined", Integer, nullable=True, data_class=DataClass.STATUS),
     UniqueConstraint("institution", "token", "application", "level"),
     # The order of pages, with the columns that most searches look at, so that rows passed over are not read.
     Index("archive_release_page", "institution", "application", "study_date", "number", "modalities"),
@@ -126,6 +136,8 @@ instance: Final = Table(
     column("fragments", LargeBinary, nullable=True, data_class=DataClass.STATUS),
     column("metadata_offset", BigInteger, data_class=DataClass.STATUS),
     column("metadata_length", BigInteger, data_class=DataClass.STATUS),
+    # The application whose result it is; nothing for what the release was made of.
+    column("producer", String(64), nullable=True, data_class=DataClass.STATUS),
     UniqueConstraint("release", "token"),
     Index("archive_instance_token", "token"),
     Index("archive_instance_page", "series", "number", "id", unique=True),
