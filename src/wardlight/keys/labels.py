@@ -39,8 +39,8 @@ class Label(StrEnum):
     SEALED_ATTRIBUTES = "attr"
     ROOT = "root"
     LOG_SEED = "log-seed"
-    TOKEN_KEY = "token-key"
-    CLIENT_SECRET = "client-secret"
+    TOKEN_KEY = "token-key"  # noqa: S105 - a label
+    CLIENT_SECRET = "client-secret"  # noqa: S105 - a label
     FACTOR = "factor"
     # What an HMAC is over.
     RECOVERY = "recovery-code"

@@ -22,7 +22,7 @@ class TokenUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """kid: RFC 7638 thumbprint. point: public key, uncompressed (SEC 1 section 2.3.3). sealed: b"" once it is retired."""
+    """kid: RFC 7638 thumbprint. point: public key, uncompressed (SEC 1 section 2.3.3). sealed: b"" once retired."""
 
     kid: str
     use: TokenUse
