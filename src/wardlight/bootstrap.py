@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import literal, select
 
+import wardlight.access.tables
 import wardlight.agreements.tables
+import wardlight.archive.share_tables
 import wardlight.archive.tables
 import wardlight.audit.tables
 import wardlight.events.tables
@@ -24,9 +27,11 @@ import wardlight.identity.people_tables
 import wardlight.identity.rates_tables
 import wardlight.identity.tables  # noqa: F401 - these imports put every table into the schema
 from wardlight import log
+from wardlight.access.grants import Grants
 from wardlight.access.model import SystemScope
 from wardlight.access.service import Access
 from wardlight.agreements.service import Agreements
+from wardlight.api.parts import ApiParts
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
@@ -43,6 +48,7 @@ from wardlight.audit.signer import Signer
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
+from wardlight.egress import Egress, Rules, parse_targets
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
 from wardlight.installation import require_whole
@@ -97,6 +103,7 @@ class Platform:
     rates: Rates
     agreements: Agreements
     access: Access
+    grants: Grants
     archive: Archive
 
     @property
@@ -111,6 +118,26 @@ class Platform:
             self.identity,
             self.audit_log,
             host,
+        )
+
+    @property
+    def egress(self) -> Egress:
+        """Sends requests to others, where the operator lets them go."""
+        own = urlsplit(self.settings.base_url).hostname or ""
+        return Egress(Rules(parse_targets(self.settings.outgoing_targets), own))
+
+    @property
+    def api(self) -> ApiParts:
+        """What the handlers of the JSON API use."""
+        return ApiParts(
+            database=self.database,
+            keystore=self.keystore,
+            recorder=self.recorder,
+            identity=self.identity,
+            agreements=self.agreements,
+            access=self.access,
+            grants=self.grants,
+            archive=self.archive,
         )
 
     @property
@@ -283,7 +310,8 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         identity=identity,
         rates=Rates(database),
         agreements=Agreements(database, recorder),
-        access=Access(denials),
+        access=Access(database, denials),
+        grants=Grants(database, recorder),
         archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),
     )
 
@@ -330,6 +358,7 @@ def run_web(settings: Settings) -> None:
         ingest=Ingest(built.archive, built.access, built.agreements, spool_folder=settings.data_dir),
         decoders=decoders,
         parts=built.parts,
+        platform=built.api,
         checks={
             "database": built.check_database,
             "keystore": built.check_keystore,

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from wardlight.egress import Target
 from wardlight.errors import WardlightError
 
 #: What `load` read from the file, for the settings that it makes.
@@ -31,6 +32,15 @@ Origin = Annotated[
         pattern=r"^https?://[a-z0-9.-]+(?::[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?$"
     ),
 ]
+
+
+def _outgoing_target(text: str) -> str:
+    Target.parse(text)
+    return text
+
+
+#: Addresses and a port that outgoing requests may reach.
+OutgoingTarget = Annotated[str, AfterValidator(_outgoing_target)]
 
 
 class WebSettings(BaseModel):
@@ -191,6 +201,12 @@ class Settings(BaseSettings):
     )
     completion_quiet_s: float = Field(
         10.0, ge=0, description="A release is complete after so many seconds without a new instance."
+    )
+    outgoing_targets: tuple[OutgoingTarget, ...] = Field(
+        (),
+        description="What webhooks and other outgoing requests may reach beside public addresses at port 443, as "
+        "`10.1.0.0/16:8443` or `[fd00::/8]:443`. An address of this machine is named singly, and then plain http may go "
+        "to loopback.",
     )
     web: WebSettings = WebSettings()
     receiver: ReceiverSettings = ReceiverSettings()

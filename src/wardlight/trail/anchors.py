@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
-from wardlight import clock
+from wardlight import clock, egress
 from wardlight.audit import log_store
 from wardlight.audit.actions import Action
 from wardlight.audit.log import AuditLog, Checkpoint, Head
@@ -155,7 +155,7 @@ class Anchors:
         try:
             self._kinds[one.kind](one, newest.note)
         except OSError as error:
-            why = outgoing.reason_of(error)
+            why = egress.reason_of(error)
         except WardlightError as error:
             why = error.code
         self._tell(one, log, newest, why)

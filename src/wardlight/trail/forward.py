@@ -17,11 +17,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from wardlight import clock, log
+from wardlight import clock, egress, log
 from wardlight.audit.actions import LETTER, Action
 from wardlight.audit.log import AuditLog, Head
 from wardlight.audit.model import Actor, Event, Outcome, Target
-from wardlight.trail import outgoing, syslog
+from wardlight.trail import syslog
 from wardlight.trail.collectors import Collector, Collectors
 from wardlight.trail.entry import Sealed, kept
 
@@ -101,7 +101,7 @@ class Delivery:
             except OSError as error:
                 # A connection that just ends is no matter of certificates, though the library says so.
                 cut = isinstance(error, ssl.SSLEOFError)
-                self._broken("unreachable" if cut else outgoing.reason_of(error))
+                self._broken("unreachable" if cut else egress.reason_of(error))
                 pause = _RETRY_S
             except Exception as error:  # noqa: BLE001 - the loop must outlive a full disk or a locked database
                 log.error("job.failed", error)

@@ -22,10 +22,11 @@ from wardlight.audit.model import Actor, Change, Event, Outcome, Target
 from wardlight.audit.note import MAX_SIGNATURES, WITNESS, Note, VerifierKey, parse_signature
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Connection, Database
+from wardlight.egress import Reply, reason_of
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Institution, Receiver
 from wardlight.trail import witness_store as store
-from wardlight.trail.outgoing import Reply, check_url, post, reason_of
+from wardlight.trail.outgoing import check_url, post
 from wardlight.trail.witness_store import Witness
 
 #: A witness is asked at most so often, unless somebody waits for it.

@@ -14,11 +14,11 @@ from trail_kit import Gateway, seal
 from wardlight.audit.actions import Action
 from wardlight.audit.note import WITNESS, Note, VerifierKey, cosign
 from wardlight.audit.tree import verify_consistency
+from wardlight.egress import Reply
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.trail import receiver_witness, witnesses
-from wardlight.trail.outgoing import Reply
 from wardlight.trail.witnesses import Witnesses
 
 COSIGN = Action.AUDIT_WITNESS_COSIGN
