@@ -31,6 +31,8 @@ _KINDS: Final = (
     ErrorKind("unauthenticated", "A valid bearer token is needed.", 401),
     ErrorKind("forbidden", "The token does not allow this operation.", 403),
     ErrorKind("no-agreement", "No agreement of the institution covers this data.", 403, 0x0124),
+    ErrorKind("agreement-withdrawn", "The agreement that covered this data was withdrawn or has ended.", 403, 0x0124),
+    ErrorKind("not-subscribed", "The institution does not subscribe to this application.", 403, 0x0124),
     ErrorKind("level-not-agreed", "The agreement does not allow data at this privacy level.", 403, 0x0124),
     ErrorKind("not-found", "There is nothing here that you may see.", 404),
     ErrorKind("method-not-allowed", "This method is not offered here.", 405),

@@ -1,49 +1,38 @@
-"""What may be taken in for whom: no agreement, no data (R2.1)."""
+"""What may be taken in for whom: no agreement, no data (R2.1). Versions are only added, and stay readable (R2.2)."""
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from wardlight import clock
-from wardlight.agreements import store
-from wardlight.agreements.model import IMAGES, Agreement, Level
+from wardlight.agreements import entitlements_store, legal, sources_store, store
+from wardlight.agreements.model import IMAGES, Agreement, Level, Terms, classes_of
+from wardlight.agreements.purposes import PURPOSES
 from wardlight.audit.actions import Action
-from wardlight.audit.model import Actor, Event, Target
+from wardlight.audit.model import Actor, Change, Event, Target
 from wardlight.audit.recorder import Recorder
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.identity import store as identity
 
-#: HL7 v3 PurposeOfUse codes that may be agreed on (audit.md section 1).
-PURPOSES: Final = frozenset(
-    {
-        "TREAT",
-        "ETREAT",
-        "CAREMGT",
-        "HRESCH",
-        "CLINTRCH",
-        "HQUALIMP",
-        "HOPERAT",
-        "HPAYMT",
-        "PUBHLTH",
-        "PATRQT",
-        "HLEGAL",
-        "HSYSADMIN",
-        "TRAIN",
-    }
-)
-# `gdpr:` with articles, or `hipaa:` with a category, as the audit trail spells them.
-_BASIS: Final = re.compile(r"(gdpr|hipaa):[a-z0-9.+_-]{1,80}")
+#: Access lasts at least a minute and at most ten years, in seconds.
+_ACCESS_S: Final = (60, 10 * 366 * 86_400)
+#: Longest time for which data is kept by an agreement, in days.
+_RETENTION_DAYS: Final = 200 * 366
+#: Members of an agreement whose values the trail does not repeat: they name people.
+_UNTOLD: Final = frozenset({"attested_by", "document"})
+_EXPIRED: Final = Actor("system", "expiry")
 
 
 class Agreements:
-    """Agreements of institutions with applications, each a row of versions of which the newest holds."""
+    """Agreements of institutions with applications, each a row of versions of which only the newest can hold."""
 
     def __init__(self, database: Database, recorder: Recorder) -> None:
         self._database = database
@@ -60,65 +49,246 @@ class Agreements:
         attested_by: str,
         by: Actor,
     ) -> Agreement:
+        """`record` with what every agreement must say, and what is usual for the rest."""
+        terms = Terms(
+            levels=frozenset(levels),
+            legal_basis=legal_basis,
+            purposes=frozenset(purposes),
+            attested_by=attested_by,
+        )
+        return self.record(institution, application, terms, by=by)
+
+    def record(self, institution: UUID, application: str, terms: Terms, *, by: Actor) -> Agreement:
         """Agree, or amend what was agreed: the same institution and application get a new version.
 
-        Raises `bad-request`, and `not-found` for an application that is not registered.
+        The institution's own application is subscribed to with its first agreement. Raises `bad-request`, `not-found`
+        for an application or source that is not there, `conflict` where somebody else amended at the same moment.
         """
-        allowed, agreed = frozenset(levels), frozenset(purposes)
-        if not allowed or not agreed or not agreed <= PURPOSES or not _BASIS.fullmatch(legal_basis):
-            raise WardlightError("bad-request", "levels, purposes or legal basis are missing or unknown")
-        if not attested_by.isprintable() or not 0 < len(attested_by) <= 200:
-            raise WardlightError("bad-request", "attested_by must be 1 to 200 printable characters")
         try:
             with self._database.begin(institution) as tx:
-                if application != IMAGES and not identity.applications(tx, application):
-                    raise WardlightError("not-found", "there is no such application")
-                before = store.current(tx, institution, application)
-                row = Agreement(
-                    before.id if before else f"agr-{secrets.token_hex(6)}",
-                    institution,
-                    application,
-                    before.version + 1 if before else 1,
-                    allowed,
-                    legal_basis,
-                    agreed,
-                    attested_by,
-                    clock.unix_ms(),
-                )
-                store.add(tx, row)
-                self._recorder.write(tx, institution, _event(row, by))
+                before = store.newest(tx, institution, application)
+                return self._add(tx, institution, application, before, terms, by)
         except IntegrityError:
             raise WardlightError("conflict", "the agreement was amended at the same moment") from None
-        return row
 
-    def list(self, institution: UUID) -> list[Agreement]:
+    def amend(
+        self,
+        institution: UUID,
+        application: str,
+        changes: dict[str, Any],
+        *,
+        by: Actor,
+        of_version: int | None = None,
+    ) -> Agreement:
+        """A new version with these members of `Terms` changed.
+
+        of_version: the version that is to be amended; `conflict` where it is not the newest. Raises `no-agreement`
+        where nothing was agreed yet, and as `record`.
+        """
+        try:
+            with self._database.begin(institution) as tx:
+                before = store.newest(tx, institution, application)
+                if before is None:
+                    raise WardlightError("no-agreement")
+                if of_version not in (None, before.version):
+                    raise WardlightError("conflict", f"the newest version is {before.version}")
+                terms = replace(before.terms, **changes)
+                return self._add(tx, institution, application, before, terms, by)
+        except IntegrityError:
+            raise WardlightError("conflict", "the agreement was amended at the same moment") from None
+
+    def withdraw(
+        self, institution: UUID, application: str, *, by: Actor, version: int | None = None
+    ) -> tuple[Agreement, ...]:
+        """Withdraw one version, or all; returns those that were in force or could carry access until now.
+
+        Access that rests on them is over with this transaction. Withdrawing the newest leaves nothing in force: earlier
+        ones were replaced by it. Raises `not-found`, and `conflict` where they are withdrawn already.
+        """
+        with self._database.begin(institution) as tx:
+            rows = store.versions(tx, institution, application)
+            rows = [row for row in rows if version in (None, row.version)]
+            if not rows:
+                raise WardlightError("not-found", "there is no such version of an agreement")
+            found = self._end(tx, rows, Action.AGREEMENT_AGREEMENT_WITHDRAW, by)
+            if not found:
+                raise WardlightError("conflict", "it is withdrawn already")
+        return found
+
+    def expire(self) -> int:
+        """End versions whose end has come; returns how many. They have not held since that moment."""
+        with self._database.read(EVERYWHERE) as tx:
+            due = store.ended(tx, clock.unix_ms())
+        for id_ in dict.fromkeys(row.id for row in due):
+            rows = [row for row in due if row.id == id_]
+            with self._database.begin(rows[0].institution) as tx:
+                self._end(tx, rows, Action.AGREEMENT_AGREEMENT_EXPIRE, _EXPIRED)
+        return len(due)
+
+    def list(self, institution: UUID, application: str | None = None) -> list[Agreement]:
         """All versions of an institution's agreements, newest first for each application."""
         with self._database.read(institution) as tx:
-            return store.versions(tx, institution)
+            return store.versions(tx, institution, application)
 
     def show(self, institution: UUID, application: str) -> Agreement:
-        """The agreement that holds. Raises `no-agreement`."""
+        """The agreement that holds. Raises `no-agreement`, `agreement-withdrawn`."""
         with self._database.read(institution) as tx:
-            row = store.current(tx, institution, application)
-        if row is None:
-            raise WardlightError("no-agreement")
-        return row
+            return self._held(tx, institution, application)
+
+    def current(self, tx: Connection, institution: UUID, application: str) -> Agreement | None:
+        """The version in force, if any: the newest, unless it is withdrawn or over."""
+        row = store.newest(tx, institution, application)
+        return row if row and row.in_force(clock.unix_ms()) else None
+
+    def why_not(self, tx: Connection, institution: UUID, application: str, purpose: str, level: Level) -> str:
+        """Why the agreement does not cover this purpose at this level; "" where it does."""
+        try:
+            row = self._held(tx, institution, application)
+        except WardlightError as error:
+            return error.code
+        if level not in row.levels:
+            return "level-not-agreed"
+        return "" if purpose in row.purposes else "purpose-not-agreed"
 
     def require(self, institution: UUID, application: str, level: Level) -> Agreement:
-        """The agreement under which data of this level may be taken in. Raises `no-agreement`, `level-not-agreed`."""
-        row = self.show(institution, application)
+        """The agreement under which data of this level may be taken in.
+
+        Raises `no-agreement`, `agreement-withdrawn`, `level-not-agreed`, `not-subscribed`.
+        """
+        with self._database.read(institution) as tx:
+            row = self._held(tx, institution, application)
+            subscribed = entitlements_store.is_subscribed(tx, institution, application)
         if level not in row.levels:
             raise WardlightError("level-not-agreed")
+        if not subscribed:
+            raise WardlightError("not-subscribed")
         return row
 
+    def _held(self, tx: Connection, institution: UUID, application: str) -> Agreement:
+        row = store.newest(tx, institution, application)
+        if row is None:
+            raise WardlightError("no-agreement")
+        if not row.in_force(clock.unix_ms()):
+            raise WardlightError("agreement-withdrawn")
+        return row
 
-def _event(row: Agreement, by: Actor) -> Event:
-    amended = row.version > 1
+    def _add(
+        self,
+        tx: Connection,
+        institution: UUID,
+        application: str,
+        before: Agreement | None,
+        terms: Terms,
+        by: Actor,
+    ) -> Agreement:
+        terms = self._checked(tx, institution, application, terms)
+        now = clock.unix_ms()
+        terms = replace(terms, attested_ms=terms.attested_ms or now)
+        if terms.ends_ms is not None and terms.ends_ms <= now:
+            raise WardlightError("bad-request", "the agreement would end before it begins")
+        row = Agreement(
+            **{field.name: getattr(terms, field.name) for field in fields(Terms)},
+            id=before.id if before else f"agr-{secrets.token_hex(6)}",
+            institution=institution,
+            application=application,
+            version=before.version + 1 if before else 1,
+            created_ms=now,
+        )
+        if application == IMAGES and not entitlements_store.subscriptions(tx, institution, IMAGES):
+            subscribe(tx, self._recorder, institution, IMAGES, by)
+        store.add(tx, row)
+        self._recorder.write(tx, institution, _recorded(row, before, by))
+        return row
+
+    def _checked(self, tx: Connection, institution: UUID, application: str, terms: Terms) -> Terms:
+        """The terms with their defaults, or `bad-request`, `not-found`."""
+        if not terms.levels or not terms.purposes or not PURPOSES.keys() >= terms.purposes:
+            raise WardlightError("bad-request", "levels or purposes are missing or unknown")
+        classes = terms.classes or classes_of(terms.levels)
+        if not classes.issubset(legal.CLASSES):
+            raise WardlightError("bad-request", "an agreement cannot be about one of these data classes")
+        legal.require_basis(terms.legal_basis, terms.purposes, classes, terms.levels)
+        require_text(terms.attested_by, "attested_by", 200)
+        if terms.document:
+            require_text(terms.document, "document", 500)
+        if not _ACCESS_S[0] <= terms.access_s <= _ACCESS_S[1]:
+            raise WardlightError("bad-request", "access lasts at least 60 s and at most ten years")
+        if terms.retention_days is not None and not 0 < terms.retention_days <= _RETENTION_DAYS:
+            raise WardlightError("bad-request", "retention is a number of days, at most 200 years")
+        for one in {application, *terms.results_of} - {IMAGES}:
+            if not identity.applications(tx, one):
+                raise WardlightError("not-found", "there is no such application")
+        if terms.source is not None and not sources_store.sources(tx, institution, terms.source):
+            raise WardlightError("not-found", "there is no such source")
+        region = identity.institutions(tx, id_=institution)[0].region
+        if terms.region not in ("", region):
+            raise WardlightError("bad-request", "the agreement's region must be the institution's")
+        return replace(terms, classes=classes, region=region)
+
+    def _end(
+        self, tx: Connection, rows: Sequence[Agreement], action: Action, by: Actor
+    ) -> tuple[Agreement, ...]:
+        """End versions of one agreement, with one entry; returns those that had not ended."""
+        now = clock.unix_ms()
+        found = tuple(row for row in rows if store.withdraw(tx, row, now, named(by)))
+        if found:
+            row = max(found, key=lambda one: one.version)
+            event = Event(
+                action,
+                by,
+                target=Target("agreement", id=row.id, version=row.version),
+                agreement=(row.id, row.version),
+                detail={"application": row.application, "versions": sorted(one.version for one in found)},
+            )
+            self._recorder.write(tx, row.institution, event)
+        return found
+
+
+def subscribe(tx: Connection, recorder: Recorder, institution: UUID, application: str, by: Actor) -> None:
+    """Begin a subscription, with its entry, in the caller's transaction."""
+    entitlements_store.subscribe(tx, institution, application, clock.unix_ms(), named(by))
+    target = Target("application", id=application)
+    recorder.write(tx, institution, Event(Action.AGREEMENT_ENTITLEMENT_SUBSCRIBE, by, target=target))
+
+
+def require_text(text: str, what: str, length: int) -> None:
+    """Raise `bad-request` unless a text is printable, and of 1 to so many characters."""
+    if not text.isprintable() or not 0 < len(text) <= length:
+        raise WardlightError("bad-request", f"{what} must be 1 to {length} printable characters")
+
+
+def named(by: Actor) -> str:
+    """An actor as a column holds it."""
+    return f"{by.kind}:{by.id}"
+
+
+def differences(before: Terms, after: Terms) -> list[Change]:
+    """What two versions say differently, as people read it."""
+    return [
+        Change(field.name, _plain(old), _plain(new))
+        for field in fields(Terms)
+        if (old := getattr(before, field.name)) != (new := getattr(after, field.name))
+    ]
+
+
+def _plain(value: Any) -> str | int | None:
+    if isinstance(value, frozenset):
+        return (
+            " ".join(sorted(value))
+            if not value or isinstance(min(value), Level)
+            else ", ".join(sorted(value))
+        )
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _recorded(row: Agreement, before: Agreement | None, by: Actor) -> Event:
+    changes = differences(before.terms, row.terms) if before else []
     return Event(
-        Action.AGREEMENT_AGREEMENT_AMEND if amended else Action.AGREEMENT_AGREEMENT_CREATE,
+        Action.AGREEMENT_AGREEMENT_AMEND if before else Action.AGREEMENT_AGREEMENT_CREATE,
         by,
         target=Target("agreement", id=row.id, version=row.version),
         agreement=(row.id, row.version),
+        change=tuple(Change(one.path) if one.path in _UNTOLD else one for one in changes),
         detail={
             "application": row.application,
             "levels": [level.value for level in Level if level in row.levels],

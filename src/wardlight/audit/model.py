@@ -76,6 +76,7 @@ class Event:
 
 
 _READ: Final = {"series": list, "level": str}
+_GRANT: Final = {"application": str, "person": str, "purposes": list, "expires": str, "level": str}
 
 #: Members of `detail` that an action may have, with their type; any other member is refused.
 DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
@@ -94,6 +95,10 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.IDENTITY_TOKEN_ISSUE: {"kind": str, "scopes": list, "expires": str},
     Action.AGREEMENT_AGREEMENT_CREATE: {"application": str, "levels": list, "purposes": list, "basis": str},
     Action.AGREEMENT_AGREEMENT_AMEND: {"application": str, "levels": list, "purposes": list, "basis": str},
+    Action.AGREEMENT_AGREEMENT_WITHDRAW: {"application": str, "versions": list},
+    Action.AGREEMENT_AGREEMENT_EXPIRE: {"application": str, "versions": list},
+    Action.AGREEMENT_ENTITLEMENT_REQUEST: {"purposes": list, "level": str, "regions": list},
+    Action.AGREEMENT_SOURCE_RECORD: {"kind": str, "basis": str, "anonymised": bool},
     Action.PLATFORM_INSTITUTION_CREATE: {"region": str},
     Action.PLATFORM_NODE_START: {"process": str, "version": str, "settings": str},
     Action.PLATFORM_NODE_STOP: {"process": str},
@@ -113,4 +118,8 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.SUBJECT_REPORT_ACCESS: {"format": str, "names": bool},
     Action.AUDIT_ENTRY_EXPORT: {"format": str, "from": int, "to": int},
     Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
+    Action.ACCESS_GRANT_CREATE: _GRANT,
+    Action.ACCESS_GRANT_SHARE: _GRANT,
+    Action.ACCESS_GRANT_EXPIRE: _GRANT,
+    Action.ACCESS_GRANT_REVOKE: _GRANT,
 }
