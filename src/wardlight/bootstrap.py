@@ -23,6 +23,8 @@ import wardlight.archive.tables
 import wardlight.audit.tables
 import wardlight.events.tables
 import wardlight.identity.application_tables
+import wardlight.identity.federation_tables
+import wardlight.identity.oidc_tables
 import wardlight.identity.people_tables
 import wardlight.identity.rates_tables
 import wardlight.identity.tables  # noqa: F401 - these imports put every table into the schema

@@ -66,6 +66,8 @@ application: Final = Table(
     column("scopes", Text, server_default="", data_class=DataClass.CONFIGURATION),
     column("redirect_uris", Text, server_default="", data_class=DataClass.CONFIGURATION),
     column("post_logout_uris", Text, server_default="", data_class=DataClass.CONFIGURATION),
+    # Where it is told that one of its users signed out; "" for nowhere.
+    column("logout_uri", Text, server_default="", data_class=DataClass.CONFIGURATION),
 )
 
 token: Final = Table(
@@ -85,4 +87,6 @@ token: Final = Table(
     column("purpose", String(16), server_default="", data_class=DataClass.ACCOUNT),
     # SHA-256 thumbprint (RFC 7638) of the key that each request with the token must be signed by.
     column("jkt", LargeBinary(32), nullable=True, data_class=DataClass.ACCOUNT),
+    # The sign-in of a person to an application (`oidc_login`) that it belongs to, and ends with.
+    column("login", Id, nullable=True, index=True, data_class=DataClass.ACCOUNT),
 )

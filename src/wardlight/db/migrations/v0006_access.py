@@ -11,6 +11,7 @@ from wardlight.db.migrations import (
     _v0006_delivery,
     _v0006_identity,
     _v0006_oauth,
+    _v0006_oidc,
 )
 
 
@@ -19,6 +20,7 @@ def upgrade(op: Operations) -> None:
     for part in (
         _v0006_identity,
         _v0006_oauth,
+        _v0006_oidc,
         _v0006_agreements,
         _v0006_access,
         _v0006_archive,
