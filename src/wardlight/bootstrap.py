@@ -32,7 +32,9 @@ from wardlight import log
 from wardlight.access.grants import Grants
 from wardlight.access.model import SystemScope
 from wardlight.access.service import Access
+from wardlight.agreements.entitlements import Entitlements
 from wardlight.agreements.service import Agreements
+from wardlight.agreements.sources import Sources
 from wardlight.api.parts import ApiParts
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
@@ -104,6 +106,8 @@ class Platform:
     identity: Identity
     rates: Rates
     agreements: Agreements
+    entitlements: Entitlements
+    sources: Sources
     access: Access
     grants: Grants
     archive: Archive
@@ -137,6 +141,8 @@ class Platform:
             recorder=self.recorder,
             identity=self.identity,
             agreements=self.agreements,
+            entitlements=self.entitlements,
+            sources=self.sources,
             access=self.access,
             grants=self.grants,
             archive=self.archive,
@@ -312,6 +318,8 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         identity=identity,
         rates=Rates(database),
         agreements=Agreements(database, recorder),
+        entitlements=Entitlements(database, recorder),
+        sources=Sources(database, recorder),
         access=Access(database, denials),
         grants=Grants(database, recorder),
         archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),

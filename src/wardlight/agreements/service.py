@@ -137,8 +137,7 @@ class Agreements:
 
     def current(self, tx: Connection, institution: UUID, application: str) -> Agreement | None:
         """The version in force, if any: the newest, unless it is withdrawn or over."""
-        row = store.newest(tx, institution, application)
-        return row if row and row.in_force(clock.unix_ms()) else None
+        return store.current(tx, institution, application)
 
     def why_not(self, tx: Connection, institution: UUID, application: str, purpose: str, level: Level) -> str:
         """Why the agreement does not cover this purpose at this level; "" where it does."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from wardlight import clock
 from wardlight.agreements.model import Agreement, Level
 from wardlight.agreements.tables import agreement
 from wardlight.classification.model import DataClass
@@ -55,6 +56,12 @@ def newest(tx: Connection, institution: UUID, application: str) -> Agreement | N
     """The newest version between an institution and an application, whether or not it holds."""
     row = _NEWEST.first(tx, {"institution": institution, "application": application})
     return _agreement(row) if row else None
+
+
+def current(tx: Connection, institution: UUID, application: str) -> Agreement | None:
+    """The version in force, if any: the newest, unless it is withdrawn or over."""
+    row = newest(tx, institution, application)
+    return row if row and row.in_force(clock.unix_ms()) else None
 
 
 def versions(tx: Connection, institution: UUID, application: str | None = None) -> list[Agreement]:
