@@ -29,6 +29,7 @@ _KINDS: Final = (
     ErrorKind("matching-key-not-supported", "A search names an attribute that cannot be matched.", 400),
     ErrorKind("query-too-broad", "The search leaves too many candidates; add a key.", 413),
     ErrorKind("unauthenticated", "A valid bearer token is needed.", 401),
+    ErrorKind("sign-in-failed", "The name, the password or the code is not right.", 401),
     ErrorKind("forbidden", "The token does not allow this operation.", 403),
     ErrorKind("no-agreement", "No agreement of the institution covers this data.", 403, 0x0124),
     ErrorKind("agreement-withdrawn", "The agreement that covered this data was withdrawn or has ended.", 403, 0x0124),

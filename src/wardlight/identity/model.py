@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
+
+#: State of what may act.
+ACTIVE: Final = "active"
+#: Stands for the institution of operators, who belong to none.
+OPERATORS: Final = UUID(int=0)
 
 
 class PrincipalKind(StrEnum):
@@ -55,7 +61,11 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Institution:
-    """A tenant: hospital or practice, the controller of its data."""
+    """A tenant: hospital or practice, the controller of its data.
+
+    state: `active`, `suspended` (nobody of it, and nothing of it, gets in) or `closed` (the same for good). networks:
+    where its people may come from, CIDRs with spaces between.
+    """
 
     id: UUID
     slug: str
@@ -63,6 +73,7 @@ class Institution:
     region: str
     state: str
     created_ms: int
+    networks: str = "0.0.0.0/0 ::/0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ class TokenKind(StrEnum):
     PERSON = "wl_pt_"
     RECEIVER = "wl_rt_"
     APPLICATION = "wl_at_"
+    SESSION = "wl_st_"
+    LINK = "wl_in_"
     CLIENT_SECRET = "wl_cs_"  # noqa: S105 - the beginning of a secret
 
 
