@@ -32,7 +32,7 @@ class OAuthError(Exception):
 class ClientRequest:
     """What came to an endpoint where clients prove who they are.
 
-    form: the parameters of the body, each once. authorization, proof: those headers, "" where there is none. url: of the
+    form: the parameters of the body, each once. authorization, proof: those headers, "" if there is none. url: of the
     endpoint, as the client knows it. audiences: what an assertion may be made out to. address: of the client. request:
     trace id, 32 hexadecimal digits.
     """

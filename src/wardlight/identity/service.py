@@ -8,6 +8,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -222,25 +223,21 @@ class Identity:
             self._recorder.write(tx, institution, event)
         return count
 
-    def authenticate(self, token: str) -> Principal | None:
-        """Whom the token stands for, or None. Looked up by digest, so timing tells nothing of stored tokens."""
+    def authenticate(self, token: str, jkt: bytes | None = None) -> Principal | None:
+        """Whom the token stands for, or None. Looked up by digest, so timing tells nothing of stored tokens.
+
+        jkt: thumbprint of the key by which the request is proved to be signed; it must be the token's, if it has one.
+        """
         kind = token_kind(token)
         if kind is None:
             return None
         with self._database.read(EVERYWHERE) as tx:
             row = store.find_token(tx, token_hash(token))
-        if row is None or row.kind != kind.name.lower() or row.revoked_ms is not None:
+        if row is None or row.kind != kind.name.lower() or row.revoked_ms is not None or row.jkt != jkt:
             return None
         if row.expires_ms <= clock.unix_ms() or row.institution_state != store.ACTIVE:
             return None
-        reference = base64url(hashlib.sha256(str(row.id).encode()).digest()[:16])
-        scopes = frozenset(row.scopes.split())
-        if kind is TokenKind.PERSON and row.person_state == store.ACTIVE and row.role:
-            role = Role(row.role)
-            return Principal(PrincipalKind.PERSON, row.holder, row.institution, role, scopes, reference)
-        if kind is TokenKind.RECEIVER and row.receiver_state == store.ACTIVE:
-            return Principal(PrincipalKind.RECEIVER, row.holder, row.institution, None, scopes, reference)
-        return None
+        return _principal(kind, row)
 
     def _issue(
         self,
@@ -280,6 +277,26 @@ class Identity:
 def actor_of(principal: Principal) -> Actor:
     """The principal as the audit trail names it."""
     return Actor(principal.kind.value, principal.id, principal.role.value if principal.role else "")
+
+
+def _principal(kind: TokenKind, row: store.TokenRow) -> Principal | None:
+    """Whom a token that holds stands for; None where its holder does not."""
+    found = Principal(
+        PrincipalKind.PERSON,
+        row.holder,
+        row.institution,
+        scopes=frozenset(row.scopes.split()),
+        token_ref=base64url(hashlib.sha256(str(row.id).encode()).digest()[:16]),
+        token=row.id,
+    )
+    if kind is TokenKind.PERSON and row.person_state == store.ACTIVE and row.role:
+        return replace(found, role=Role(row.role))
+    if kind is TokenKind.RECEIVER and row.receiver_state == store.ACTIVE:
+        return replace(found, kind=PrincipalKind.RECEIVER)
+    user = not row.holder or row.person_state == store.ACTIVE
+    if kind is TokenKind.APPLICATION and row.application and row.application_state == store.ACTIVE and user:
+        return replace(found, kind=PrincipalKind.APPLICATION, id=row.application, purpose=row.purpose)
+    return None
 
 
 def _new_id(prefix: str) -> str:

@@ -28,6 +28,10 @@ _AUTHENTICATE: Final = Prepared(
         person.c.state.label("person_state"),
         person.c.role,
         receiver.c.state.label("receiver_state"),
+        token.c.application,
+        application.c.state.label("application_state"),
+        token.c.purpose,
+        token.c.jkt,
     )
     .select_from(
         token.join(institution, institution.c.id == token.c.institution)
@@ -35,6 +39,7 @@ _AUTHENTICATE: Final = Prepared(
         .outerjoin(
             receiver, and_(receiver.c.id == token.c.holder, receiver.c.institution == token.c.institution)
         )
+        .outerjoin(application, application.c.id == token.c.application)
     )
     .where(token.c.hash == bindparam("hash"))
     .limit(1)
@@ -148,7 +153,10 @@ def add_token(tx: Connection, values: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token with the states of its holder and institution; states and role are None where there is no such row."""
+    """A token with the states of holder, application and institution; what there is no row of is None.
+
+    jkt: thumbprint of the key by which each request with it must be signed.
+    """
 
     id: UUID
     kind: str
@@ -161,6 +169,10 @@ class TokenRow:
     person_state: str | None
     role: str | None
     receiver_state: str | None
+    application: str | None
+    application_state: str | None
+    purpose: str
+    jkt: bytes | None
 
 
 def find_token(tx: Connection, digest: bytes) -> TokenRow | None:
