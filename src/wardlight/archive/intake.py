@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access.model import Principal
-from wardlight.archive import postings, postings_store, store
+from wardlight.archive import postings, postings_store, share_store, store
 from wardlight.archive.attributes import (
     INSTANCE_TAGS,
     ISSUER_OF_PATIENT_ID,
@@ -26,7 +26,7 @@ from wardlight.archive.attributes import (
     study_date,
 )
 from wardlight.archive.incoming import AttributeReader, instance_columns, preference, series_columns
-from wardlight.archive.keyring import ReleaseKey, Tokens
+from wardlight.archive.keyring import ReleaseKey, Subject, Tokens
 from wardlight.archive.model import (
     IncomingInstance,
     Level,
@@ -57,6 +57,40 @@ _LEVELS: Final = list(Level)
 
 _OF_NEW_SERIES: Final = INSTANCE_TAGS | SERIES_TAGS
 _PATIENT_TAGS: Final = frozenset({PATIENT_ID, ISSUER_OF_PATIENT_ID})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a release comes from; it is said when the release is reserved and never changes.
+
+    producer: `kind:id` of who sends it, unless that is a person. source: the record of the third party that the data
+    is of; identifiability: what that declared. derived_from: the release that the platform made it of, and subjects:
+    whose that one is, and those before it.
+    """
+
+    producer: str | None = None
+    source: UUID | None = None
+    identifiability: str | None = None
+    derived_from: UUID | None = None
+    subjects: tuple[Subject, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What the trail is told of a commit besides who and what.
+
+    producer: the application whose result the instances are, and receiver: which is to have them. subjects: whose the
+    data is by the releases that this one was made of.
+    """
+
+    action: Action = Action.DICOMWEB_STUDY_STORE
+    behalf: audit.Actor | None = None
+    purpose: str = ""
+    agreement: tuple[str, int] | None = None
+    grant: UUID | None = None
+    producer: str | None = None
+    receiver: str | None = None
+    subjects: tuple[Subject, ...] = field(default=(), repr=False)
 
 
 class SegmentWriter:
@@ -98,6 +132,7 @@ class _Batch:
     """What one commit wants to add."""
 
     target: ReleaseTarget
+    telling: Telling
     tokens: list[bytes]
     digests: list[bytes]
     key: ReleaseKey
@@ -139,6 +174,7 @@ class Intake:
         study_group: bytes | None,
         by: audit.Actor,
         request: str,
+        origin: Origin,
     ) -> ReleaseTarget:
         """See `Archive.target`."""
         token = Tokens(self._keystore, institution).study(study_uid)
@@ -147,10 +183,22 @@ class Intake:
         if found is None:
             study = self._recorder.references(institution).study(study_uid)
             made = audit.Event(Action.ARCHIVE_KEY_CREATE, by, subjects=(("", study),), request=request)
-            found = self._reserve(institution, application, level, token, study_group, made)
-        release, key_id = found
+            found = self._reserve(institution, application, level, token, study_group, made, origin)
+        release, key_id, source = found
+        if source != origin.source:
+            # A third party adds nothing to what is the hospital's own, nor the other way about.
+            raise WardlightError("conflict", "the study is there from another source", "source")
         key = self._keystore.get_key(institution, key_id)
         return ReleaseTarget(institution, release, application, level, key_id, key, study_uid)
+
+    def existing(self, institution: UUID, release_id: UUID, study_uid: str) -> ReleaseTarget:
+        """See `Archive.existing`."""
+        with self._database.read(institution) as tx:
+            row = store.release_by_id(tx, release_id)
+        if row is None or row.institution != institution:
+            raise WardlightError("not-found")
+        key = self._keystore.get_key(institution, row.key_id)
+        return ReleaseTarget(institution, row.id, row.application, row.level, row.key_id, key, study_uid)
 
     def _reserve(
         self,
@@ -160,17 +208,19 @@ class Intake:
         token: bytes,
         study_group: bytes | None,
         made: audit.Event,
-    ) -> tuple[UUID, UUID]:
+        origin: Origin,
+    ) -> store.TargetRow:
         """Reserve the release row: its key is in the keystore, fsynced, before the row names it.
 
         made: what the trail is told of the key, but which one it is.
         """
         if study_group is not None and len(study_group) != 16:
             raise WardlightError("bad-request", "a study group is 16 bytes")
-        key_id, _ = self._keystore.create_key(institution, KeyKind.STUDY)
+        key_id, key = self._keystore.create_key(institution, KeyKind.STUDY)
         now = clock.unix_ms()
+        id_ = uuid7()
         values = {
-            "id": uuid7(),
+            "id": id_,
             "institution": institution,
             "application": application,
             "level": level.value,
@@ -189,12 +239,19 @@ class Intake:
             "last_arrival_ms": now,
             "metadata_size": 0,
             "number": release_number(now),
+            "producer": origin.producer,
+            "source": origin.source,
+            "identifiability": origin.identifiability,
+            "derived_from": origin.derived_from,
+            "origin": ReleaseKey(key, institution, id_).seal_origin(origin.subjects)
+            if origin.subjects
+            else None,
         }
         with self._database.begin(institution) as tx:
             if store.reserve(tx, values):
                 event = replace(made, target=audit.Target("key", id=str(key_id)))
                 self._recorder.write(tx, institution, event)
-                return values["id"], key_id  # type: ignore[return-value]  # the dictionary holds several types
+                return store.TargetRow(id_, key_id, origin.source)
         self._keystore.destroy_key(institution, key_id)
         with self._database.read(institution) as tx:
             found = store.find_target(tx, institution, application, level, token)
@@ -215,13 +272,14 @@ class Intake:
         actor: Principal,
         request: str,
         address: str,
+        telling: Telling,
     ) -> list[StoreOutcome]:
         """See `Archive.commit`."""
         if actor.institution != target.institution or not instances:
             writer.abort()
             raise WardlightError("forbidden" if instances else "bad-request")
         try:
-            batch = self._prepare(target, instances)
+            batch = self._prepare(target, instances, telling)
         except BaseException:
             writer.abort()
             raise
@@ -256,7 +314,9 @@ class Intake:
             for incoming, outcome in zip(instances, outcomes, strict=True)
         ]
 
-    def _prepare(self, target: ReleaseTarget, instances: Sequence[IncomingInstance]) -> _Batch:
+    def _prepare(
+        self, target: ReleaseTarget, instances: Sequence[IncomingInstance], telling: Telling
+    ) -> _Batch:
         """Tokens, digests, and for what is new the sealed rows: all that needs no lock."""
         keyed = Tokens(self._keystore, target.institution)
         tokens = [keyed.instance(incoming.sop_uid) for incoming in instances]
@@ -265,8 +325,10 @@ class Intake:
         with self._database.read(target.institution) as tx:
             known = store.digests_by_token(tx, target.release, tokens)
             known_series = store.series_by_token(tx, target.release, set(series_tokens))
+            if telling.producer and share_store.has_others(tx, known_series.values(), telling.producer):
+                raise WardlightError("conflict", "the series is not the sender's", "series")
         key = ReleaseKey(target.key, target.institution, target.release)
-        batch = _Batch(target, tokens, digests, key, {}, known_series, {}, set(), {}, ("", ""))
+        batch = _Batch(target, telling, tokens, digests, key, {}, known_series, {}, set(), {}, ("", ""))
         reader = AttributeReader()
         for index, incoming in enumerate(instances):
             token, series_token = tokens[index], series_tokens[index]
@@ -289,6 +351,7 @@ class Intake:
                 if postings.series_tokens(found):
                     batch.requests.add(series_token)
             row = _instance_row(target, incoming, token, digests[index], found, key)
+            row["producer"] = telling.producer
             batch.fresh[token] = _Fresh(incoming, token, series_token, row)
         return batch
 
@@ -333,12 +396,30 @@ class Intake:
             values["study_date"] = study_date(batch.study)
             values["arrived_ms"] = now
         store.update_release(tx, target.release, values)
+        self._queue(tx, batch, adding, now)
         if release.sealed is None or batch.requests:
             first = release.sealed is None
             postings_store.add_tail(tx, target.institution, target.release, series_only=not first)
         kind = EventKind.STUDY_CHANGED if release.metadata_object else EventKind.STUDY_STORED
         emit(tx, target.institution, kind, {"release": str(target.release), "instances": len(adding)})
         return outcomes, len(adding)
+
+    def _queue(self, tx: Connection, batch: _Batch, adding: list[_Fresh], now: int) -> None:
+        """Results go back to the receiver that brought the study."""
+        telling = batch.telling
+        if telling.receiver is None:
+            return
+        same = {
+            "institution": batch.target.institution,
+            "release": batch.target.release,
+            "application": telling.producer,
+            "access_grant": telling.grant,
+            "receiver": telling.receiver,
+            "created_ms": now,
+            "attempts": 0,
+        }
+        rows = [{"id": uuid7(), "instance": fresh.row["id"], **same} for fresh in adding]
+        share_store.queue_results(tx, rows)
 
     def _add_series(
         self, tx: Connection, batch: _Batch, adding: list[_Fresh], stored: StoredObject
@@ -384,12 +465,23 @@ class Intake:
             "duplicates": outcomes.count(Outcome.DUPLICATE),
             "conflicts": conflicts,
         }
+        telling = batch.telling
         event = audit.Event(
-            Action.DICOMWEB_STUDY_STORE,
+            telling.action,
             actor_of(actor),
             outcome=audit.Outcome.PARTIAL if conflicts else audit.Outcome.SUCCESS,
             target=audit.Target("study", ref=study),
-            subjects=((references.patient(*batch.patient), study),),
+            subjects=(
+                (references.patient(*batch.patient), study),
+                *(
+                    (references.patient(one.patient, one.issuer), references.study(one.study))
+                    for one in telling.subjects
+                ),
+            ),
+            behalf=telling.behalf,
+            purpose=telling.purpose,
+            agreement=telling.agreement,
+            grant=telling.grant.hex if telling.grant else "",
             classes=image_classes(target.level),
             request=request,
             address=address,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from wardlight.archive.attributes import SCHEMA, Attributes
@@ -21,8 +21,19 @@ GENERATION: Final = 1
 # Where the sealed study holds for whom the release was made. No data set has an element of this tag (PS3.5 7.1).
 _BOUND: Final = "00000000"
 
+# Level byte of what is sealed of a release's origin: no row's attributes open in its place.
+_ORIGIN_LEVEL: Final = 0xD2
+
 # Level byte of content digests under the uid key: no level of the information model, so that no UID has such a token.
 _DIGEST_LEVEL: Final = 0xD1
+
+
+class Subject(NamedTuple):
+    """Whose a study is, as a release names it: Patient ID, its issuer, Study Instance UID."""
+
+    patient: str
+    issuer: str
+    study: str
 
 
 class Tokens:
@@ -69,6 +80,26 @@ class ReleaseKey:
     def unseal(self, level: RowLevel, row: UUID, blob: bytes) -> Attributes:
         """Open a row's attributes. Raises `object-damaged`."""
         return self._attributes.unseal(self._institution, self._release, level, row, SCHEMA, blob)
+
+    def seal_origin(self, subjects: Iterable[Subject]) -> bytes:
+        """Seal whose the release's data is by the releases that it was made of, nearest first."""
+        return self._attributes.seal(
+            self._institution,
+            self._release,
+            _ORIGIN_LEVEL,
+            self._release,
+            SCHEMA,
+            {"subjects": [list(subject) for subject in subjects]},
+        )
+
+    def unseal_origin(self, blob: bytes | None) -> list[Subject]:
+        """Open that; empty where the release was made of none. Raises `object-damaged`."""
+        if blob is None:
+            return []
+        found = self._attributes.unseal(
+            self._institution, self._release, _ORIGIN_LEVEL, self._release, SCHEMA, blob
+        )
+        return [Subject(*one) for one in found["subjects"]]
 
     def seal_study(self, release: ReleaseRow, attributes: Attributes) -> bytes:
         """Seal the study's attributes, and with them for whom and at which level the release was made."""

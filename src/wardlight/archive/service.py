@@ -8,7 +8,8 @@ from uuid import UUID
 
 from wardlight.access.model import Principal, PrincipalKind, Scope, SystemScope
 from wardlight.archive.completion import Completion
-from wardlight.archive.intake import Intake, SegmentWriter
+from wardlight.archive.finding import Names
+from wardlight.archive.intake import Intake, Origin, SegmentWriter, Telling
 from wardlight.archive.model import (
     FrameTable,
     IncomingInstance,
@@ -33,10 +34,12 @@ from wardlight.db.engine import Database
 from wardlight.keys.keystore import Keystore
 from wardlight.objects.store import ObjectStore
 
-__all__ = ["Archive", "SegmentWriter"]
+__all__ = ["Archive", "Origin", "SegmentWriter", "Telling"]
 
 #: Who makes what nobody asked for.
 _ITSELF: Final = Actor(PrincipalKind.SYSTEM.value, "archive")
+_OWN: Final = Origin()
+_STORED: Final = Telling()
 
 
 class Archive:
@@ -62,6 +65,7 @@ class Archive:
         self._search = Search(database, keystore, recorder)
         self._reader = Reader(database, keystore, objects, recorder, sessions)
         self._completion = Completion(database, keystore, objects, recorder, quiet_s)
+        self._names = Names(database, keystore)
         self._sweeper = Sweeper(database, keystore, objects, recorder)
 
     # ---- store ----
@@ -76,14 +80,22 @@ class Archive:
         *,
         by: Actor = _ITSELF,
         request: str = "",
+        origin: Origin = _OWN,
     ) -> ReleaseTarget:
         """Find the release of this study, or reserve it; its key is durable before this returns.
 
         study_group: 16 bytes that all releases of one original study share; random where none is given. by, request:
-        for whom, within which request, a key is made that was not there. The caller has checked the agreement. Raises
-        `bad-request`, `unavailable`.
+        for whom, within which request, a key is made that was not there. origin: where the data comes from. The caller
+        has checked the agreement. Raises `bad-request`, `unavailable`, and `conflict` where the release has another
+        origin.
         """
-        return self._intake.target(institution, application, level, study_uid, study_group, by, request)
+        return self._intake.target(
+            institution, application, level, study_uid, study_group, by, request, origin
+        )
+
+    def existing(self, institution: UUID, release: UUID, study_uid: str) -> ReleaseTarget:
+        """The release of this id, whose Study UID the caller knows. Raises `not-found`, `key-destroyed`."""
+        return self._intake.existing(institution, release, study_uid)
 
     def begin_segment(self, target: ReleaseTarget) -> SegmentWriter:
         """Begin a segment of this release. Raises `out-of-resources`, `unavailable`."""
@@ -98,6 +110,7 @@ class Archive:
         actor: Principal,
         request: str,
         address: str = "",
+        telling: Telling = _STORED,
     ) -> list[StoreOutcome]:
         """Make instances durable and findable; outcomes in the order of `instances`.
 
@@ -105,7 +118,9 @@ class Archive:
         instances were all known is deleted. Raises `forbidden`, `bad-data-set`, `conflict`, `out-of-resources`,
         `unavailable`: then nothing of the request is stored.
         """
-        return self._intake.commit(target, writer, instances, actor=actor, request=request, address=address)
+        return self._intake.commit(
+            target, writer, instances, actor=actor, request=request, address=address, telling=telling
+        )
 
     # ---- search ----
 
@@ -192,6 +207,20 @@ class Archive:
         base_url: address of the DICOMweb service, put into BulkDataURI. Raises `not-found`.
         """
         return self._reader.metadata(scope, study_uid, series_uid, sop_uid, base_url)
+
+    # ---- names ----
+
+    def study_group(self, scope: Scope, study_uid: str) -> bytes:
+        """What all releases of a study have in common. Raises `not-found`."""
+        return self._names.group(scope, study_uid)
+
+    def study_uids(self, scope: Scope, releases: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
+        """Study UID and level of releases that the caller was shown grants of; those that are gone are left out."""
+        return self._names.releases(scope, releases)
+
+    def images_uids(self, scope: Scope, groups: Sequence[bytes]) -> dict[bytes, str]:
+        """Study UIDs in Images of study groups, for the institution's own people."""
+        return self._names.images(scope, groups)
 
     # ---- background ----
 

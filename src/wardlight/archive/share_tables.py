@@ -31,6 +31,8 @@ share: Final = Table(
     column("total", Integer, data_class=DataClass.STATUS),
     column("stored", Integer, data_class=DataClass.STATUS),
     column("quarantined", Integer, data_class=DataClass.STATUS),
+    # The last instance of the source that was looked at; they are taken in the order of their ids.
+    column("cursor", Id, nullable=True, data_class=DataClass.STATUS),
     column("access_grant", Id, nullable=True, data_class=DataClass.STATUS),
     # Until when the worker that has it is believed to be alive.
     column("lease_ms", BigInteger, data_class=DataClass.STATUS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, union_all, update
@@ -84,8 +84,17 @@ def release_row(row: Sequence[Any]) -> ReleaseRow:
 
 # ---- reserving and taking in ----
 
+
+class TargetRow(NamedTuple):
+    """A release that instances go to. source: the record of the third party that its data is of."""
+
+    id: UUID
+    key_id: UUID
+    source: UUID | None
+
+
 _FIND_TARGET: Final = Prepared(
-    select(release.c.id, release.c.key_id).where(
+    select(release.c.id, release.c.key_id, release.c.source).where(
         release.c.institution == bindparam("institution"),
         release.c.token == bindparam("token"),
         release.c.application == bindparam("application"),
@@ -96,11 +105,11 @@ _FIND_TARGET: Final = Prepared(
 
 def find_target(
     tx: Connection, institution: UUID, application: str, level: Level, token: bytes
-) -> tuple[UUID, UUID] | None:
-    """Release id and key id of one study for one (institution, application, level)."""
+) -> TargetRow | None:
+    """The release of one study for one (institution, application, level)."""
     values = {"institution": institution, "token": token, "application": application, "level": level.value}
     row = _FIND_TARGET.first(tx, values)
-    return (row[0], row[1]) if row else None
+    return TargetRow(*row) if row else None
 
 
 def reserve(tx: Connection, values: dict[str, Any]) -> bool:
@@ -218,6 +227,7 @@ _FIND_RELEASE: Final = Prepared(
         release.c.institution == bindparam("institution"),
         release.c.token == bindparam("token"),
         release.c.instance_count > 0,
+        release.c.state != ReleaseState.DELETING.value,
     )
     .order_by(release.c.preference)
     .limit(1)
@@ -247,10 +257,14 @@ _FIND_SERIES: Final = Prepared(
 )
 
 
-def find_series(tx: Connection, release_id: UUID, token: bytes) -> SeriesRow | None:
-    """The series of a release that answers to a Series UID."""
+def find_series(
+    tx: Connection, release_id: UUID, token: bytes, *, completed: bool = False
+) -> SeriesRow | None:
+    """The series of a release that answers to a Series UID; completed: if it was there at the last completion."""
     row = _FIND_SERIES.first(tx, {"release": release_id, "token": token})
-    return SeriesRow(row[0], row[1], row[2], row[3]) if row else None
+    if row is None or (completed and not row[3]):
+        return None
+    return SeriesRow(row[0], row[1], row[2], row[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,16 +333,25 @@ _FIND_INSTANCES: Final = {
 
 
 def find_instances(
-    tx: Connection, release_id: UUID, series_id: UUID | None = None, token: bytes | None = None
+    tx: Connection,
+    release_id: UUID,
+    series_id: UUID | None = None,
+    token: bytes | None = None,
+    *,
+    completed: bool = False,
 ) -> list[InstanceRow]:
-    """Instances of a release, or of one series, or the one of this token, by series, then instance number."""
+    """Instances of a release, or of one series, or the one of this token, by series, then instance number.
+
+    completed: those that were there when the release was last completed.
+    """
     values: dict[str, Any] = {"release": release_id}
     if series_id is not None:
         values["series"] = series_id
     if token is not None:
         values["token"] = token
     query = _FIND_INSTANCES[series_id is not None, token is not None]
-    return [_instance(row) for row in query.all(tx, values)]
+    rows = [_instance(row) for row in query.all(tx, values)]
+    return [row for row in rows if row.metadata_length] if completed else rows
 
 
 def _instance(row: Sequence[Any]) -> InstanceRow:

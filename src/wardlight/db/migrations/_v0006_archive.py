@@ -43,6 +43,7 @@ def _sharing(op: Operations) -> None:
         Column("total", Integer, nullable=False),
         Column("stored", Integer, nullable=False),
         Column("quarantined", Integer, nullable=False),
+        Column("cursor", Id),
         Column("access_grant", Id),
         Column("lease_ms", BigInteger, nullable=False),
         Column("created_ms", BigInteger, nullable=False),
