@@ -20,7 +20,7 @@ from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.classification.model import DataClass
-from wardlight.db.engine import Database
+from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.identity import store as identity
 
@@ -109,6 +109,11 @@ class Entitlements:
         """Subscriptions of an institution by application, ended ones too."""
         with self._database.read(institution) as tx:
             return store.subscriptions(tx, institution)
+
+    def subscribers(self, application: str) -> list[UUID]:
+        """The institutions that use the application now."""
+        with self._database.read(EVERYWHERE) as tx:
+            return store.subscribers(tx, application)
 
     def why_not(self, tx: Connection, institution: UUID, application: str, purpose: str, level: Level) -> str:
         """Why the application may have nothing of the institution for this purpose at this level; "" where it may.

@@ -62,6 +62,14 @@ def unsubscribe(tx: Connection, institution: UUID, application: str, now_ms: int
     return changed.rowcount == 1
 
 
+def subscribers(tx: Connection, application: str) -> list[UUID]:
+    """Institutions that subscribe to an application now."""
+    query = select(subscription.c.institution).where(
+        subscription.c.application == application, subscription.c.ended_ms.is_(None)
+    )
+    return list(tx.execute(query).scalars())
+
+
 def add(tx: Connection, row: Entitlement) -> None:
     """Insert one version; raises IntegrityError where another writer was first."""
     tx.execute(
