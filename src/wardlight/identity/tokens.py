@@ -16,6 +16,7 @@ class TokenKind(StrEnum):
     PERSON = "wl_pt_"
     RECEIVER = "wl_rt_"
     APPLICATION = "wl_at_"
+    REFRESH = "wl_rf_"
     SESSION = "wl_st_"
     LINK = "wl_in_"
     CLIENT_SECRET = "wl_cs_"  # noqa: S105 - the beginning of a secret
