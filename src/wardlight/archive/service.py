@@ -8,6 +8,7 @@ from uuid import UUID
 
 from wardlight.access.model import Principal, PrincipalKind, Scope, SystemScope
 from wardlight.archive.completion import Completion
+from wardlight.archive.copying import Copying, SourceReader, Whole
 from wardlight.archive.finding import Names
 from wardlight.archive.intake import Intake, Origin, SegmentWriter, Telling
 from wardlight.archive.model import (
@@ -66,6 +67,7 @@ class Archive:
         self._reader = Reader(database, keystore, objects, recorder, sessions)
         self._completion = Completion(database, keystore, objects, recorder, quiet_s)
         self._names = Names(database, keystore)
+        self._copying = Copying(database, keystore, objects)
         self._sweeper = Sweeper(database, keystore, objects, recorder)
 
     # ---- store ----
@@ -121,6 +123,20 @@ class Archive:
         return self._intake.commit(
             target, writer, instances, actor=actor, request=request, address=address, telling=telling
         )
+
+    # ---- copying ----
+
+    def whole(self, institution: UUID, release: UUID) -> Whole:
+        """A release as it is copied to another. Raises `not-found`, `key-destroyed`, `object-damaged`."""
+        return self._copying.whole(institution, release)
+
+    def source_instances(self, scope: SystemScope, whole: Whole) -> list[InstanceLocation]:
+        """Its instances but results, in the order of their ids, so that later ones come last."""
+        return self._copying.instances(scope, whole)
+
+    def source_reader(self, scope: SystemScope, whole: Whole) -> SourceReader:
+        """Reads them; to be closed."""
+        return self._copying.reader(scope, whole)
 
     # ---- search ----
 

@@ -18,6 +18,8 @@ from wardlight.db.prepared import Prepared
 
 #: Shares of one study that are listed.
 MOST_SHARES: Final = 200
+#: A release made of one that was made of another, and so on, is followed back so far.
+_MOST_STEPS: Final = 8
 
 
 class ShareState(StrEnum):
@@ -174,6 +176,21 @@ def origin(tx: Connection, release_id: UUID) -> OriginRow | None:
         return None
     producer, source, declared, derived_from, sealed, quarantined = row
     return OriginRow(producer, source, declared, derived_from, sealed, quarantined or 0)
+
+
+_RECEIVER: Final = "receiver:"
+
+
+def receiver_of(tx: Connection, release_id: UUID) -> str | None:
+    """The receiver that brought what a release is, or was made of."""
+    for _ in range(_MOST_STEPS):
+        found = origin(tx, release_id)
+        if found is None or found.derived_from is None:
+            producer = found.producer if found else None
+            known = producer is not None and producer.startswith(_RECEIVER)
+            return producer.removeprefix(_RECEIVER) if producer and known else None
+        release_id = found.derived_from
+    return None
 
 
 def set_quarantined(tx: Connection, release_id: UUID, count: int) -> None:

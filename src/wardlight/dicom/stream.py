@@ -250,6 +250,19 @@ def inflated(chunks: Iterable[Buffer], *, limits: Limits = LIMITS) -> Iterator[b
         yield from inflater.inflate(chunk)
 
 
+def cut(chunks: Iterable[bytes | memoryview], start: int, end: int) -> Iterator[memoryview]:
+    """Bytes [start, end) of a stream, as slices of its chunks; reads no further than needed."""
+    position = 0
+    for chunk in chunks:
+        following = position + len(chunk)
+        if following > start:
+            first = max(start - position, 0)
+            yield memoryview(chunk)[first : end - position]
+        position = following
+        if position >= end:
+            return
+
+
 def deflated(chunks: Iterable[Buffer]) -> Iterator[bytes]:
     """A data set deflated, padded to an even length with one zero byte (PS3.5 A.5)."""
     compressor = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -11,7 +11,7 @@ from wardlight.deid.pixels import PixelError
 from wardlight.deid.protect import Buffer, Pass
 from wardlight.deid.verify_pixels import Unverified
 from wardlight.dicom.limits import LIMITS
-from wardlight.dicom.stream import deflated
+from wardlight.dicom.stream import cut, deflated
 from wardlight.errors import WardlightError
 
 Reader = Callable[[int], Iterator[Buffer]]
@@ -98,19 +98,6 @@ def _changed(head: bytes, start: int, end: int, read: Reader, through: Pass | No
         # Without pixel data the rest is read all the same: a damaged object is found before it is announced.
         value = cut(inflate(read(0)), start, end)
         yield from value if through is None else through(value)
-
-
-def cut(chunks: Iterator[Buffer], start: int, end: int) -> Iterator[memoryview]:
-    """Bytes [start, end) of a stream, as slices of its chunks; reads no further than needed."""
-    position = 0
-    for chunk in chunks:
-        following = position + len(chunk)
-        if following > start:
-            first = max(start - position, 0)
-            yield memoryview(chunk)[first : end - position]
-        position = following
-        if position >= end:
-            return
 
 
 def inflate(chunks: Iterator[Buffer]) -> Iterator[bytes]:

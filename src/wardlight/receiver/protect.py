@@ -14,10 +14,10 @@ from wardlight.deid.uids import study_group
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import write_meta
-from wardlight.dicom.stream import DataSetStream
+from wardlight.dicom.stream import DataSetStream, cut
 from wardlight.errors import WardlightError
 from wardlight.receiver.batches import Protected
-from wardlight.receiver.body import Part, Reader, cut, deflated_part, plain_part
+from wardlight.receiver.body import Part, Reader, deflated_part, plain_part
 from wardlight.receiver.model import Target, Work
 from wardlight.receiver.reading import follow, read_header, reference
 from wardlight.receiver.secrets import ReceiverSecrets

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardlight.dicom.stream import cut
 from wardlight.errors import WardlightError
-from wardlight.receiver.body import Part, cut, deflated_part, inflate, plain_part
+from wardlight.receiver.body import Part, deflated_part, inflate, plain_part
 
 CHUNK = 7
 
