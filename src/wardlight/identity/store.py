@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from wardlight.db.prepared import Prepared
 from wardlight.identity.model import Application, Institution, Person, Receiver, Role
@@ -25,6 +25,7 @@ _AUTHENTICATE: Final = Prepared(
         token.c.expires_ms,
         token.c.revoked_ms,
         institution.c.state.label("institution_state"),
+        institution.c.networks,
         person.c.state.label("person_state"),
         person.c.role,
         receiver.c.state.label("receiver_state"),
@@ -57,8 +58,22 @@ def add_institution(tx: Connection, row: Institution) -> None:
             "region": row.region,
             "state": row.state,
             "created_ms": row.created_ms,
+            "networks": row.networks,
         },
     )
+
+
+def change_institution(tx: Connection, before: Institution, row: Institution, closed: str) -> bool:
+    """Store name, networks and state; False where it is closed, or another was stored meanwhile."""
+    same = (
+        institution.c.id == row.id,
+        institution.c.state == before.state,
+        institution.c.name == before.name,
+        institution.c.networks == before.networks,
+        institution.c.state != closed,
+    )
+    values = {"name": row.name, "networks": row.networks, "state": row.state}
+    return tx.execute(update(institution).where(*same).values(values)).rowcount == 1
 
 
 def institutions(tx: Connection, slug: str | None = None, id_: UUID | None = None) -> list[Institution]:
@@ -69,7 +84,7 @@ def institutions(tx: Connection, slug: str | None = None, id_: UUID | None = Non
     if id_ is not None:
         query = query.where(institution.c.id == id_)
     return [
-        Institution(row.id, row.slug, row.name, row.region, row.state, row.created_ms)
+        Institution(row.id, row.slug, row.name, row.region, row.state, row.created_ms, row.networks)
         for row in tx.execute(query)
     ]
 
@@ -91,15 +106,59 @@ def add_person(tx: Connection, row: Person, name_salt: bytes) -> None:
     )
 
 
-def people(tx: Connection, institution_id: UUID, login: str | None = None) -> list[Person]:
-    """People of an institution by login, or the one of this login."""
+def people(
+    tx: Connection,
+    institution_id: UUID,
+    login: str | None = None,
+    *,
+    id_: str | None = None,
+    lock: bool = False,
+) -> list[Person]:
+    """People of an institution by login, or the one of this login or id.
+
+    lock: nobody else changes people of the institution so until the transaction ends.
+    """
+    if lock:
+        tx.execute(select(institution.c.id).where(institution.c.id == institution_id).with_for_update())
     query = select(person).where(person.c.institution == institution_id).order_by(person.c.login)
     if login is not None:
         query = query.where(person.c.login == login)
+    if id_ is not None:
+        query = query.where(person.c.id == id_)
     return [
         Person(row.id, row.institution, row.login, row.name, Role(row.role), row.state, row.created_ms)
         for row in tx.execute(query)
     ]
+
+
+def rename_person(tx: Connection, row: Person, name_salt: bytes) -> None:
+    """Store another name, with the salt of the trail's commitment to it."""
+    tx.execute(update(person).where(person.c.id == row.id).values(name=row.name, name_salt=name_salt))
+
+
+def set_role(tx: Connection, person_id: str, role: Role) -> None:
+    """Store another role."""
+    tx.execute(update(person).where(person.c.id == person_id).values(role=role.value))
+
+
+def set_person_state(tx: Connection, person_id: str, state: str) -> None:
+    """Store another state."""
+    tx.execute(update(person).where(person.c.id == person_id).values(state=state))
+
+
+def administrators(tx: Connection, institution_id: UUID) -> list[str]:
+    """Ids of the institution's active administrators."""
+    query = select(person.c.id).where(
+        person.c.institution == institution_id,
+        person.c.role == Role.ADMINISTRATOR.value,
+        person.c.state == ACTIVE,
+    )
+    return list(tx.execute(query).scalars())
+
+
+def delete_person(tx: Connection, institution_id: UUID, person_id: str) -> None:
+    """Delete a person's row."""
+    tx.execute(delete(person).where(person.c.institution == institution_id, person.c.id == person_id))
 
 
 def add_receiver(tx: Connection, row: Receiver) -> None:
@@ -166,6 +225,7 @@ class TokenRow:
     expires_ms: int
     revoked_ms: int | None
     institution_state: str
+    networks: str
     person_state: str | None
     role: str | None
     receiver_state: str | None
