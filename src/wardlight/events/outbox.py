@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, or_, select
 
 from wardlight import clock
 from wardlight.db.ids import uuid7
+from wardlight.db.insert import upsert
 from wardlight.db.prepared import Prepared
-from wardlight.events.tables import outbox
+from wardlight.events.tables import counter, delivery, feed, outbox, webhook
 
 
 class EventKind(StrEnum):
-    """What can be told. A payload holds ids and counts only, never patient data or UIDs."""
+    """What can be told within the platform. A payload holds ids and counts only, never patient data or UIDs."""
 
     STUDY_STORED = "study.stored"
     STUDY_COMPLETED = "study.completed"
     STUDY_CHANGED = "study.changed"
 
+
+class Kind(StrEnum):
+    """What an application is told. TEST goes to the webhook that asks for it, and stands in no feed."""
+
+    STUDY_AVAILABLE = "study.available"
+    STUDY_CHANGED = "study.changed"
+    ACCESS_REVOKED = "access.revoked"
+    STUDY_DELETED = "study.deleted"
+    AGREEMENT_CHANGED = "agreement.changed"
+    TEST = "webhook.test"
+
+
+#: Told only as long as the grant gives access.
+WITH_ACCESS: Final = frozenset({Kind.STUDY_AVAILABLE, Kind.STUDY_CHANGED})
+#: The stream of events about no study.
+NO_STREAM: Final = UUID(int=0)
+#: States of a delivery.
+PENDING: Final = "pending"
+
+#: Members of an event's data: ids (UUIDs in hexadecimal), counts, codes.
+Data = Mapping[str, str | int | Sequence[str]]
 
 _ADD: Final = Prepared(insert(outbox))
 
@@ -30,12 +52,11 @@ _ADD: Final = Prepared(insert(outbox))
 def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[str, str | int]) -> UUID:
     """Add one event to the caller's transaction; returns its id."""
     event = uuid7()
-    text = json.dumps(dict(payload), sort_keys=True, separators=(",", ":"))
     row = {
         "id": event,
         "institution": institution,
         "kind": kind.value,
-        "payload": text,
+        "payload": _text(payload),
         "created_ms": clock.unix_ms(),
     }
     _ADD.run(tx, [row])
@@ -53,3 +74,121 @@ def pending(
         .limit(limit)
     )
     return [(row.seq, EventKind(row.kind), json.loads(row.payload)) for row in rows]
+
+
+# ---- what applications are told ----
+
+_ADD_TOLD: Final = Prepared(insert(feed))
+_ADD_DELIVERIES: Final = Prepared(insert(delivery))
+_WEBHOOKS: Final = Prepared(
+    select(webhook.c.id).where(
+        webhook.c.institution == bindparam("institution"),
+        webhook.c.application == bindparam("application"),
+        webhook.c.ended_ms.is_(None),
+        # Between the spaces around it, so that no kind is found inside another.
+        or_(webhook.c.kinds == "", webhook.c.kinds.contains(bindparam("kind"), autoescape=False)),
+    )
+)
+
+
+def tell(
+    tx: Connection,
+    application: str,
+    institution: UUID,
+    kind: Kind,
+    *,
+    grant: UUID | None = None,
+    study: UUID | None = None,
+    data: Data | None = None,
+) -> UUID:
+    """Add one event to an application's feed, and to what its webhooks get, within the caller's transaction.
+
+    grant: whose study it is about; the application reads the study's UID from it. study: id of the release, which
+    orders deliveries and is not shown; the grant without it. data: ids, counts and codes, never a UID or patient data.
+    Returns the event's id.
+
+    Until the caller commits, others that tell the same application wait: who tells several does so in the order of
+    their ids, or two could wait for each other.
+    """
+    stream = study or grant or NO_STREAM
+    event, seq = _add(tx, application, institution, kind, grant, stream, data or {})
+    hooks = _WEBHOOKS.all(
+        tx, {"institution": institution, "application": application, "kind": f" {kind.value} "}
+    )
+    add_deliveries(tx, institution, [hook for (hook,) in hooks], event, seq, stream)
+    return event
+
+
+def tell_webhook(tx: Connection, application: str, institution: UUID, hook: UUID) -> UUID:
+    """Add a test event for one webhook."""
+    event, seq = _add(tx, application, institution, Kind.TEST, None, NO_STREAM, {})
+    # Nothing waits for a test, and it waits for nothing.
+    add_deliveries(tx, institution, [hook], event, seq, event)
+    return event
+
+
+def add_deliveries(
+    tx: Connection, institution: UUID, hooks: Collection[UUID], event: UUID, seq: int, stream: UUID
+) -> None:
+    """Have an event delivered to these webhooks."""
+    now = clock.unix_ms()
+    rows = [
+        {
+            "id": uuid7(),
+            "institution": institution,
+            "webhook": hook,
+            "event": event,
+            "seq": seq,
+            "stream": stream,
+            "state": PENDING,
+            "created_ms": now,
+            "next_ms": now,
+        }
+        for hook in hooks
+    ]
+    if rows:
+        _ADD_DELIVERIES.run(tx, rows)
+
+
+def _add(
+    tx: Connection,
+    application: str,
+    institution: UUID,
+    kind: Kind,
+    grant: UUID | None,
+    stream: UUID,
+    data: Data,
+) -> tuple[UUID, int]:
+    one = upsert(tx, counter).values(institution=institution, application=application, seq=1)
+    counted = one.on_conflict_do_update(
+        index_elements=[counter.c.institution, counter.c.application], set_={"seq": counter.c.seq + 1}
+    ).returning(counter.c.seq)
+    seq = int(tx.execute(counted).scalar_one())
+    event = uuid7()
+    row = {
+        "institution": institution,
+        "application": application,
+        "seq": seq,
+        "id": event,
+        "kind": kind.value,
+        "grant_id": grant,
+        "stream": stream,
+        "data": _text(data),
+        "created_ms": clock.unix_ms(),
+    }
+    _ADD_TOLD.run(tx, [row])
+    return event, seq
+
+
+def acknowledged(tx: Connection, institution: UUID, events: Collection[UUID]) -> dict[UUID, int]:
+    """Those of these events that their applications have acknowledged, and when, in ms; for receipts of deletions."""
+    query = select(feed.c.id, feed.c.acknowledged_ms).where(
+        feed.c.institution == institution,
+        feed.c.id.in_(bindparam("events", expanding=True)),
+        feed.c.acknowledged_ms.is_not(None),
+    )
+    return {row.id: row.acknowledged_ms for row in tx.execute(query, {"events": list(events)})}
+
+
+def _text(data: Data) -> str:
+    return json.dumps(dict(data), sort_keys=True, separators=(",", ":"))
