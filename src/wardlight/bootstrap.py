@@ -27,7 +27,8 @@ import wardlight.identity.federation_tables
 import wardlight.identity.oidc_tables
 import wardlight.identity.people_tables
 import wardlight.identity.rates_tables
-import wardlight.identity.tables  # noqa: F401 - these imports put every table into the schema
+import wardlight.identity.tables
+import wardlight.trail.application_tables  # noqa: F401 - these imports put every table into the schema
 from wardlight import log
 from wardlight.access.grants import Grants
 from wardlight.access.model import SystemScope

@@ -66,6 +66,7 @@ class Action(StrEnum):
     AGREEMENT_ENTITLEMENT_SUBSCRIBE = "agreement:entitlement:subscribe"
     AGREEMENT_ENTITLEMENT_UNSUBSCRIBE = "agreement:entitlement:unsubscribe"
     AGREEMENT_SOURCE_RECORD = "agreement:source:record"
+    ACCESS_GRANT_READ = "access:grant:read"
     ACCESS_GRANT_CREATE = "access:grant:create"
     ACCESS_GRANT_SHARE = "access:grant:share"
     ACCESS_GRANT_CHANGE = "access:grant:change"
@@ -169,6 +170,7 @@ class Action(StrEnum):
     AUDIT_ENTRY_READ = "audit:entry:read"
     AUDIT_ENTRY_SEARCH = "audit:entry:search"
     AUDIT_ENTRY_STORE = "audit:entry:store"
+    AUDIT_DEFINITION_CHANGE = "audit:definition:change"
     AUDIT_PATIENT_SEARCH = "audit:patient:search"
     AUDIT_ENTRY_EXPORT = "audit:entry:export"
     AUDIT_REPORT_CREATE = "audit:report:create"
@@ -217,7 +219,7 @@ _LETTERS: Final[dict[str, str]] = {
         "receiver:pacs:change receiver:pacs:delete receiver:setting:change machine:subscription:create "
         "machine:subscription:delete subject:request:open subject:request:close subject:request:extend "
         "classify:retention:change audit:anchor:change audit:witness:change audit:retention:change "
-        "audit:forward:change audit:forward:fail app:setting:change"
+        "audit:forward:change audit:forward:fail audit:definition:change app:setting:change"
     ),
     "S": (
         "platform:clock:skew platform:lock:break identity:factor:add identity:factor:remove "
@@ -268,7 +270,7 @@ _LETTERS: Final[dict[str, str]] = {
         "dicomweb:frame:read dicomweb:rendered:read dicomweb:thumbnail:read dicomweb:bulkdata:read "
         "machine:data:read app:study:view"
     ),
-    "Q": ("receiver:pacs:query dicomweb:study:query machine:data:query subject:data:find"),
+    "Q": ("receiver:pacs:query access:grant:read dicomweb:study:query machine:data:query subject:data:find"),
     "E": (
         "receiver:result:send receiver:vault:export dicomweb:study:export subject:data:export "
         "subject:report:access classify:record:export audit:entry:export audit:report:create "

@@ -122,6 +122,9 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.SUBJECT_REPORT_ACCESS: {"format": str, "names": bool},
     Action.AUDIT_ENTRY_EXPORT: {"format": str, "from": int, "to": int},
     Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
+    Action.AUDIT_DEFINITION_CHANGE: {"codes": int, "params": int, "digest": str},
+    # What an application claims, and what its grant was when it did.
+    **{action: {"claim": dict, "grant": str} for action in Action if action.startswith("app:")},
     Action.ACCESS_GRANT_CREATE: _GRANT,
     Action.ACCESS_GRANT_SHARE: _GRANT,
     Action.ACCESS_GRANT_EXPIRE: _GRANT,

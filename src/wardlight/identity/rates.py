@@ -23,15 +23,15 @@ class Rates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, tx: Connection, key: str, limit: int, window_s: int) -> None:
-        """Count one attempt; raises `rate-limited` with Retry-After where there is none left, and counts nothing.
+    def take(self, tx: Connection, key: str, limit: int, window_s: int, count: int = 1) -> None:
+        """Count an attempt, or so many; raises `rate-limited` with Retry-After where there is none left, and counts nothing.
 
         At most `limit` at once, and after that one each `window_s / limit` (GCRA): 100 a second with a burst of 200 is
         a limit of 200 in 2 seconds. The attempt counts when the caller's transaction is committed.
         """
         now_us = clock.unix_ms() * 1000
         window_us = window_s * _SECOND_US
-        step_us = window_us // limit
+        step_us = window_us // limit * count
         if not rates_store.take(tx, key, now_us, step_us, window_us):
             wait_us = rates_store.free_us(tx, key) + step_us - now_us - window_us
             raise too_many(max(1, -(-wait_us // _SECOND_US)))

@@ -12,6 +12,7 @@ from wardlight.db.migrations import (
     _v0006_identity,
     _v0006_oauth,
     _v0006_oidc,
+    _v0006_trail,
 )
 
 
@@ -25,5 +26,6 @@ def upgrade(op: Operations) -> None:
         _v0006_access,
         _v0006_archive,
         _v0006_delivery,
+        _v0006_trail,
     ):
         part.upgrade(op)
