@@ -183,12 +183,25 @@ def _page(found: dict[str, Any]) -> str:
         f"rate         {kind} {row['instances_per_s']} a second, {_size(row['bytes_per_s'])}/s over 5 minutes"
         for kind, row in found["throughput"].items()
     ]
+    lines += _agreements(found["agreements"])
     lines.append(f"quarantine   {quarantine['objects']} objects")
     lines += [f"             {number} x {reason}" for reason, number in quarantine["reasons"].items()]
     lines.append(f"audit        {found['audit_pending']} entries wait to be shipped")
     if found["audit"]["refused"]:
         lines.append(f"             {found['audit']['refused']} entries were refused by the platform")
     return "\n".join(lines + _witness(found["witness"]))
+
+
+def _agreements(found: dict[str, Any]) -> list[str]:
+    last = found["last"] or "not asked yet"
+    known = "" if found["known"] else ", nothing is known: all is taken in and waits"
+    lines = [f"agreements   {last}{known}"]
+    lines += [
+        f"held         {row['application']}:{row['level']}: {row['objects']} objects, {_size(row['bytes'])},"
+        f" {row['reason']}, oldest {row['oldest']}"
+        for row in found["held"]
+    ]
+    return lines
 
 
 def _witness(found: dict[str, Any]) -> list[str]:

@@ -1,9 +1,13 @@
-"""The threads of one pipeline process that serve the audit trail: they ship entries, and witness the platform's log."""
+"""The threads of one pipeline process that exchange small things with the platform.
+
+They ship entries of the audit trail, witness the platform's log, and ask what the hospital has agreed to.
+"""
 
 from __future__ import annotations
 
 import threading
 
+from wardlight.receiver.asking import Asking
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.exchange import Exchange
 from wardlight.receiver.followed import FollowedLogs
@@ -15,17 +19,18 @@ from wardlight.settings import Settings
 
 
 class Couriers:
-    """Both threads. `stop` of the process ends them."""
+    """All three threads. `stop` of the process ends them."""
 
     def __init__(self, chosen: Settings, store: ReceiverStore, stop: threading.Event) -> None:
         address, secrets_dir = platform_address(chosen), chosen.receiver_secrets
         logs = FollowedLogs(store, Entries(chosen.node))
         shipping = Shipping(Exchange(address, secrets_dir), store, stop)
         witness = Witness(Exchange(address, secrets_dir), logs, secrets_dir, stop)
+        asking = Asking(Exchange(address, secrets_dir), store, stop)
         self._threads = [
             # Daemons: one may wait for a platform that does not answer, and what it was at is tried again.
             threading.Thread(target=run, name=name, daemon=True)
-            for name, run in (("shipping", shipping.run), ("witness", witness.run))
+            for name, run in (("shipping", shipping.run), ("witness", witness.run), ("asking", asking.run))
         ]
 
     def start(self) -> None:
@@ -34,6 +39,6 @@ class Couriers:
             thread.start()
 
     def join(self) -> None:
-        """Wait for both, a moment each."""
+        """Wait for them, a moment each."""
         for thread in self._threads:
             thread.join(2.0)

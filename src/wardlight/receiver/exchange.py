@@ -1,4 +1,4 @@
-"""Small JSON exchanges with the platform about the audit trail, over a kept connection."""
+"""Small JSON exchanges with the platform, over a kept connection."""
 
 from __future__ import annotations
 

@@ -10,8 +10,10 @@ from typing import Final
 from wardlight import clock, log
 from wardlight.errors import WardlightError
 from wardlight.receiver.admission import Denial, DenialCounter, RouteTable, admit
+from wardlight.receiver.agreed import AgreedTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.gateway import Admission, Rejection, Sink
+from wardlight.receiver.model import Target
 from wardlight.receiver.registrar import Registrar
 from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.sink import Arrival, ObjectSink, require_space
@@ -30,6 +32,7 @@ class Intake:
     spool: Spool
     spool_dir: Path
     routes: RouteTable
+    agreed: AgreedTable
     registrar: Registrar
     secrets: ReceiverSecrets
     entries: Entries
@@ -72,7 +75,8 @@ class ReceiverGateway:
         """Take a C-STORE request.
 
         Raises WardlightError: "out-of-resources" (free space), "unavailable" (the database does not keep up),
-        "sop-class-not-allowed" (the route is gone since the association began).
+        "sop-class-not-allowed" (the route is gone since the association began), and why nothing of what the route makes
+        is agreed. What is agreed in part is taken in for that part.
         """
         intake = self._intake
         try:
@@ -81,11 +85,10 @@ class ReceiverGateway:
                 raise WardlightError("sop-class-not-allowed", reason="route-gone")
             if intake.registrar.overloaded:
                 raise WardlightError("unavailable", reason="database")
+            targets = self._agreed(route, found.targets, calling_ae, address)
             self._require_space()
             return ObjectSink(
-                Arrival(
-                    route, found.targets, calling_ae, address, sop_class, transfer_syntax, clock.unix_ms()
-                ),
+                Arrival(route, targets, calling_ae, address, sop_class, transfer_syntax, clock.unix_ms()),
                 sop_instance,
                 spool=intake.spool,
                 spool_dir=intake.spool_dir,
@@ -101,6 +104,19 @@ class ReceiverGateway:
                 intake.spool.roll()
             self._refused(route, calling_ae, address, error)
             raise
+
+    def _agreed(
+        self, route: str, targets: tuple[Target, ...], calling_ae: str, address: str
+    ) -> tuple[Target, ...]:
+        """Those for which data may be taken in; raises the reason where there is none."""
+        known = self._intake.agreed.get()
+        refused = {target: reason for target in targets if (reason := known.why_not(target))}
+        if len(refused) == len(targets):
+            target, reason = next(iter(refused.items()))
+            raise WardlightError(reason, f"{target.application} at {target.level}")
+        for reason in refused.values():
+            self._denials.add((f"object:{route}", calling_ae, address, reason))
+        return tuple(target for target in targets if target not in refused) if refused else targets
 
     def _require_space(self) -> None:
         moment = time.monotonic()

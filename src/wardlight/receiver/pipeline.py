@@ -24,6 +24,7 @@ from wardlight import __version__, log, settings
 from wardlight.dicom.elements import BUILD
 from wardlight.errors import WardlightError
 from wardlight.keys.process import harden
+from wardlight.receiver.agreed import Agreed, AgreedTable
 from wardlight.receiver.batches import LINGER_S, Batch, Batcher
 from wardlight.receiver.couriers import Couriers
 from wardlight.receiver.entries import Entries
@@ -63,6 +64,8 @@ class Pipeline:
         self._batcher = Batcher(chosen.receiver.batch_bytes, chosen.receiver.batch_instances)
         self._ready: queue.Queue[Batch] = queue.Queue(_UPLOADERS)
         self._holds = Holds()
+        self._table = AgreedTable(self._store.database)
+        self._agreed = Agreed()
         self._lock = threading.Lock()
         self._in_hand: set[tuple[int, Target]] = set()
         self._after = 0
@@ -140,7 +143,11 @@ class Pipeline:
     def _next(self) -> list[Work]:
         """The next pending objects that are not in hand, and put them in hand."""
         version = self._store.version()
+        agreed = self._table.get()
         with self._lock:
+            if agreed != self._agreed:
+                # What was held may leave now.
+                self._agreed, self._after = agreed, 0
             due = {tick for tick in self._rescans if tick <= time.monotonic() / _TICK_S}
             if due:
                 self._after = 0
@@ -152,7 +159,7 @@ class Pipeline:
             in_hand = set(self._in_hand)
         # From the start on, what is in hand comes first, so more rows are needed to find others.
         limit = BLOCK + (len(in_hand) if after == 0 else 0)
-        rows = self._store.pending(self._slot, self._slots, after, limit, self._holds.held())
+        rows = self._store.pending(self._slot, self._slots, after, limit, self._holds.held(), agreed.targets)
         fresh = [work for work in rows if work.key not in in_hand]
         works = fresh[:BLOCK]
         # Read before the rows: what is committed in between is seen next time.

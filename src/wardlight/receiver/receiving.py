@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wardlight.receiver.admission import RouteTable
+from wardlight.receiver.agreed import AgreedTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.intake import Intake, ReceiverGateway
 from wardlight.receiver.places import database_path, open_spool, spool_dir
@@ -46,6 +47,7 @@ class Receiving:
                 self._spool,
                 spool_dir(chosen),
                 RouteTable(self.store.database),
+                AgreedTable(self.store.database),
                 self._registrar,
                 secrets,
                 entries,

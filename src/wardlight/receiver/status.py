@@ -15,7 +15,7 @@ from sqlalchemy import Row, func, select
 
 from wardlight import clock
 from wardlight.errors import WardlightError
-from wardlight.receiver import shipping
+from wardlight.receiver import agreed, shipping
 from wardlight.receiver.connection import Address
 from wardlight.receiver.followed import NOTE
 from wardlight.receiver.model import UploadState
@@ -23,6 +23,7 @@ from wardlight.receiver.places import database_path, platform_address, spool_dir
 from wardlight.receiver.secrets import TOKEN_FILE, WITNESS_FILE
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import (
+    agreed_target,
     audit_pending,
     audit_refused,
     followed,
@@ -45,6 +46,7 @@ def status(chosen: Settings, *, ask_platform: bool = True) -> dict[str, Any]:
     store = ReceiverStore(database_path(chosen))
     try:
         result = _from_database(store)
+        result["agreements"] = _agreements(store)
     finally:
         store.close()
     result["spool"] |= _disk(spool_dir(chosen))
@@ -148,6 +150,49 @@ def _from_database(store: ReceiverStore) -> dict[str, Any]:
             # The generation that is followed, and those before it.
             "logs": [_followed(row) for row in logs],
         },
+    }
+
+
+def _agreements(store: ReceiverStore) -> dict[str, Any]:
+    """What is agreed, and what was acknowledged but may not leave: it stays in the spool, encrypted (R2.2)."""
+    known = agreed.read(store.database)
+    reason = func.coalesce(agreed_target.c.reason, "no-agreement")
+    query = (
+        select(
+            upload.c.application,
+            upload.c.level,
+            reason.label("reason"),
+            func.count().label("objects"),
+            func.sum(spooled.c.length).label("bytes"),
+            func.min(spooled.c.received_ms).label("oldest"),
+        )
+        .join(spooled, spooled.c.id == upload.c.object_id)
+        .outerjoin(
+            agreed_target,
+            (agreed_target.c.application == upload.c.application) & (agreed_target.c.level == upload.c.level),
+        )
+        .where(upload.c.state == UploadState.PENDING, reason != "")
+        .group_by(upload.c.application, upload.c.level, reason)
+        .order_by(upload.c.application, upload.c.level)
+    )
+    with store.database.read() as tx:
+        held = tx.execute(query).all() if known.reasons is not None else []
+        note = tx.execute(select(state).where(state.c.name == agreed.NOTE)).first()
+    return {
+        "known": known.reasons is not None,
+        "last": note.value if note else None,
+        "since": _moment(note.at_ms) if note else None,
+        "held": [
+            {
+                "application": row.application,
+                "level": row.level,
+                "reason": row.reason,
+                "objects": row.objects,
+                "bytes": int(row.bytes),
+                "oldest": _moment(row.oldest),
+            }
+            for row in held
+        ],
     }
 
 

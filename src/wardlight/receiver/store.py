@@ -256,11 +256,17 @@ class ReceiverStore:
     # Pipeline --------------------------------------------------------------------------------------------------
 
     def pending(
-        self, slot: int, slots: int, after: int, limit: int, held: Iterable[Target] = ()
+        self,
+        slot: int,
+        slots: int,
+        after: int,
+        limit: int,
+        held: Iterable[Target] = (),
+        agreed: Iterable[Target] | None = None,
     ) -> list[Work]:
         """Uploads to be done by pipeline `slot` of `slots`, from object id `after` on, in order of arrival.
 
-        held: targets the platform refuses at present.
+        held: targets the platform refuses at present. agreed: the only ones that may leave; None: not known yet.
         """
         query = (
             select(*_WORK_COLUMNS)
@@ -275,9 +281,11 @@ class ReceiverStore:
         )
         if slots > 1:
             query = query.where((upload.c.object_id // BLOCK) % slots == slot)
-        names = [(target.application, str(target.level)) for target in held]
-        if names:
-            query = query.where(tuple_(upload.c.application, upload.c.level).not_in(names))
+        release = tuple_(upload.c.application, upload.c.level)
+        if names := _names(held):
+            query = query.where(release.not_in(names))
+        if agreed is not None:
+            query = query.where(release.in_(_names(agreed)))
         with self.database.read() as tx:
             return [_work(row) for row in tx.execute(query)]
 
@@ -393,6 +401,10 @@ def _key(work: Work) -> dict[str, Any]:
         "b_application": work.target.application,
         "b_level": work.target.level,
     }
+
+
+def _names(targets: Iterable[Target]) -> list[tuple[str, str]]:
+    return [(target.application, str(target.level)) for target in targets]
 
 
 def _work(row: Row[*tuple[Any, ...]]) -> Work:

@@ -142,6 +142,16 @@ meter: Final = Table(
     sqlite_with_rowid=False,
 )
 
+# What the platform said last that the hospital has agreed to. reason: why nothing may be taken in, "" where it may.
+agreed_target: Final = Table(
+    "agreed_target",
+    metadata,
+    column("application", String(64), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("level", String(10), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("reason", String(40), data_class=DataClass.STATUS),
+    sqlite_with_rowid=False,
+)
+
 # What a process last saw: `platform` → ok, unreachable, unauthenticated …; `port` → where the node listens.
 state: Final = Table(
     "state",

@@ -23,6 +23,7 @@ from wardlight import clock, log
 from wardlight.errors import WardlightError
 from wardlight.receiver import (
     admission,
+    agreed,
     intake,
     recovery,
     registrar,
@@ -33,6 +34,7 @@ from wardlight.receiver import (
     tables,
 )
 from wardlight.receiver.admission import DenialCounter, RouteTable
+from wardlight.receiver.agreed import AgreedTable
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.gateway import Rejection
 from wardlight.receiver.intake import Intake, ReceiverGateway
@@ -93,6 +95,7 @@ def wait(check: Callable[[], bool], seconds: float = 10.0) -> None:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(registrar, "_TIDY_S", 0.05)
     monkeypatch.setattr(admission, "_FRESH_S", 0.0)
+    monkeypatch.setattr(agreed, "_FRESH_S", 0.0)
     monkeypatch.setattr(intake, "_SPACE_FRESH_S", -1.0)
     chosen = receiver_data.settings(tmp_path, object_bytes=1 << 20)
     store = ReceiverStore(database_path(chosen))
@@ -104,7 +107,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     )
     gateway = ReceiverGateway(
         Intake(
-            chosen.receiver, spool, spool_dir(chosen), RouteTable(store.database), registering, keys, entries
+            chosen.receiver,
+            spool,
+            spool_dir(chosen),
+            RouteTable(store.database),
+            AgreedTable(store.database),
+            registering,
+            keys,
+            entries,
         )
     )
     registering.start()
@@ -460,3 +470,55 @@ def test_one_file_that_cannot_be_tidied_does_not_stop_the_others(
     bench.send(encode(ct()))
     bench.spool.roll()
     wait(lambda: len(bench.store.settled_files()) == 2)
+
+
+ACME = Target("acme_ai", Level.LOW)
+IMAGES = Target("images", Level.HIGH)
+
+
+@pytest.mark.parametrize("reason", sorted(agreed.REASONS))
+def test_what_is_not_agreed_is_refused_and_leaves_nothing(bench: Bench, reason: str) -> None:
+    agreed.write(bench.store.database, {IMAGES: reason})
+    with pytest.raises(WardlightError) as error:
+        bench.send(encode(ct()))
+    assert (error.value.code, error.value.kind.dicom) == (reason, 0x0124)
+    assert str(error.value) == f"{reason}: images at high"
+    wait(lambda: any(entry["action"] == "receiver:object:refuse" for entry in bench.entries()))
+    assert [entry["reason"] for entry in bench.entries() if entry["action"] == "receiver:object:refuse"] == [
+        reason
+    ]
+    assert bench.store.pending(0, 1, 0, 10) == []
+
+
+def test_what_the_platform_did_not_name_is_not_agreed(bench: Bench) -> None:
+    agreed.write(bench.store.database, {})
+    with pytest.raises(WardlightError) as error:
+        bench.send(encode(ct()))
+    assert error.value.code == "no-agreement"
+
+
+def test_before_the_platform_has_said_anything_all_is_taken_in(bench: Bench) -> None:
+    bench.send(encode(ct()))
+    (work,) = bench.works(1)
+    assert agreed.read(bench.store.database).reasons is None
+    # Then it says no: what was acknowledged stays, and does not leave.
+    agreed.write(bench.store.database, {IMAGES: "agreement-withdrawn"})
+    known = agreed.read(bench.store.database)
+    assert bench.store.pending(0, 1, 0, 10, agreed=known.targets) == []
+    assert bench.data(work)
+    # It is agreed again: it may leave.
+    agreed.write(bench.store.database, {IMAGES: ""})
+    known = agreed.read(bench.store.database)
+    assert bench.store.pending(0, 1, 0, 10, agreed=known.targets) == [work]
+
+
+def test_a_route_of_two_releases_takes_in_what_is_agreed_of_it(bench: Bench) -> None:
+    routes.change_route(bench.store.database, Route("TEAMPLAYISHARE", (IMAGES, ACME)), ())
+    agreed.write(bench.store.database, {IMAGES: "", ACME: "level-not-agreed"})
+    bench.send(encode(ct()))
+    assert [work.target for work in bench.works(1)] == [IMAGES]
+    wait(lambda: any(entry.get("reason") == "level-not-agreed" for entry in bench.entries()))
+    routes.change_route(bench.store.database, Route("TEAMPLAYISHARE", (ACME,)), ())
+    with pytest.raises(WardlightError) as error:
+        bench.send(encode(ct()))
+    assert error.value.code == "level-not-agreed"
