@@ -31,6 +31,7 @@ _KINDS: Final = (
     ErrorKind("unauthenticated", "A valid bearer token is needed.", 401),
     ErrorKind("sign-in-failed", "The name, the password or the code is not right.", 401),
     ErrorKind("forbidden", "The token does not allow this operation.", 403),
+    ErrorKind("enrolment-refused", "This enrolment of a receiver is not taken; ask for a new code.", 403),
     ErrorKind("no-agreement", "No agreement of the institution covers this data.", 403, 0x0124),
     ErrorKind("agreement-withdrawn", "The agreement that covered this data was withdrawn or has ended.", 403, 0x0124),
     ErrorKind("not-subscribed", "The institution does not subscribe to this application.", 403, 0x0124),
