@@ -58,7 +58,6 @@ receiver_key: Final = Table(
     column("code_hash", LargeBinary(32), unique=True, data_class=DataClass.SECRET, protection="hashed"),
     column("code_expires_ms", BigInteger, data_class=DataClass.STATUS),
     column("jwk", Text, data_class=DataClass.CONFIGURATION),
-    column("witness", LargeBinary(32), nullable=True, data_class=DataClass.CONFIGURATION),
     column("digits", String(6), data_class=DataClass.CONFIGURATION),
     column("used_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),
     column("confirmed_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),

@@ -21,7 +21,8 @@ _AHEAD_S: Final = 5
 _TAG: Final = 16
 _TYPES: Final = frozenset({"dpop+jwt"})
 _MEMBERS: Final = frozenset({"jwk"})
-_ELLIPTIC: Final = ("ES256", "ES384")
+#: Algorithms of proofs.
+ALGORITHMS: Final = ("ES256", "ES384")
 
 
 class ProofRefused(Exception):
@@ -74,7 +75,7 @@ def check(proof: str, method: str, url: str, nonces: Nonces, *, token: str = "")
         found = read(proof)
         found.require_header(types=_TYPES, members=_MEMBERS)
         key, algorithm = public_key(found.header.get("jwk", {}))
-        if algorithm not in _ELLIPTIC:
+        if algorithm not in ALGORITHMS:
             raise JoseRefused("algorithm")
         claims = found.verified(key, algorithm)
     except JoseRefused as error:

@@ -28,7 +28,7 @@ def by_code(tx: Connection, digest: bytes) -> Row[Any] | None:
     return tx.execute(query).first()
 
 
-def use_code(tx: Connection, id_: UUID, now_ms: int, jwk: str, witness: bytes, digits: str) -> bool:
+def use_code(tx: Connection, id_: UUID, now_ms: int, jwk: str, digits: str) -> bool:
     """Take the key that came with a code; False where the code was used, or its time is over."""
     statement = (
         update(receiver_key)
@@ -38,7 +38,7 @@ def use_code(tx: Connection, id_: UUID, now_ms: int, jwk: str, witness: bytes, d
             receiver_key.c.ended_ms.is_(None),
             receiver_key.c.code_expires_ms > now_ms,
         )
-        .values(used_ms=now_ms, jwk=jwk, witness=witness, digits=digits)
+        .values(used_ms=now_ms, jwk=jwk, digits=digits)
     )
     return tx.execute(statement).rowcount == 1
 
@@ -61,13 +61,19 @@ def confirm(tx: Connection, id_: UUID, now_ms: int) -> None:
 
 
 def end(tx: Connection, receiver_id: str, now_ms: int, but: UUID | None = None) -> int:
-    """End a receiver's enrolments and keys, but for one; returns how many."""
+    """End a receiver's enrolments and keys, but for one; returns how many keys that counted."""
     statement = update(receiver_key).where(
         receiver_key.c.receiver == receiver_id, receiver_key.c.ended_ms.is_(None)
     )
     if but is not None:
         statement = statement.where(receiver_key.c.id != but)
-    return tx.execute(statement.values(ended_ms=now_ms)).rowcount
+    ended = statement.values(ended_ms=now_ms).returning(receiver_key.c.confirmed_ms)
+    return sum(confirmed is not None for confirmed in tx.execute(ended).scalars())
+
+
+def end_one(tx: Connection, id_: UUID, now_ms: int) -> None:
+    """End one enrolment."""
+    tx.execute(update(receiver_key).where(receiver_key.c.id == id_).values(ended_ms=now_ms))
 
 
 def set_state(tx: Connection, receiver_id: str, state: str) -> None:

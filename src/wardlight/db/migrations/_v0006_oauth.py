@@ -53,7 +53,6 @@ def upgrade(op: Operations) -> None:
         Column("code_hash", LargeBinary(32), nullable=False, unique=True),
         Column("code_expires_ms", BigInteger, nullable=False),
         Column("jwk", _long(), nullable=False),
-        Column("witness", LargeBinary(32)),
         Column("digits", _text(6), nullable=False),
         Column("used_ms", BigInteger),
         Column("confirmed_ms", BigInteger),
