@@ -116,7 +116,15 @@ class Kit:
         self.institution = platform.identity.create_institution(
             "stmary", "St Mary", "eu", by=LOCAL_ADMINISTRATOR
         )
+        self.agree()
         self.principal = self.person(Role.ADMINISTRATOR)
+
+    def agree(self, institution=None, purposes=("TREAT",)):
+        """Without an agreement its own people read nothing of an institution's images."""
+        return self.platform.agreements.create(
+            (institution or self.institution).id, IMAGES, Level, legal_basis="gdpr:6.1.e+9.2.h",
+            purposes=purposes, attested_by="Kim Berg", by=LOCAL_ADMINISTRATOR,
+        )  # fmt: skip
 
     def person(self, role, institution=None, scopes=frozenset(TokenScope)):
         institution = institution or self.institution

@@ -21,7 +21,7 @@ from wardlight.settings import Settings
 from wardlight.trail import csv_rows, mapping
 from wardlight.trail.mapping import Code, Meaning
 from wardlight.web.app import DICOMWEB, TRAIL
-from wardlight.web.operations import actions_of
+from wardlight.web.routes import actions_of
 
 #: Routes of one action that are named in its row; more are counted there.
 _FEW = 2

@@ -66,6 +66,7 @@ from wardlight.settings import UNTOLD, Settings
 from wardlight.supervisor import is_supervised, wait_for_gate
 from wardlight.trail.anchor_syslog import deliver_syslog
 from wardlight.trail.anchors import Anchors, append_file, post_https
+from wardlight.trail.application_entries import ApplicationEntries
 from wardlight.trail.collectors import Collectors
 from wardlight.trail.forward import Forwarder
 from wardlight.trail.parts import Parts
@@ -147,6 +148,7 @@ class Platform:
             access=self.access,
             grants=self.grants,
             archive=self.archive,
+            application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
         )
 
     @property
@@ -297,6 +299,8 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
     audit_log = AuditLog(database, signer)
     collectors = Collectors(database, recorder, audit_log)
     identity = Identity(database, recorder, keystore)
+    entitlements = Entitlements(database, recorder)
+    grants = Grants(database, recorder, entitlements)
     if len(settings.keyslots) > 1:
         for institution in identity.institutions():
             keystore.ensure_institution(institution.id)  # Fills a mirror that is new or was emptied.
@@ -319,10 +323,10 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         identity=identity,
         rates=Rates(database),
         agreements=Agreements(database, recorder),
-        entitlements=Entitlements(database, recorder),
+        entitlements=entitlements,
         sources=Sources(database, recorder),
         access=Access(database, denials),
-        grants=Grants(database, recorder),
+        grants=grants,
         archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),
     )
 

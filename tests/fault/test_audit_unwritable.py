@@ -35,7 +35,7 @@ from wardlight.db.engine import EVERYWHERE
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.trail import export, local
 from wardlight.trail.collectors import Place
-from wardlight.web.operations import DECLARATION
+from wardlight.web.routes import DECLARATION
 from web_kit import Web, a_web
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src" / "wardlight"

@@ -21,7 +21,7 @@ from wardlight.cli import _COMMANDS, app
 from wardlight.cli.actions import COMMANDS, OPENING
 from wardlight.receiver.entries import PROCESSES
 from wardlight.web.app import DICOMWEB, TRAIL
-from wardlight.web.operations import Operation, Public, actions_of
+from wardlight.web.routes import Operation, Public, actions_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = ROOT / "src" / "wardlight"

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from unit.web.fakes import make
 from wardlight.errors import CATALOGUE
 from wardlight.web.app import DICOMWEB, create_app
-from wardlight.web.operations import methods_of, operation_id
+from wardlight.web.routes import methods_of, operation_id
 
 CLIENT = TestClient(create_app(make().services), raise_server_exceptions=False)
 DOCUMENT = CLIENT.get("/api/openapi.json").json()

@@ -28,7 +28,7 @@ from wardlight.decoding.pool import DecoderPool
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, USUAL_SCOPES
 from wardlight.ingest.service import Ingest
 from wardlight.web.app import create_app
-from wardlight.web.operations import DECLARATION
+from wardlight.web.routes import DECLARATION
 from wardlight.web.services import Services
 
 STUDY, SERIES, INSTANCE = "1.2.826.0.1.77.1", "1.2.826.0.1.77.2", "1.2.826.0.1.77.3"
@@ -139,7 +139,7 @@ class World:
         services = Services(
             platform.settings, WithUnissued(), platform.access, platform.archive,
             Ingest(platform.archive, platform.access, platform.agreements),
-            DecoderPool(1), platform.parts,
+            DecoderPool(1), platform.parts, platform.api,
         )  # fmt: skip
         self.app = create_app(services)
         self.client = TestClient(self.app, raise_server_exceptions=False)

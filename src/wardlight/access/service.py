@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Final
 from uuid import UUID
 
-from wardlight.access.model import Operation, Scope
+from wardlight.access.model import NOWHERE, Operation, Scope
+from wardlight.agreements import store as agreements
+from wardlight.agreements.entitlements_store import is_subscribed
+from wardlight.agreements.model import IMAGES, Agreement
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.model import Actor, Event, Outcome
+from wardlight.db.engine import Database
 from wardlight.errors import CATALOGUE, WardlightError
 from wardlight.identity.model import Principal, PrincipalKind, Role, TokenScope
 from wardlight.identity.service import actor_of
@@ -35,49 +41,153 @@ OPERATION: Final = {
     Action.AUDIT_WITNESS_COSIGN: Operation.AUDIT_SEND,
 }
 
-#: Architecture.md, "who may do what". Researchers see shares of their own, of which there are none yet.
-_IMAGES: Final = frozenset({Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE, Operation.STORE})
+#: Architecture.md, "who may do what".
+_READS: Final = frozenset({Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE})
+_IMAGES: Final = _READS | {Operation.STORE}
 _TRAIL: Final = frozenset({Operation.AUDIT, Operation.AUDIT_OWN, Operation.AUDIT_LOG})
+_RIGHTS: Final = frozenset({Operation.CONFIGURATION, Operation.GRANTS, Operation.ENTITLEMENT})
+_OWN: Final = frozenset({Operation.OWN, Operation.AUDIT_OWN})
 ROLES: Final = {
-    Role.ADMINISTRATOR: _IMAGES | _TRAIL,
-    Role.CLINICIAN: _IMAGES | {Operation.AUDIT_OWN},
-    Role.PRIVACY_OFFICER: frozenset({Operation.SEARCH, Operation.METADATA}) | _TRAIL,
-    Role.RESEARCHER: frozenset({Operation.AUDIT_OWN}),
+    Role.ADMINISTRATOR: _IMAGES
+    | _TRAIL
+    | _RIGHTS
+    | _OWN
+    | {Operation.CONFIGURE, Operation.SHARE, Operation.DELETE, Operation.REVOKE},
+    # Own uploads, and own shares: what is whose is for those who know the study.
+    Role.CLINICIAN: _IMAGES
+    | _OWN
+    | {
+        Operation.SHARE,
+        Operation.DELETE,
+        Operation.GRANTS,
+        Operation.REVOKE,
+        Operation.ENTITLEMENT,
+    },
+    Role.PRIVACY_OFFICER: frozenset(
+        {Operation.SEARCH, Operation.METADATA, Operation.DELETE, Operation.REVOKE}
+    )
+    | _TRAIL
+    | _RIGHTS
+    | _OWN,
+    # What was shared with them.
+    Role.RESEARCHER: _READS | _OWN,
+    Role.OPERATOR: frozenset({Operation.OWN, Operation.PLATFORM}),
 }
 
-#: The scope that a token needs beside its holder's role.
+#: A scope that the token needs, any one of these, beside its holder's role.
 _PERSON_SCOPES: Final = (
-    dict.fromkeys(_IMAGES, TokenScope.IMAGES_READ)
-    | {Operation.STORE: TokenScope.IMAGES_STORE}
-    | dict.fromkeys(_TRAIL, TokenScope.AUDIT_READ)
+    dict.fromkeys(_READS, frozenset({TokenScope.IMAGES_READ}))
+    | {Operation.STORE: frozenset({TokenScope.IMAGES_STORE})}
+    | dict.fromkeys(_TRAIL, frozenset({TokenScope.AUDIT_READ}))
+    | dict.fromkeys(
+        (
+            Operation.CONFIGURATION,
+            Operation.CONFIGURE,
+            Operation.SHARE,
+            Operation.DELETE,
+            Operation.REVOKE,
+            Operation.OWN,
+        ),
+        frozenset({TokenScope.MANAGE}),
+    )
+    | dict.fromkeys(
+        (Operation.GRANTS, Operation.ENTITLEMENT), frozenset({TokenScope.MANAGE, TokenScope.IMAGES_READ})
+    )
 )
-_RECEIVER_SCOPES: Final = {
-    Operation.STORE: TokenScope.RECEIVER_STORE,
-    Operation.AUDIT_LOG: TokenScope.RECEIVER_AUDIT,
-    Operation.AUDIT_SEND: TokenScope.RECEIVER_AUDIT,
+_OPERATOR_SCOPES: Final = {
+    Operation.PLATFORM: frozenset({TokenScope.PLATFORM}),
+    Operation.OWN: frozenset({TokenScope.PLATFORM, TokenScope.MANAGE}),
 }
+_RECEIVER_SCOPES: Final = {
+    Operation.STORE: frozenset({TokenScope.RECEIVER_STORE}),
+    Operation.AUDIT_LOG: frozenset({TokenScope.RECEIVER_AUDIT}),
+    Operation.AUDIT_SEND: frozenset({TokenScope.RECEIVER_AUDIT}),
+    Operation.COLLECT: frozenset({TokenScope.RECEIVER_COLLECT}),
+}
+_APPLICATION_SCOPES: Final = (
+    dict.fromkeys(_READS, frozenset({TokenScope.IMAGES_READ}))
+    | {
+        Operation.STORE: frozenset({TokenScope.IMAGES_RESULTS, TokenScope.IMAGES_UPLOAD}),
+        Operation.RESULTS: frozenset({TokenScope.IMAGES_RESULTS}),
+        Operation.UPLOAD: frozenset({TokenScope.IMAGES_UPLOAD}),
+        Operation.ENTRIES: frozenset({TokenScope.AUDIT_WRITE}),
+        Operation.FEED: frozenset({TokenScope.EVENTS_READ}),
+        Operation.WEBHOOKS: frozenset({TokenScope.WEBHOOKS_MANAGE}),
+    }
+    | dict.fromkeys(
+        (Operation.GRANTS, Operation.ENTITLEMENT),
+        frozenset({TokenScope.IMAGES_READ, TokenScope.EVENTS_READ}),
+    )
+)
+_SCOPES: Final = {
+    PrincipalKind.PERSON: _PERSON_SCOPES,
+    PrincipalKind.RECEIVER: _RECEIVER_SCOPES,
+    PrincipalKind.APPLICATION: _APPLICATION_SCOPES,
+    PrincipalKind.OPERATOR: _OPERATOR_SCOPES,
+}
+#: What a principal of the kind may never do is refused with a reason of its own.
+_NEVER: Final = {PrincipalKind.RECEIVER: "receiver-stores-only"}
 
 
 class Access:
     """Decisions on single requests. Nothing is kept between requests."""
 
-    def __init__(self, denials: Denials) -> None:
+    def __init__(self, database: Database, denials: Denials) -> None:
+        self._database = database
         self._denials = denials
 
     def scope_for(
-        self, principal: Principal, action: Action, *, request: str, address: str = "", purpose: str = "TREAT"
+        self,
+        principal: Principal,
+        action: Action,
+        *,
+        request: str,
+        address: str = "",
+        purpose: str = "TREAT",
+        operation: Operation | None = None,
+        step_up: bool = False,
     ) -> Scope:
         """The scope for one request of this principal.
 
-        request: trace id, 32 hexadecimal digits. address: of the client. Raises `forbidden` with a reason, after
-        writing the denial into the trail.
+        request: trace id, 32 hexadecimal digits. address: of the client. purpose: of a person's request; that of an
+        application is its token's. operation: what is needed, where the action alone does not tell. step_up: people
+        must have proved presence. Raises `forbidden` with a reason, after writing the denial into the trail.
         """
-        reason = _refusal(principal, action)
-        if reason or principal.institution is None:
-            self.deny(principal, action, reason or "no-institution", request=request, address=address)
-            raise WardlightError("forbidden", reason=reason or "no-institution")
-        operation = OPERATION[action]
-        return Scope(principal, principal.institution, operation, action, request, address, purpose)
+        operation = operation or OPERATION.get(action)
+        agreement: Agreement | None = None
+        reason = _refusal(principal, operation, address, step_up=step_up)
+        institution = NOWHERE if principal.kind is PrincipalKind.OPERATOR else principal.institution
+        if not reason and institution is None:
+            reason = "no-institution"
+        if principal.kind is PrincipalKind.APPLICATION:
+            purpose = principal.purpose
+        elif not reason and operation in _READS and institution and principal.role is not Role.RESEARCHER:
+            agreement, reason = self._agreed(institution, purpose)
+        if reason or institution is None or operation is None:
+            self.deny(principal, action, reason, request=request, address=address)
+            raise WardlightError("forbidden", reason=reason)
+        return Scope(
+            principal,
+            institution,
+            operation,
+            action,
+            request,
+            address,
+            purpose,
+            (agreement.id, agreement.version) if agreement else None,
+            agreement.legal_basis if agreement else "",
+        )
+
+    def _agreed(self, institution: UUID, purpose: str) -> tuple[Agreement | None, str]:
+        """The agreement under which the institution's own people read, or why there is none for this purpose."""
+        with self._database.read(institution) as tx:
+            agreement = agreements.current(tx, institution, IMAGES)
+            subscribed = is_subscribed(tx, institution, IMAGES)
+        if agreement is None:
+            return None, "no-agreement"
+        if not subscribed:
+            return None, "not-subscribed"
+        return agreement, "" if purpose in agreement.purposes else "purpose-not-agreed"
 
     def require_store(self, principal: Principal, *, request: str, address: str = "") -> UUID:
         """The institution into which this principal may store. Raises `forbidden`, audited."""
@@ -150,17 +260,38 @@ class Access:
         self._denials.record(principal.institution, event)
 
 
-def _refusal(principal: Principal, action: Action) -> str:
+def _refusal(principal: Principal, operation: Operation | None, address: str, *, step_up: bool) -> str:
     """Why not, or nothing."""
-    operation = OPERATION.get(action)
     if operation is None:
         return "unknown-action"
-    if principal.kind is PrincipalKind.RECEIVER:
-        if operation not in _RECEIVER_SCOPES:
-            return "receiver-stores-only"
-        return "" if _RECEIVER_SCOPES[operation] in principal.scopes else "token-scope"
-    if principal.kind is not PrincipalKind.PERSON or principal.role is None:
+    scopes = _SCOPES.get(principal.kind)
+    if scopes is None:
         return "principal-kind"
-    if operation not in ROLES[principal.role]:
-        return "role"
-    return "" if _PERSON_SCOPES[operation] in principal.scopes else "token-scope"
+    if operation not in scopes:
+        return _NEVER.get(principal.kind, "role" if principal.role else "principal-kind")
+    if principal.kind in (PrincipalKind.PERSON, PrincipalKind.OPERATOR):
+        if principal.role is None or operation not in ROLES[principal.role]:
+            return "role"
+        if not _within(address, principal.networks):
+            return "network"
+    if scopes[operation].isdisjoint(principal.scopes):
+        return "token-scope"
+    if step_up and principal.role and not (principal.step_up or TokenScope.STEP_UP in principal.scopes):
+        return "step-up"
+    return ""
+
+
+def _within(address: str, networks: tuple[str, ...]) -> bool:
+    """Whether an address is in one of the networks; none at all is a matter of installations before there were any."""
+    if not networks or set(networks) >= _ANYWHERE:
+        return True
+    try:
+        place = ip_address(address)
+    except ValueError:
+        return False
+    place = getattr(place, "ipv4_mapped", None) or place
+    return any(place in _network(network) for network in networks)
+
+
+_ANYWHERE: Final = {"0.0.0.0/0", "::/0"}
+_network = lru_cache(maxsize=4096)(ip_network)

@@ -42,10 +42,11 @@ BULK_BASE = "wardlight-bulk:"
 
 
 class ReleaseState(StrEnum):
-    """Life of a release. Readable in both; `complete` has precomputed metadata."""
+    """Life of a release. Readable in the first two; `complete` has precomputed metadata. `deleting`: access is over."""
 
     RECEIVING = "receiving"
     COMPLETE = "complete"
+    DELETING = "deleting"
 
 
 class Outcome(StrEnum):

@@ -12,6 +12,8 @@ from wardlight.access.model import Operation, Scope
 from wardlight.archive import frames, store, values
 from wardlight.archive.completion import describe
 from wardlight.archive.content import PIECE, header, stored_range
+from wardlight.archive.finding import find_study
+from wardlight.archive.granted import GrantRow
 from wardlight.archive.intake import image_classes
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import (
@@ -67,17 +69,18 @@ class Reader:
         scope.require(Operation.RETRIEVE)
         with self._database.read(scope.institution) as tx:
             tokens = Tokens(self._keystore, scope.institution)
-            release, series = self._find(tx, scope, tokens, study_uid, series_uid)
+            release, series, grant = self._find(tx, scope, tokens, study_uid, series_uid)
             rows = store.find_instances(
                 tx,
                 release.id,
                 series.id if series else None,
                 tokens.instance(sop_uid) if sop_uid is not None else None,
+                completed=scope.granted,
             )
         if not rows:
             raise WardlightError(_NOT_FOUND)
         key = release_key(self._keystore, release)
-        reading = self._begin(scope, release, key, study_uid)
+        reading = self._begin(scope, release, key, study_uid, grant)
         return locations(release, key, rows, study_uid, reading)
 
     def read(
@@ -169,22 +172,25 @@ class Reader:
         rows: list[InstanceRow] = []
         with self._database.read(scope.institution) as tx:
             tokens = Tokens(self._keystore, scope.institution)
-            release, series = self._find(tx, scope, tokens, study_uid, series_uid)
+            release, series, grant = self._find(tx, scope, tokens, study_uid, series_uid)
             precomputed = release.state is ReleaseState.COMPLETE and release.metadata_object is not None
             if sop_uid is not None or not precomputed:
                 token = tokens.instance(sop_uid) if sop_uid is not None else None
-                rows = store.find_instances(tx, release.id, series.id if series else None, token)
+                rows = store.find_instances(
+                    tx, release.id, series.id if series else None, token, completed=scope.granted
+                )
                 if not rows:
                     raise WardlightError(_NOT_FOUND)
         key = release_key(self._keystore, release)
-        reading = self._begin(scope, release, key, study_uid)
+        reading = self._begin(scope, release, key, study_uid, grant)
         if precomputed:
             pieces = self._precomputed(release, key, series, rows)
         else:
             pieces = _members(describe(self._objects, key, locations(release, key, rows, study_uid, None)))
         bulk = f"{_BULK_MEMBER}{base_url.rstrip('/')}/studies".encode()
         # Instances never change and are only added.
-        version = (release.id, release.instance_count, series_uid, sop_uid, base_url)
+        held = len(rows) if rows and sop_uid is None else release.instance_count
+        version = (release.id, held, series_uid, sop_uid, base_url)
         return Metadata(self._sum(reading, replaced(pieces, _STORED_BULK, bulk)), version)
 
     def _precomputed(
@@ -207,18 +213,18 @@ class Reader:
 
     def _find(
         self, tx: Connection, scope: Scope, tokens: Tokens, study_uid: str, series_uid: str | None
-    ) -> tuple[ReleaseRow, SeriesRow | None]:
-        release = store.find_release(tx, scope.institution, tokens.study(study_uid))
-        if release is None:
-            raise WardlightError(_NOT_FOUND)
+    ) -> tuple[ReleaseRow, SeriesRow | None, GrantRow | None]:
+        release, grant = find_study(tx, scope, tokens.study(study_uid))
         if series_uid is None:
-            return release, None
-        series = store.find_series(tx, release.id, tokens.series(series_uid))
+            return release, None, grant
+        series = store.find_series(tx, release.id, tokens.series(series_uid), completed=scope.granted)
         if series is None:
             raise WardlightError(_NOT_FOUND)
-        return release, series
+        return release, series, grant
 
-    def _begin(self, scope: Scope, release: ReleaseRow, key: ReleaseKey, study_uid: str) -> Reading:
+    def _begin(
+        self, scope: Scope, release: ReleaseRow, key: ReleaseKey, study_uid: str, grant: GrantRow | None
+    ) -> Reading:
         """Enter the read session; its `authorised` entry is durable when this returns."""
         references = self._recorder.references(scope.institution)
         study = references.study(study_uid)
@@ -228,7 +234,10 @@ class Reader:
             actor_of(scope.principal),
             target=Target("study", ref=study),
             subjects=((patient, study),),
-            purpose=scope.purpose,
+            purpose=grant.purposes.split()[0] if grant and not scope.principal.purpose else scope.purpose,
+            basis=grant.basis if grant else scope.basis,
+            agreement=(grant.agreement, grant.agreement_version) if grant else scope.agreement,
+            grant=grant.id.hex if grant else "",
             classes=image_classes(release.level),
             address=scope.address,
             request=scope.request,

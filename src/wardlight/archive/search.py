@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from wardlight.access.model import Operation, Scope
 from wardlight.archive import paging, postings_store, search_plan, search_store, store
 from wardlight.archive.attributes import PATIENT_ID, STUDY_UID
+from wardlight.archive.finding import find_study, holder_of
 from wardlight.archive.keyring import Tokens, cursor_key, posting_keys
 from wardlight.archive.matching import EMPTY, is_universal, uid_list
 from wardlight.archive.model import Page, Query, QueryLevel
@@ -65,12 +66,17 @@ class Search:
                 "query-too-broad", f"offset is beyond {MAX_OFFSET}; follow the links of pages"
             )
         tokens = Tokens(self._keystore, scope.institution)
-        plan = search_plan.make(level, query, tokens, Conditions(scope.institution, query.application))
+        conditions = Conditions(scope.institution, query.application, holder_of(scope))
+        plan = search_plan.make(level, query, tokens, conditions)
+        if conditions.holder:
+            # Postings are the institution's: their times and counts would tell of studies that are not granted. The
+            # keys' own rules are filters, too.
+            plan.tokens.clear()
         after = paging.opened(cursor_key(self._keystore, scope.institution), level, query)
         limit = min(query.limit or DEFAULT_ROWS[level], MAX_ROWS)
         rows = Rows(self._keystore, plan, MAX_CANDIDATES)
         with self._database.read(scope.institution) as tx:
-            self._resolve(tx, plan, query, tokens)
+            self._resolve(tx, plan, query, tokens, scope)
             results = self._results(tx, plan, rows, after, limit + query.offset + 1)
             found = list(islice(results, query.offset, query.offset + limit + 1))
         page = self._page(scope, level, query, rows, found, limit)
@@ -89,22 +95,21 @@ class Search:
             shown, True, paging.seal(cursor_key(self._keystore, scope.institution), level, query, last)
         )
 
-    def _resolve(self, tx: Connection, plan: Plan, query: Query, tokens: Tokens) -> None:
+    def _resolve(self, tx: Connection, plan: Plan, query: Query, tokens: Tokens, asked: Scope) -> None:
         """Bind the search to studies and series, of the resource path or of UID keys. Raises `not-found`."""
         conditions = plan.conditions
-        scope = (conditions.institution, conditions.application)
         if query.study_uid is not None:
-            release = store.find_release(tx, conditions.institution, tokens.study(query.study_uid))
-            if release is None:
-                raise WardlightError("not-found")
+            release, _ = find_study(tx, asked, tokens.study(query.study_uid))
             conditions.releases = [release.id]
             if query.series_uid is not None:
-                series = store.find_series(tx, release.id, tokens.series(query.series_uid))
+                series = store.find_series(
+                    tx, release.id, tokens.series(query.series_uid), completed=asked.granted
+                )
                 if series is None:
                     raise WardlightError("not-found")
                 conditions.series = [series.id]
         if plan.study_tokens is not None:
-            found = search_store.releases_by_tokens(tx, *scope, plan.study_tokens)
+            found = search_store.releases_by_tokens(tx, conditions, plan.study_tokens)
             conditions.releases = _both(conditions.releases, found)
         if plan.series_tokens is not None:
             found_below = search_store.series_by_tokens(tx, conditions.institution, plan.series_tokens)
@@ -303,10 +308,12 @@ def _both(bound: list[UUID] | None, found: list[UUID]) -> list[UUID]:
 def _within(conditions: Conditions, found: list[tuple[str, UUID, UUID]]) -> list[UUID]:
     """Of (application, release, row) the rows that the search is about; binds it to their releases."""
     bound = conditions.releases
+    # Grants choose among the releases of all applications, when these are read.
+    any_application = conditions.holder is not None
     places = [
         (release, row)
         for application, release, row in found
-        if (application == conditions.application if bound is None else release in bound)
+        if ((any_application or application == conditions.application) if bound is None else release in bound)
     ]
     conditions.releases = list(dict.fromkeys(release for release, _ in places))
     return [row for _, row in places]

@@ -24,6 +24,8 @@ from sqlalchemy import (
     tuple_,
 )
 
+from wardlight.archive.granted import Holder, granted_releases
+from wardlight.archive.model import ReleaseState
 from wardlight.archive.store import RELEASE_COLUMNS, ReleaseRow, release_row
 from wardlight.archive.tables import instance, release, series, tail
 from wardlight.db.columns import Id
@@ -34,12 +36,14 @@ from wardlight.db.prepared import Prepared
 class Conditions:
     """What the clear columns and tokens must fulfil; None or empty: nothing is asked of that column.
 
+    holder: whose grants choose the releases, of whatever application they are; None for the institution's own people.
     releases, series and instances, where there are any, were looked up within the institution and application.
     dates: first and last StudyDate as numbers YYYYMMDD.
     """
 
     institution: UUID
     application: str
+    holder: Holder | None = None
     releases: list[UUID] | None = None
     series: list[UUID] | None = None
     instances: list[UUID] | None = None
@@ -66,6 +70,8 @@ class _Studies(NamedTuple):
     dates: bool
     place: str
     modalities: int
+    #: "": whole institutions; else the kind of holder whose grants choose.
+    granted: str = ""
 
 
 #: Where candidates come from: named by id, by number, in the tail, or all in the order of pages.
@@ -89,9 +95,12 @@ def studies(
     """Studies newest first, those behind `after`, or from it on where `including`."""
     place = "" if after is None else "from" if including else "behind"
     modalities = [*conditions.modalities_in_study, *conditions.modalities]
-    shape = _Studies(source, conditions.dates is not None, place, len(modalities))
+    granted = conditions.holder.kind if conditions.holder else ""
+    shape = _Studies(source, conditions.dates is not None, place, len(modalities), granted)
     values: dict[str, Any] = {"limit": limit, "offset": offset, "application": conditions.application}
     values["institution"] = conditions.institution
+    if conditions.holder:
+        values |= conditions.holder.values()
     if source in (RELEASES, NUMBERS):
         values["named"] = list(named)
     if conditions.dates is not None:
@@ -127,7 +136,12 @@ def _studies(shape: _Studies) -> Select[Any]:
 
 
 def _of_study(shape: _Studies) -> Iterator[ColumnElement[bool]]:
-    if shape.source == RELEASES:
+    if shape.granted:
+        # They are looked up one by one: nothing of the institution's own order or size is walked.
+        yield release.c.id.in_(granted_releases(shape.granted))
+        if shape.source == RELEASES:
+            yield release.c.id.in_(_many("named"))
+    elif shape.source == RELEASES:
         # Looked up within institution and application before; a planner that sees more may walk the order instead.
         yield release.c.id.in_(_many("named"))
     elif shape.source == TAIL:
@@ -142,6 +156,7 @@ def _of_study(shape: _Studies) -> Iterator[ColumnElement[bool]]:
         else:
             yield release.c.application == bindparam("application")
     yield release.c.instance_count > 0
+    yield release.c.state != ReleaseState.DELETING.value
     if shape.dates:
         yield release.c.study_date >= bindparam("first")
         # Behind a place all dates are earlier than the last one.
@@ -191,6 +206,8 @@ class _Below(NamedTuple):
     instances_bound: bool
     sop_classes: bool
     modalities: int
+    #: Only what was there when the release was last completed.
+    completed: bool
     #: "": whole studies; "series": behind a series; "instance": within one series, behind an instance.
     place: str
 
@@ -249,6 +266,7 @@ def _shape(conditions: Conditions, *, instances: bool, place: str) -> _Below:
         conditions.instances is not None and instances,
         conditions.sop_classes is not None and instances,
         len(conditions.modalities),
+        conditions.holder is not None,
         place,
     )
 
@@ -281,6 +299,8 @@ def _below(shape: _Below) -> Select[Any]:
 
 def _of_rows(shape: _Below) -> Iterator[ColumnElement[bool]]:
     yield series.c.release == bindparam("release")
+    if shape.completed:
+        yield (instance if shape.instances else series).c.metadata_length > 0
     if shape.place == "series":
         yield _behind(series, "series")
     if shape.place == "instance":
@@ -303,11 +323,10 @@ def _behind(table: Any, name: str) -> ColumnElement[bool]:
 
 # ---- tokens of UIDs ----
 
-_RELEASES_BY_TOKENS: Final = select(release.c.id).where(
-    release.c.institution == bindparam("institution"),
-    release.c.application == bindparam("application"),
-    release.c.token.in_(_many("tokens")),
+_BY_TOKENS: Final = select(release.c.id).where(
+    release.c.institution == bindparam("institution"), release.c.token.in_(_many("tokens"))
 )
+_RELEASES_BY_TOKENS: Final = _BY_TOKENS.where(release.c.application == bindparam("application"))
 # Nothing about the release: a planner that sees more begins at the releases and walks them all. Tokens are made under
 # the institution's key, so that others have no such rows; their releases are compared all the same.
 _SERIES_BY_TOKENS: Final = (
@@ -322,11 +341,12 @@ _INSTANCES_BY_TOKENS: Final = (
 )
 
 
-def releases_by_tokens(
-    tx: Connection, institution: UUID, application: str, tokens: Sequence[bytes]
-) -> list[UUID]:
-    """Releases of an application that answer to Study UIDs."""
-    values = {"institution": institution, "application": application, "tokens": tokens}
+def releases_by_tokens(tx: Connection, conditions: Conditions, tokens: Sequence[bytes]) -> list[UUID]:
+    """Releases that answer to Study UIDs: of the application that is asked for, or of any where grants choose."""
+    values: dict[str, Any] = {"institution": conditions.institution, "tokens": tokens}
+    if conditions.holder:
+        return list(tx.execute(_BY_TOKENS, values).scalars())
+    values["application"] = conditions.application
     return list(tx.execute(_RELEASES_BY_TOKENS, values).scalars())
 
 

@@ -31,6 +31,8 @@ class Role(StrEnum):
     CLINICIAN = "clinician"
     RESEARCHER = "researcher"
     PRIVACY_OFFICER = "privacy-officer"
+    OPERATOR = "operator"
+    """Runs the platform; belongs to no hospital and sees no patient data."""
 
 
 class TokenScope(StrEnum):
@@ -41,6 +43,14 @@ class TokenScope(StrEnum):
     AUDIT_READ = "audit.read"
     RECEIVER_STORE = "receiver.store"
     RECEIVER_AUDIT = "receiver.audit"
+    RECEIVER_COLLECT = "receiver.collect"
+    IMAGES_RESULTS = "images.results"
+    IMAGES_UPLOAD = "images.upload"
+    AUDIT_WRITE = "audit.write"
+    EVENTS_READ = "events.read"
+    WEBHOOKS_MANAGE = "webhooks.manage"
+    MANAGE = "manage"
+    PLATFORM = "platform"
     STEP_UP = "step-up"
 
 
@@ -48,7 +58,11 @@ class TokenScope(StrEnum):
 class Principal:
     """Somebody whose token was accepted. `institution` is None for the operator only.
 
-    token_ref: first 16 bytes of the SHA-256 of the token's id, base64url: how the audit trail names the token.
+    token_ref: first 16 bytes of the SHA-256 of the token's id, base64url: how the audit trail names the token. token: the
+    id of the row that it was found by, of a token or a session. purpose: the one that an application's token is for; ""
+    for people, whose requests name it. networks: where people of the institution may come from, as CIDRs. step_up:
+    whether its holder proved presence in the last minutes. person: for whom an application acts, with `role` theirs; ""
+    where it acts for itself.
     """
 
     kind: PrincipalKind
@@ -57,6 +71,11 @@ class Principal:
     role: Role | None = None
     scopes: frozenset[str] = frozenset()
     token_ref: str = ""
+    purpose: str = ""
+    token: UUID | None = None
+    networks: tuple[str, ...] = ()
+    step_up: bool = False
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)

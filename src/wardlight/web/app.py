@@ -12,13 +12,24 @@ from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
 from wardlight.dicomweb import bulk, frames, rendered, representations, retrieve, search, thumbnail, uri
 from wardlight.dicomweb.native_xml import or_xml
-from wardlight.web import about, capabilities, health, openapi, operations, problems, trail, trail_receiver
+from wardlight.web import (
+    about,
+    capabilities,
+    grants,
+    health,
+    openapi,
+    operations,
+    problems,
+    trail,
+    trail_receiver,
+)
 from wardlight.web.cors import Cors
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
-from wardlight.web.operations import Operation, Public, Read, Store
 from wardlight.web.paths import Paths
+from wardlight.web.routes import Operation, Public, Read, Store
 from wardlight.web.services import Services
+from wardlight.web.trail_applications import TRAIL_APPLICATIONS
 from wardlight.web.trail_reports import REPORTS
 
 __all__ = ["DICOMWEB", "Services", "create_app"]
@@ -93,8 +104,11 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 )
 
 
+#: The platform's own API: who may see what, and all that decides it.
+PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS,)
+
 #: The audit trail (docs/reference/audit-api.md).
-TRAIL: Final[tuple[Operation, ...]] = (*trail.READING, *REPORTS, *trail_receiver.TRAIL_RECEIVER)
+TRAIL: Final[tuple[Operation, ...]] = (*trail.READING, *REPORTS, *trail_receiver.TRAIL_RECEIVER, *TRAIL_APPLICATIONS)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -133,7 +147,7 @@ def create_app(services: Services) -> FastAPI:
         Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES),
         Public(f"{_ROOT}/", describe, shown, about.CAPABILITIES, method="OPTIONS"),
     )
-    every = [*DICOMWEB, *public, *TRAIL]
+    every = [*DICOMWEB, *public, *TRAIL, *PLATFORM]
     every.append(Public("/api/openapi.json", openapi.Document(every, services), shown, about.OPENAPI))
     endpoints += operations.install(app, services, tuple(every[len(DICOMWEB) :]))
     https = web.tls_certificate is not None or web.behind_tls_proxy

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from wardlight.dicomweb.negotiation import MULTIPART, ranges
 from wardlight.errors import WardlightError
 from wardlight.web.about import JSON, WADL
-from wardlight.web.operations import Operation, Public, base_url, methods_of, operation_id
+from wardlight.web.operations import base_url
+from wardlight.web.routes import Operation, Public, methods_of, operation_id
 from wardlight.web.services import Services
 
 _NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"

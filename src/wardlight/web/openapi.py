@@ -13,16 +13,19 @@ from starlette.responses import Response
 from wardlight import __version__
 from wardlight.dicomweb.negotiation import MULTIPART
 from wardlight.errors import CATALOGUE
+from wardlight.web import openapi_areas
 from wardlight.web.about import BYTE_RANGES, JSON, About
 from wardlight.web.openapi_reports import REPORT_SCHEMAS
 from wardlight.web.openapi_schemas import PATH_PARAMETERS, SCHEMAS
 from wardlight.web.openapi_trail import TRAIL_PARAMETERS, TRAIL_SCHEMAS
-from wardlight.web.operations import (
+from wardlight.web.operations import base_url
+from wardlight.web.routes import (
     Api,
+    Manage,
+    Open,
     Operation,
     Public,
     Read,
-    base_url,
     declaration,
     methods_of,
     operation_id,
@@ -77,8 +80,8 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
         "servers": [{"url": server}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS | TRAIL_SCHEMAS | REPORT_SCHEMAS,
-            "parameters": PATH_PARAMETERS | TRAIL_PARAMETERS,
+            "schemas": SCHEMAS | TRAIL_SCHEMAS | REPORT_SCHEMAS | openapi_areas.SCHEMAS,
+            "parameters": PATH_PARAMETERS | TRAIL_PARAMETERS | openapi_areas.PARAMETERS,
             "responses": {f"Problem{status}": _problem(status) for status in statuses},
             "securitySchemes": {
                 "bearer": {
@@ -93,7 +96,7 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
 
 def _operation(operation: Operation, method: str) -> dict[str, Any]:
     about = operation.about
-    guarded = not isinstance(operation, Public)
+    guarded = not isinstance(operation, Public | Open)
     described: dict[str, Any] = {
         "operationId": operation_id(operation, method),
         "summary": about.transaction,
@@ -105,7 +108,7 @@ def _operation(operation: Operation, method: str) -> dict[str, Any]:
     if about.consumes:
         body: dict[str, Any] = {"schema": _named(about.takes)}
         described["requestBody"] = {"required": True, "content": {media: body for media in about.consumes}}
-    if not isinstance(operation, Public):
+    if not isinstance(operation, Public | Open):
         described["security"] = [{"bearer": sorted(operation.scopes)}]
     return described
 
@@ -121,7 +124,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         }
         for parameter in about.query
     ]
-    if isinstance(operation, Read | Api) and 304 in about.statuses:
+    if isinstance(operation, Read | Api | Manage) and 304 in about.statuses:
         parameters += [
             {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
             for name, text in _REQUEST_FIELDS.items()
@@ -147,8 +150,11 @@ def _responses(about: About, method: str, *, guarded: bool) -> dict[str, Any]:
 
 _MEANING: Final = {
     200: "As asked.",
+    201: "Made.",
+    302: "Go on there.",
+    303: "Go on there.",
     204: "Nothing was found, and XML asked for.",
-    202: "Some instances were stored, some were not.",
+    202: "Begun; or, of a store request, some instances were stored and some were not.",
     206: "The ranges that were asked for, or what can be given in an accepted encoding.",
     304: "The client has it.",
     409: "No instance was stored.",

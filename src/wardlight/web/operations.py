@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -21,78 +21,36 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from wardlight.access.model import Principal, PrincipalKind, Scope, TokenScope
+from wardlight.access.model import Principal, Scope
+from wardlight.api.call import ApiRequest, OpenRequest
 from wardlight.audit.actions import Action
 from wardlight.dicomweb import conditional
-from wardlight.dicomweb.call import Answer, Call
+from wardlight.dicomweb.call import Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
 from wardlight.trail.call import JSON, ApiCall, parse_body
-from wardlight.web.about import UNDESCRIBED, About
 from wardlight.web.bodies import pump, small_body
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
+from wardlight.web.routes import (
+    DECLARATION,
+    Api,
+    Manage,
+    Open,
+    Operation,
+    Public,
+    Read,
+    Store,
+    declaration,
+    methods_of,
+)
 from wardlight.web.services import Services
 from wardlight.web.threads import Run, Threads, in_thread
 
-#: Where a route's declaration stands in the framework's route, for the tests of the rules and for OpenAPI.
-DECLARATION: Final = "x-wardlight"
-
+#: Methods whose requests have a JSON object as their body.
+_WITH_BODY: Final = ("POST", "PUT")
 _TOKEN_LENGTH: Final = 256
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A route that shows data. kinds and scopes: who may come, with any one of the scopes."""
-
-    path: str
-    handler: Callable[[Call], Answer]
-    action: Action
-    kinds: frozenset[PrincipalKind]
-    scopes: frozenset[TokenScope]
-    about: About = UNDESCRIBED
-    method: str = "GET"
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """A route that takes a streamed body of DICOM files."""
-
-    path: str
-    action: Action
-    kinds: frozenset[PrincipalKind]
-    scopes: frozenset[TokenScope]
-    about: About = UNDESCRIBED
-    method: str = "POST"
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """A route of the trail's API: small JSON in, `Answer` out. beside: what else it may be in the trail as."""
-
-    path: str
-    handler: Callable[[ApiCall], Answer]
-    action: Action
-    kinds: frozenset[PrincipalKind]
-    scopes: frozenset[TokenScope]
-    about: About = UNDESCRIBED
-    method: str = "GET"
-    beside: tuple[Action, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Public:
-    """A route without a token. reason: why it may be; it shows nothing of any institution."""
-
-    path: str
-    handler: Callable[[Request], Response]
-    reason: str
-    about: About
-    method: str = "GET"
-
-
-Operation = Read | Store | Api | Public
 
 
 def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> list[Endpoint]:
@@ -114,39 +72,6 @@ def install(app: FastAPI, services: Services, operations: tuple[Operation, ...])
     return endpoints
 
 
-def methods_of(operation: Operation) -> tuple[str, ...]:
-    """The methods it answers: what can be read can be asked for by its head (RFC 9110 section 9.3.2)."""
-    return ("GET", "HEAD") if operation.method == "GET" else (operation.method,)
-
-
-def operation_id(operation: Operation, method: str) -> str:
-    """A name of the operation that is like no other's: `get_studies_study_metadata`."""
-    words = re.findall(r"\w+", operation.path.removeprefix("/dicom-web").replace(":path", ""))
-    # The service's own address has none, and is known with a slash at its end and without.
-    return "_".join((method.lower(), *(words or (("service" if operation.path.endswith("/") else "base"),))))
-
-
-def declaration(operation: Operation) -> dict[str, Any]:
-    """What the route declares, as data."""
-    if isinstance(operation, Public):
-        return {"public": operation.reason}
-    return {
-        "action": operation.action.value,
-        "kinds": sorted(operation.kinds),
-        "scopes": sorted(operation.scopes),
-    }
-
-
-def actions_of(operation: Operation) -> tuple[Action, ...]:
-    """All that the audit trail may call a request of this route: what it is, that it was refused, what it brings."""
-    if isinstance(operation, Public):
-        return ()
-    beside: tuple[Action, ...] = operation.beside if isinstance(operation, Api) else ()
-    if isinstance(operation, Store):
-        beside = (Action.ARCHIVE_KEY_CREATE, Action.INGEST_OBJECT_REFUSE)
-    return (operation.action, *beside, Action.ACCESS_DECISION_DENY)
-
-
 def _endpoint(
     services: Services, operation: Operation, threads: Threads
 ) -> Callable[[Request], Awaitable[Response]]:
@@ -164,7 +89,14 @@ def _endpoint(
             return await _store(services, store_operation, request)
 
         return store
-    if isinstance(operation, Api):
+    if isinstance(operation, Open):
+        open_operation = operation
+
+        async def unknown(request: Request) -> Response:
+            return await _open_to_all(services, open_operation, request, threads)
+
+        return unknown
+    if isinstance(operation, Api | Manage):
         api_operation = operation
 
         async def api(request: Request) -> Response:
@@ -234,11 +166,11 @@ def _guard(services: Services, principal: Principal, action: Action, request: Re
     return guard
 
 
-async def _api(services: Services, operation: Api, request: Request, run: Run) -> Response:
+async def _api(services: Services, operation: Api | Manage, request: Request, run: Run) -> Response:
     scope = await run(partial(_authorise, services, operation, request))
     guard = _guard(services, scope.principal, operation.action, request)
     body: bytes | WardlightError = b""
-    if operation.method == "POST":
+    if operation.method in _WITH_BODY:
         try:
             body = await small_body(request)
         except WardlightError as error:
@@ -246,20 +178,32 @@ async def _api(services: Services, operation: Api, request: Request, run: Run) -
     return await run(partial(_answer, services, operation, request, scope, body, run, guard))
 
 
-def _authorise(services: Services, operation: Api, request: Request) -> Scope:
+def _authorise(services: Services, operation: Api | Manage, request: Request) -> Scope:
     """The decision, before anything of the body is read."""
     address = client_address(services, request)
     principal = _authenticate(services, operation.action, request, address)
-    scope = services.access.scope_for(
-        principal, operation.action, request=request.state.request, address=address, purpose="HSYSADMIN"
-    )
+    number = request.state.request
+    if isinstance(operation, Api):
+        scope = services.access.scope_for(
+            principal, operation.action, request=number, address=address, purpose="HSYSADMIN"
+        )
+    else:
+        scope = services.access.scope_for(
+            principal,
+            operation.action,
+            operation=operation.operation,
+            step_up=operation.step_up,
+            request=number,
+            address=address,
+            purpose="HSYSADMIN",
+        )
     _check_declared(services, operation, principal, request, address)
     return scope
 
 
 def _answer(
     services: Services,
-    operation: Api,
+    operation: Api | Manage,
     request: Request,
     scope: Scope,
     body: bytes | WardlightError,
@@ -270,16 +214,42 @@ def _answer(
     with guard():
         if isinstance(body, WardlightError):
             raise body
-        call = ApiCall(
-            services.parts,
-            scope,
+        sent = _json_body(request, body) if operation.method in _WITH_BODY else {}
+        path, query = request.path_params, _query(request)
+        if isinstance(operation, Api):
+            accept = request.headers.get("accept", "")
+            answer = operation.handler(ApiCall(services.parts, scope, path, query, sent, accept))
+        else:
+            base = site_url(services, request)
+            asked = ApiRequest(services.platform, scope, path, query, request.headers, sent, base)
+            answer = operation.handler(asked)
+        answer = conditional.apply(answer, _conditions(request), request.method)
+    return AnswerResponse(answer, head=request.method == "HEAD", run=run, guard=guard)
+
+
+async def _open_to_all(services: Services, operation: Open, request: Request, threads: Threads) -> Response:
+    """A route for somebody unknown: all that it does is its handler's."""
+    body = await small_body(request) if operation.method in _WITH_BODY else b""
+
+    def work() -> Response:
+        asked = OpenRequest(
+            services.platform,
+            request.method,
             request.path_params,
             _query(request),
-            _json_body(request, body) if operation.method == "POST" else {},
-            request.headers.get("accept", ""),
+            request.headers,
+            request.cookies,
+            body,
+            request.state.request,
+            client_address(services, request),
+            site_url(services, request),
+            secure(services, request),
+            None,
         )
-        answer = conditional.apply(operation.handler(call), _conditions(request), request.method)
-    return AnswerResponse(answer, head=request.method == "HEAD", run=run, guard=guard)
+        answer = conditional.apply(operation.handler(asked), _conditions(request), request.method)
+        return AnswerResponse(answer, head=request.method == "HEAD")
+
+    return await threads.public(work)
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -369,7 +339,11 @@ def _authenticate(services: Services, action: Action, request: Request, address:
 
 
 def _check_declared(
-    services: Services, operation: Read | Store | Api, principal: Principal, request: Request, address: str
+    services: Services,
+    operation: Read | Store | Api | Manage,
+    principal: Principal,
+    request: Request,
+    address: str,
 ) -> None:
     """The route's own declaration, a second wall beside the access decision."""
     if principal.kind not in operation.kinds or operation.scopes.isdisjoint(principal.scopes):
@@ -395,10 +369,19 @@ def client_address(services: Services, request: Request) -> str:
 
 
 def base_url(services: Services, request: Request) -> str:
-    """Address of the DICOMweb service for URLs in answers: as configured, else as the client called it."""
+    """Address of the DICOMweb service for URLs in answers."""
+    return f"{site_url(services, request)}/dicom-web"
+
+
+def site_url(services: Services, request: Request) -> str:
+    """Address of the platform for URLs in answers: as configured, else as the client called it."""
     settings = services.settings
     host = request.headers.get("host", "")
     if settings.public_url or not _HOST.fullmatch(host):
-        return f"{settings.base_url}/dicom-web"
-    secure = request.scope.get("scheme") == "https" or settings.web.behind_tls_proxy
-    return f"{'https' if secure else 'http'}://{host}/dicom-web"
+        return settings.base_url
+    return f"{'https' if secure(services, request) else 'http'}://{host}"
+
+
+def secure(services: Services, request: Request) -> bool:
+    """Whether the client came by TLS."""
+    return request.scope.get("scheme") == "https" or services.settings.web.behind_tls_proxy

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from wardlight.access.service import Access
+from wardlight.api.parts import ApiParts
 from wardlight.archive.service import Archive
 from wardlight.decoding.pool import DecoderPool
 from wardlight.identity.service import Identity
@@ -28,4 +29,5 @@ class Services:
     ingest: Ingest
     decoders: DecoderPool
     parts: Parts
+    platform: ApiParts
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from wardlight.trail import api, bundle_api
 from wardlight.trail.bundle import MEDIA_TYPE
 from wardlight.trail.service import MAX_LIMIT, USUAL_LIMIT
 from wardlight.web.about import JSON, About, Parameter
-from wardlight.web.operations import Api
+from wardlight.web.routes import Api
 
 ROOT: Final = "/api/v1/audit"
 _LOG: Final = f"{ROOT}/log"

@@ -8,7 +8,7 @@ from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
 from wardlight.trail import receiver_entries, receiver_witness
 from wardlight.web.about import JSON, About, Parameter
-from wardlight.web.operations import Api, Operation
+from wardlight.web.routes import Api, Operation
 
 _RECEIVERS: Final = frozenset({PrincipalKind.RECEIVER})
 _SEND: Final = frozenset({TokenScope.RECEIVER_AUDIT})

@@ -8,7 +8,7 @@ from wardlight.audit.actions import Action
 from wardlight.trail import report_api
 from wardlight.trail.report_forms import ACCESS_FORMS, BREACH_FORMS, media_types
 from wardlight.web.about import JSON, About
-from wardlight.web.operations import Api
+from wardlight.web.routes import Api
 from wardlight.web.trail import PEOPLE, READ, ROOT
 
 _ACCESS: Final = About(

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from platform_kit import a_platform
 from wardlight.access.model import Operation, Principal, PrincipalKind, Role, TokenScope
 from wardlight.access.service import OPERATION, ROLES
+from wardlight.agreements.model import IMAGES, Level
 from wardlight.audit.actions import Action
 from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
@@ -35,7 +36,9 @@ ALLOWED = {
     Role.ADMINISTRATOR: {QUERY, META, READ, STORE} | TRAIL,
     Role.CLINICIAN: {QUERY, META, READ, STORE} | OWN,
     Role.PRIVACY_OFFICER: {QUERY, META} | TRAIL,
-    Role.RESEARCHER: OWN,
+    # What was shared with them.
+    Role.RESEARCHER: {QUERY, META, READ} | OWN,
+    Role.OPERATOR: set(),
 }
 
 
@@ -47,7 +50,12 @@ def platform(stores):
 
 @pytest.fixture(scope="module")
 def institution(platform):
-    return platform.identity.create_institution("stmary", "St Mary", "eu", by=LOCAL_ADMINISTRATOR).id
+    institution = platform.identity.create_institution("stmary", "St Mary", "eu", by=LOCAL_ADMINISTRATOR).id
+    platform.agreements.create(
+        institution, IMAGES, Level, legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",), attested_by="Kim Berg",
+        by=LOCAL_ADMINISTRATOR,
+    )  # fmt: skip
+    return institution
 
 
 def decide(platform, principal, action):

@@ -308,6 +308,13 @@ class _FakeReader:
             yield self.data[begin : min(end, begin + chunk)]
 
 
+class FakeAccess(Access):
+    """Decisions where the institution has agreed to everything."""
+
+    def _agreed(self, institution, purpose):
+        return None, ""
+
+
 @dataclass
 class Fakes:
     """Services over fakes, and the fakes themselves."""
@@ -321,10 +328,10 @@ class Fakes:
 def make(**web: Any) -> Fakes:
     """Everything that `create_app` needs, in memory."""
     archive, denials, agreements = FakeArchive(), FakeDenials(), FakeAgreements()
-    access = Access(denials)  # type: ignore[arg-type]
+    access = FakeAccess(None, denials)  # type: ignore[arg-type]
     ingest = Ingest(archive, access, agreements)  # type: ignore[arg-type]
     settings = Settings(demo=True, web=WebSettings(**web))
-    services = Services(settings, FakeIdentity(), access, archive, ingest, DecoderPool(1), FakeParts())  # type: ignore[arg-type]
+    services = Services(settings, FakeIdentity(), access, archive, ingest, DecoderPool(1), FakeParts(), FakeParts())  # type: ignore[arg-type]
     return Fakes(services, archive, denials, agreements)
 
 

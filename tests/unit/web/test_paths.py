@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from wardlight.web.app import DICOMWEB
-from wardlight.web.operations import methods_of
+from wardlight.web.routes import methods_of
 from wardlight.web.paths import Endpoint, Paths
 
 WORDS = [

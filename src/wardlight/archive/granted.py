@@ -1,0 +1,133 @@
+"""All SQL that joins releases with grants: what somebody who was granted something may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, bindparam, select
+
+from wardlight import clock
+from wardlight.access import store as access
+from wardlight.access.tables import grant
+from wardlight.agreements.tables import agreement
+from wardlight.archive.model import IMAGES, ReleaseState
+from wardlight.archive.store import IN_VALUES, RELEASE_COLUMNS, ReleaseRow, release_row
+from wardlight.archive.tables import release
+from wardlight.db.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose grants count: `kind` is application or person. purpose: "" where any will do."""
+
+    kind: str
+    institution: UUID
+    id: str
+    purpose: str
+
+    def values(self) -> dict[str, Any]:
+        """Values for statements with `access.store.held`."""
+        return {
+            "institution": self.institution,
+            "holder": self.id,
+            "purpose": access.spaced(self.purpose),
+            "now": clock.unix_ms(),
+        }
+
+
+def granted_releases(kind: str) -> Select[Any]:
+    """Ids of the releases that a holder of this kind has live grants on."""
+    return select(grant.c.release).where(*access.held(kind))
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """The grant that a read rests on. basis: the legal basis of its agreement."""
+
+    id: UUID
+    purposes: str
+    agreement: str
+    agreement_version: int
+    basis: str
+
+
+_BASIS: Final = (
+    select(agreement.c.legal_basis)
+    .where(agreement.c.id == grant.c.agreement, agreement.c.version == grant.c.agreement_version)
+    .scalar_subquery()
+)
+# A release may have been granted twice: the longer one counts.
+_FIND_GRANTED: Final = {
+    kind: Prepared(
+        select(
+            *RELEASE_COLUMNS,
+            grant.c.id,
+            grant.c.purposes,
+            grant.c.agreement,
+            grant.c.agreement_version,
+            _BASIS,
+        )
+        .select_from(release.join(grant, grant.c.release == release.c.id))
+        .where(
+            release.c.institution == bindparam("institution"),
+            release.c.token == bindparam("token"),
+            release.c.instance_count > 0,
+            release.c.state != ReleaseState.DELETING.value,
+            *access.held(kind),
+        )
+        .order_by(grant.c.expires_ms.desc())
+        .limit(1)
+    )
+    for kind in ("application", "person")
+}
+
+
+def find_granted(tx: Connection, holder: Holder, token: bytes) -> tuple[ReleaseRow, GrantRow] | None:
+    """The release that a holder's live grant is on and that answers to a Study UID: one statement decides it all."""
+    row = _FIND_GRANTED[holder.kind].first(tx, {"token": token, **holder.values()})
+    if row is None:
+        return None
+    cut = len(RELEASE_COLUMNS)
+    return release_row(row[:cut]), GrantRow(*row[cut:])
+
+
+_STAYS: Final = release.c.state != ReleaseState.DELETING.value
+_OF_IDS: Final = select(*RELEASE_COLUMNS).where(
+    release.c.institution == bindparam("institution"),
+    release.c.id.in_(bindparam("values", expanding=True)),
+    _STAYS,
+)
+_OF_GROUPS: Final = (
+    select(*RELEASE_COLUMNS)
+    .where(
+        release.c.institution == bindparam("institution"),
+        release.c.study_group.in_(bindparam("values", expanding=True)),
+        release.c.application == IMAGES,
+        _STAYS,
+    )
+    .order_by(release.c.preference.desc())
+)
+
+
+def releases_by_ids(tx: Connection, institution: UUID, ids: Iterable[UUID]) -> list[ReleaseRow]:
+    """Releases of these ids that are not on their way out."""
+    return _releases(tx, _OF_IDS, institution, set(ids))
+
+
+def images_of_groups(tx: Connection, institution: UUID, groups: Iterable[bytes]) -> list[ReleaseRow]:
+    """Images' releases of these study groups, the preferred one of each last."""
+    return _releases(tx, _OF_GROUPS, institution, set(groups))
+
+
+def _releases(
+    tx: Connection, statement: Select[Any], institution: UUID, values: set[Any]
+) -> list[ReleaseRow]:
+    wanted = list(values)
+    found: list[ReleaseRow] = []
+    for start in range(0, len(wanted), IN_VALUES):
+        part = {"institution": institution, "values": wanted[start : start + IN_VALUES]}
+        found += [release_row(row) for row in tx.execute(statement, part)]
+    return found

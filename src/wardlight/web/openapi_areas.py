@@ -1,0 +1,14 @@
+"""Schemas and path parameters of the JSON API, gathered from its areas (`openapi_<area>.py`, one each)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from wardlight.web import openapi_grants
+
+_AREAS: Final = (openapi_grants,)
+
+#: By name, as `About.schema` and `About.takes` refer to them.
+SCHEMAS: Final[dict[str, Any]] = {name: schema for area in _AREAS for name, schema in area.SCHEMAS.items()}
+#: By the name in the path.
+PARAMETERS: Final[dict[str, Any]] = {name: one for area in _AREAS for name, one in area.PARAMETERS.items()}
