@@ -116,6 +116,11 @@ class Clients:
         )
         self._denials.record(client.institution if client else None, event)
 
+    def sweep(self) -> int:
+        """Forget assertions that are too old to be taken; returns how many."""
+        with self._database.begin() as tx:
+            return application_store.forget_assertions(tx, clock.unix_ms())
+
     def _count_failure(self, request: ClientRequest, error: OAuthError) -> None:
         """So that guessing is slow, from one address: a client's own requests are not counted in it."""
         if error.error == "invalid_client":
