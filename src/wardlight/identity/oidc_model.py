@@ -67,13 +67,14 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """A refresh token. used_ms: when it was exchanged, which happens once."""
+    """A refresh token. used_ms: when it was exchanged, which happens once. jkt: key that it is bound to (RFC 9449)."""
 
     id: UUID
     login: UUID
     scopes: frozenset[str]
     expires_ms: int
     used_ms: int | None
+    jkt: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
+from wardlight.identity.application_model import Application
+
 #: What an application may ask of a person, in our words: see docs/reference/openid.md.
 OPENID: Final = "openid"
 PROFILE: Final = "profile"
@@ -47,25 +49,10 @@ class BadClient(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """An application as the provider sees it. public: it keeps no secret, as a single-page application."""
-
-    id: str
-    name: str
-    vendor: str
-    active: bool
-    public: bool
-    scopes: frozenset[str]
-    redirect_uris: tuple[str, ...]
-    post_logout_uris: tuple[str, ...]
-    logout_uri: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """A request that is in order. fresh_since_ms: when the person must have signed in, at the earliest."""
 
-    client: Client
+    client: Application
     redirect_uri: str = field(repr=False)
     scopes: frozenset[str]
     state: str | None = field(repr=False)
@@ -77,7 +64,7 @@ class AuthorizationRequest:
     fresh_since_ms: int
 
 
-def redirect_of(query: Mapping[str, str], client: Client | None) -> str:
+def redirect_of(query: Mapping[str, str], client: Application | None) -> str:
     """The redirect address, exactly as registered (RFC 9700 section 2.1). Raises `BadClient`."""
     if client is None or not client.active or not client.redirect_uris:
         raise BadClient("unknown-application")
@@ -87,7 +74,9 @@ def redirect_of(query: Mapping[str, str], client: Client | None) -> str:
     return uri
 
 
-def parse(query: Mapping[str, str], client: Client, redirect_uri: str, now_ms: int) -> AuthorizationRequest:
+def parse(
+    query: Mapping[str, str], client: Application, redirect_uri: str, now_ms: int
+) -> AuthorizationRequest:
     """The request of a client whose redirect address is known. Raises `AuthorizationError`."""
     for name, code in (("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")):
         if name in query:
@@ -119,7 +108,7 @@ def parse(query: Mapping[str, str], client: Client, redirect_uri: str, now_ms: i
     )
 
 
-def _scopes(query: Mapping[str, str], client: Client) -> frozenset[str]:
+def _scopes(query: Mapping[str, str], client: Application) -> frozenset[str]:
     asked = frozenset(query.get("scope", "").split())
     if OPENID not in asked:
         raise AuthorizationError("invalid_scope", "scope must hold openid")

@@ -129,21 +129,30 @@ def user(tx: Connection, person_id: str, application_id: str) -> User | None:
 def open_logins(
     tx: Connection,
     now_ms: int,
+    person_id: str,
     *,
-    session: UUID | None = None,
-    person_id: str | None = None,
     application_id: str | None = None,
+    session: UUID | None = None,
+    but: UUID | None = None,
 ) -> list[UUID]:
-    """Sign-ins that have not ended: of a session, or of a person (to one application)."""
-    query = select(oidc_login.c.id).where(oidc_login.c.ended_ms.is_(None), oidc_login.c.expires_ms > now_ms)
-    for column, value in (
-        (oidc_login.c.session, session),
-        (oidc_login.c.person, person_id),
-        (oidc_login.c.application, application_id),
-    ):
-        if value is not None:
-            query = query.where(column == value)
+    """Sign-ins of a person that have not ended: to one application, of one session here, or of all but one."""
+    query = select(oidc_login.c.id).where(
+        oidc_login.c.person == person_id, oidc_login.c.ended_ms.is_(None), oidc_login.c.expires_ms > now_ms
+    )
+    if application_id is not None:
+        query = query.where(oidc_login.c.application == application_id)
+    if session is not None:
+        query = query.where(oidc_login.c.session == session)
+    if but is not None:
+        query = query.where(oidc_login.c.session != but)
     return list(tx.execute(query).scalars())
+
+
+def follow_session(
+    tx: Connection, person_id: str, now_ms: int, session: UUID | None = None, but: UUID | None = None
+) -> None:
+    """Who signs out here is signed out of applications, which are told of it; in the transaction of that."""
+    end_logins(tx, open_logins(tx, now_ms, person_id, session=session, but=but), now_ms, tell=True)
 
 
 def end_logins(tx: Connection, ids: Collection[UUID], now_ms: int, *, tell: bool) -> int:
@@ -190,7 +199,7 @@ def refresh(tx: Connection, digest: bytes) -> Refresh | None:
     row = tx.execute(query).first()
     if row is None:
         return None
-    return Refresh(row.id, row.login, frozenset(row.scopes.split()), row.expires_ms, row.revoked_ms)
+    return Refresh(row.id, row.login, frozenset(row.scopes.split()), row.expires_ms, row.revoked_ms, row.jkt)
 
 
 def use_refresh(tx: Connection, id_: UUID, now_ms: int) -> bool:
@@ -260,6 +269,14 @@ def sweep(tx: Connection, before_ms: int) -> int:
     over = select(oidc_login.c.id).where(oidc_login.c.expires_ms < before_ms)
     tx.execute(delete(token).where(token.c.login.in_(over)))
     return tx.execute(delete(oidc_login).where(oidc_login.c.expires_ms < before_ms)).rowcount
+
+
+def forget(tx: Connection, person_id: str) -> None:
+    """Drop all that is known of a person whose account is erased; the applications are not told who that was."""
+    of_person = select(oidc_login.c.id).where(oidc_login.c.person == person_id)
+    tx.execute(delete(token).where(token.c.login.in_(of_person)))
+    tx.execute(delete(oidc_login).where(oidc_login.c.person == person_id))
+    tx.execute(delete(oidc_consent).where(oidc_consent.c.person == person_id))
 
 
 # ---- single-page applications ----

@@ -20,7 +20,15 @@ from wardlight.audit.recorder import Recorder
 from wardlight.audit.references import base64url
 from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
-from wardlight.identity import factor_store, lockout, session_store, sign_in_store, store
+from wardlight.identity import (
+    factor_store,
+    federation_store,
+    lockout,
+    oidc_store,
+    session_store,
+    sign_in_store,
+    store,
+)
 from wardlight.identity.institutions import SUSPENDED, printable
 from wardlight.identity.model import ACTIVE, OPERATORS, Person, Role
 from wardlight.identity.passwords import normal_name
@@ -109,6 +117,8 @@ class People:
             session_store.drop_links(tx, id_)
             factor_store.remove_all(tx, id_)
             sign_in_store.drop_password(tx, id_)
+            oidc_store.forget(tx, id_)
+            federation_store.forget(tx, id_)
             store.delete_person(tx, institution, id_)
             event = Event(Action.IDENTITY_PERSON_DELETE, by, target=Target("person", id=id_))
             self._recorder.write(tx, log_of(institution), event)

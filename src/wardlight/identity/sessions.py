@@ -19,6 +19,7 @@ from wardlight.audit.references import base64url
 from wardlight.db.engine import EVERYWHERE, Database, Everywhere
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
+from wardlight.identity import oidc_store
 from wardlight.identity import session_store as store
 from wardlight.identity.model import ACTIVE, OPERATORS, Principal, PrincipalKind, Role, TokenScope
 from wardlight.identity.session_store import Session
@@ -129,6 +130,7 @@ class Sessions:
         assert principal.token is not None
         with self._database.begin(place_of(home(principal))) as tx:
             store.end(tx, principal.id, principal.token)
+            oidc_store.follow_session(tx, principal.id, clock.unix_ms(), principal.token)
             event = Event(
                 Action.IDENTITY_SESSION_LOGOUT,
                 by,
@@ -157,6 +159,7 @@ class Sessions:
     ) -> int:
         """`end` within a transaction that has begun."""
         ended = store.end(tx, person, id_, but=but)
+        oidc_store.follow_session(tx, person, clock.unix_ms(), id_, but)
         if ended:
             target = Target("person", id=person)
             event = Event(Action.IDENTITY_SESSION_REVOKE, by, target=target, counts={"sessions": ended})
