@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from wardlight.access.model import SystemScope
+from wardlight.access.model import Operation, Scope, SystemScope
+from wardlight.agreements.model import IMAGES
 from wardlight.archive import share_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.content import stored_range
-from wardlight.archive.keyring import ReleaseKey, Subject, release_key
+from wardlight.archive.finding import find_study
+from wardlight.archive.keyring import ReleaseKey, Subject, Tokens, release_key
 from wardlight.archive.model import InstanceLocation
 from wardlight.archive.places import locations, patient_of
 from wardlight.archive.store import ReleaseRow
@@ -27,12 +29,17 @@ _OPEN: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A release as it is copied. subjects: whose it is, by itself and by those that it was made of, nearest first."""
+    """A release as it is copied.
+
+    subjects: whose it is, by itself and by those that it was made of, nearest first. receiver: that brought it. source:
+    the record of the third party that it is of.
+    """
 
     release: ReleaseRow
     study_uid: str = field(repr=False)
     subjects: tuple[Subject, ...] = field(repr=False)
     receiver: str | None
+    source: UUID | None
 
 
 class SourceReader(AbstractContextManager["SourceReader"]):
@@ -67,6 +74,16 @@ class Copying:
         self._keystore = keystore
         self._objects = objects
 
+    def shareable(self, scope: Scope, study_uid: str) -> Whole:
+        """A study of Images that this person may share. Raises `not-found`, and `conflict` where it is another's."""
+        scope.require(Operation.SHARE)
+        token = Tokens(self._keystore, scope.institution).study(study_uid)
+        with self._database.read(scope.institution) as tx:
+            release, _ = find_study(tx, scope, token)
+        if release.application != IMAGES:
+            raise WardlightError("conflict", "only studies of Images are shared", "application")
+        return self.whole(scope.institution, release.id)
+
     def whole(self, institution: UUID, release_id: UUID) -> Whole:
         """The release and whose it is. Raises `not-found`, `key-destroyed`, `object-damaged`."""
         with self._database.read(institution) as tx:
@@ -78,7 +95,7 @@ class Copying:
         key = release_key(self._keystore, row)
         study_uid = first_text(key.unseal_study(row), STUDY_UID)
         own = Subject(*patient_of(row, key), study_uid)
-        return Whole(row, study_uid, (own, *key.unseal_origin(origin.sealed)), receiver)
+        return Whole(row, study_uid, (own, *key.unseal_origin(origin.sealed)), receiver, origin.source)
 
     def instances(self, scope: SystemScope, whole: Whole) -> list[InstanceLocation]:  # noqa: ARG002 - proof that the worker asks
         """Its instances but results, in the order of their ids, so that later ones come last."""

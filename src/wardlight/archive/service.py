@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from wardlight.access.model import Principal, PrincipalKind, Scope, SystemScope
-from wardlight.archive.completion import Completion
+from wardlight.archive.completion import Completion, Follow
 from wardlight.archive.copying import Copying, SourceReader, Whole
 from wardlight.archive.finding import Names
 from wardlight.archive.intake import Intake, Origin, SegmentWriter, Telling
@@ -59,13 +59,14 @@ class Archive:
         sessions: ReadSessions,
         *,
         quiet_s: float,
+        completed: Follow,
     ) -> None:
-        """quiet_s: seconds without a new instance after which a release is complete."""
+        """quiet_s: seconds without a new instance after which a release is complete. completed: what follows then."""
         self._postings = Postings(database, keystore)
         self._intake = Intake(database, keystore, objects, recorder, self._postings)
         self._search = Search(database, keystore, recorder)
         self._reader = Reader(database, keystore, objects, recorder, sessions)
-        self._completion = Completion(database, keystore, objects, recorder, quiet_s)
+        self._completion = Completion(database, keystore, objects, recorder, quiet_s, completed)
         self._names = Names(database, keystore)
         self._copying = Copying(database, keystore, objects)
         self._sweeper = Sweeper(database, keystore, objects, recorder)
@@ -125,6 +126,10 @@ class Archive:
         )
 
     # ---- copying ----
+
+    def shareable(self, scope: Scope, study_uid: str) -> Whole:
+        """A study of Images that this person may share. Raises `not-found`, and `conflict` where it is another's."""
+        return self._copying.shareable(scope, study_uid)
 
     def whole(self, institution: UUID, release: UUID) -> Whole:
         """A release as it is copied to another. Raises `not-found`, `key-destroyed`, `object-damaged`."""
