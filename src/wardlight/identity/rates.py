@@ -24,7 +24,7 @@ class Rates:
         self._database = database
 
     def take(self, tx: Connection, key: str, limit: int, window_s: int, count: int = 1) -> None:
-        """Count an attempt, or so many; raises `rate-limited` with Retry-After where there is none left, and counts nothing.
+        """Count an attempt, or so many; raises `rate-limited` with Retry-After, and counts nothing, where none is left.
 
         At most `limit` at once, and after that one each `window_s / limit` (GCRA): 100 a second with a burst of 200 is
         a limit of 200 in 2 seconds. The attempt counts when the caller's transaction is committed.
@@ -35,6 +35,10 @@ class Rates:
         if not rates_store.take(tx, key, now_us, step_us, window_us):
             wait_us = rates_store.free_us(tx, key) + step_us - now_us - window_us
             raise too_many(max(1, -(-wait_us // _SECOND_US)))
+
+    def give_back(self, tx: Connection, key: str, limit: int, window_s: int) -> None:
+        """Take back one attempt that was none."""
+        rates_store.move(tx, key, -(window_s * _SECOND_US // limit))
 
     def sweep(self) -> int:
         """Forget the keys whose attempts are all free again."""

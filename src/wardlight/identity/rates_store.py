@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, delete, select
+from sqlalchemy import Connection, case, delete, select, update
 
 from wardlight.db.insert import upsert
 from wardlight.identity.rates_tables import rate
@@ -21,6 +21,11 @@ def take(tx: Connection, key: str, now_us: int, step_us: int, window_us: int) ->
 def free_us(tx: Connection, key: str) -> int:
     """When the key is wholly free, in microseconds of Unix time; 0 where it was never used."""
     return tx.execute(select(rate.c.free_us).where(rate.c.key == key)).scalar() or 0
+
+
+def move(tx: Connection, key: str, by_us: int) -> None:
+    """Move the moment at which the key is wholly free."""
+    tx.execute(update(rate).where(rate.c.key == key).values(free_us=rate.c.free_us + by_us))
 
 
 def sweep(tx: Connection, now_us: int) -> int:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from wardlight.db.prepared import Prepared
+from wardlight.identity.model import Person, Role
 from wardlight.identity.people_tables import link, session
 from wardlight.identity.tables import institution, person
 
@@ -131,6 +132,18 @@ def add_link(tx: Connection, values: dict[str, Any]) -> None:
     """A new link; what the person was sent before is good no more."""
     tx.execute(delete(link).where(link.c.person == values["person"]))
     tx.execute(insert(link), values)
+
+
+def link_person(tx: Connection, digest: bytes, now_ms: int) -> Person | None:
+    """Whose link it is, while it is good."""
+    row = tx.execute(
+        select(person)
+        .select_from(link.join(person, person.c.id == link.c.person))
+        .where(link.c.hash == digest, link.c.expires_ms > now_ms)
+    ).first()
+    if row is None:
+        return None
+    return Person(row.id, row.institution, row.login, row.name, Role(row.role), row.state, row.created_ms)
 
 
 def take_link(tx: Connection, digest: bytes, now_ms: int) -> tuple[UUID, str, str] | None:
