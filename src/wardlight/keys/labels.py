@@ -39,6 +39,7 @@ class Label(StrEnum):
     SEALED_ATTRIBUTES = "attr"
     ROOT = "root"
     LOG_SEED = "log-seed"
+    WEBHOOK = "webhook"
     TOKEN_KEY = "token-key"  # noqa: S105 - a label
     CLIENT_SECRET = "client-secret"  # noqa: S105 - a label
     FACTOR = "factor"

@@ -36,6 +36,7 @@ class KeyKind(IntEnum):
     SIGNING = 6
     ACCOUNT = 7
     PLATFORM = 8
+    WEBHOOK = 9
 
 
 def wrap(iek: bytes, institution: UUID, epoch: int, kind: KeyKind, key_id: UUID, key: bytes) -> bytes:
