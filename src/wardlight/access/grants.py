@@ -21,6 +21,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
+from wardlight.events.outbox import Kind, tell
 from wardlight.identity.model import PrincipalKind, Role
 from wardlight.identity.service import actor_of
 
@@ -35,7 +36,8 @@ class Completed:
     """A release that has just been completed, in whose transaction whatever follows from it is done.
 
     patient_ref, study_ref: as the audit trail names them. instances: how many it holds. quarantined: how many of the
-    study were held back. first: whether it was never complete before.
+    study were held back. first: whether it was never complete before. shared: whether somebody shared it, who says for
+    what and how long.
     """
 
     institution: UUID
@@ -48,6 +50,7 @@ class Completed:
     instances: int
     quarantined: int = 0
     first: bool = True
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,11 @@ class Grants:
         now = clock.unix_ms()
         for one in store.open_of_release(tx, done.release):
             if one.application == done.application and store.live_ids(tx, [one.id], now):
+                self._tell(tx, one, Kind.STUDY_CHANGED, done)
                 return one
+        if done.shared or store.had_grant(tx, done.release, done.application):
+            # What ended, or is a person's to open, does not come back because another instance came.
+            return None
         agreement = agreements.current(tx, done.institution, done.application)
         purposes, reason = self._entitled(tx, done, agreement)
         if agreement is None or not purposes:
@@ -123,6 +130,7 @@ class Grants:
         action = Action.ACCESS_GRANT_SHARE if shared else Action.ACCESS_GRANT_CREATE
         event = _about(row, action, by, request=request, basis=terms.agreement.legal_basis)
         self._recorder.write(tx, row.institution, event)
+        self._tell(tx, row, Kind.STUDY_AVAILABLE, done)
         return row
 
     def find(self, scope: Scope, id_: UUID) -> Grant:
@@ -189,7 +197,7 @@ class Grants:
         ended = []
         for release in releases:
             for row in store.open_of_release(tx, release):
-                if self._end(tx, row, reason, by, request, ""):
+                if self._end(tx, row, reason, by, request, "", told=False):
                     ended.append(row)
         return ended
 
@@ -228,13 +236,25 @@ class Grants:
         by: Actor,
         request: str,
         address: str,
+        *,
+        told: bool = True,
     ) -> bool:
         if not store.end(tx, row.id, reason, clock.unix_ms()):
             return False
         action = Action.ACCESS_GRANT_EXPIRE if reason == _EXPIRED else Action.ACCESS_GRANT_REVOKE
         event = _about(row, action, by, reason=reason, request=request, address=address)
         self._recorder.write(tx, row.institution, event)
+        if told and row.application:
+            data = {"reason": reason}
+            kind = Kind.ACCESS_REVOKED
+            tell(tx, row.application, row.institution, kind, grant=row.id, study=row.release, data=data)
         return True
+
+    def _tell(self, tx: Connection, row: Grant, kind: Kind, done: Completed) -> None:
+        """One event in the application's feed, if it is an application's grant."""
+        if row.application:
+            data = {"instances": done.instances, "quarantined": done.quarantined}
+            tell(tx, row.application, row.institution, kind, grant=row.id, study=row.release, data=data)
 
 
 def _read(scope: Scope, rows: list[Grant], id_: str = "") -> Event:

@@ -182,6 +182,12 @@ def open_of_release(tx: Connection, release: UUID) -> list[Grant]:
     return [_grant(row) for row in _OPEN_OF_RELEASE.all(tx, {"release": release})]
 
 
+def had_grant(tx: Connection, release: UUID, application: str) -> bool:
+    """Whether the application has, or ever had, a grant on this release."""
+    query = select(grant.c.id).where(grant.c.release == release, grant.c.application == application)
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def listed(
     tx: Connection,
     institution: UUID,

@@ -19,8 +19,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from wardlight import clock, log
+from wardlight.access.grants import Completed
 from wardlight.access.model import SystemScope
-from wardlight.archive import store
+from wardlight.archive import share_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.content import header
 from wardlight.archive.intake import image_classes
@@ -33,6 +34,7 @@ from wardlight.archive.values import pixel_place
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
+from wardlight.audit.references import References
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.json import to_json
@@ -52,6 +54,10 @@ RETRY_S: Final = 600.0
 READERS_S: Final = 600.0
 
 
+#: What else is done in the transaction that completes a release.
+Follow = Callable[[Connection, Completed], object]
+
+
 @dataclass(frozen=True, slots=True)
 class _Written:
     stored: StoredObject
@@ -69,7 +75,9 @@ class Completion:
         objects: ObjectStore,
         recorder: Recorder,
         quiet_s: float,
+        completed: Follow,
     ) -> None:
+        self._completed = completed
         self._database = database
         self._keystore = keystore
         self._objects = objects
@@ -181,17 +189,41 @@ class Completion:
         emit(tx, seen.institution, kind, {"release": str(seen.id), "instances": seen.instance_count})
         references = self._recorder.references(seen.institution)
         study = references.study(study_uid)
+        patient = references.patient(*patient_of(seen, key))
+        origin = share_store.origin(tx, seen.id)
         event = Event(
             Action.ARCHIVE_STUDY_COMPLETE,
             Actor(PrincipalKind.SYSTEM.value, scope.reason),
             target=Target("study", ref=study),
-            subjects=((references.patient(*patient_of(seen, key)), study),),
+            subjects=((patient, study), *_sources(references, key, origin)),
             classes=image_classes(seen.level),
             counts={"instances": seen.instance_count},
             detail={"level": seen.level.value, "application": seen.application},
         )
         self._recorder.write(tx, seen.institution, event)
+        done = Completed(
+            institution=seen.institution,
+            release=seen.id,
+            application=seen.application,
+            level=seen.level,
+            study_group=seen.study_group,
+            patient_ref=patient,
+            study_ref=study,
+            instances=seen.instance_count,
+            quarantined=origin.quarantined if origin else 0,
+            first=seen.metadata_object is None,
+            shared=origin is not None and origin.derived_from is not None,
+        )
+        self._completed(tx, done)
         return True
+
+
+def _sources(
+    references: References, key: ReleaseKey, origin: share_store.OriginRow | None
+) -> list[tuple[str, str]]:
+    """Whose the release is by those that it was made of, as the trail names them."""
+    subjects = key.unseal_origin(origin.sealed) if origin else []
+    return [(references.patient(one.patient, one.issuer), references.study(one.study)) for one in subjects]
 
 
 def describe(objects: ObjectStore, key: ReleaseKey, places: Sequence[InstanceLocation]) -> Iterator[bytes]:
