@@ -113,6 +113,7 @@ _APPLICATION_SCOPES: Final = (
         Operation.ENTRIES: frozenset({TokenScope.AUDIT_WRITE}),
         Operation.FEED: frozenset({TokenScope.EVENTS_READ}),
         Operation.WEBHOOKS: frozenset({TokenScope.WEBHOOKS_MANAGE}),
+        Operation.OWN: frozenset({TokenScope.OPENID}),
     }
     | dict.fromkeys(
         (Operation.GRANTS, Operation.ENTITLEMENT),
@@ -274,6 +275,8 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
             return "role"
         if not _within(address, principal.networks):
             return "network"
+    if principal.person and (principal.role is None or operation not in ROLES[principal.role]):
+        return "role"  # An application may do nothing for its user that the user may not do.
     if scopes[operation].isdisjoint(principal.scopes):
         return "token-scope"
     if step_up and principal.role and not (principal.step_up or TokenScope.STEP_UP in principal.scopes):

@@ -51,6 +51,8 @@ class TokenScope(StrEnum):
     WEBHOOKS_MANAGE = "webhooks.manage"
     MANAGE = "manage"
     PLATFORM = "platform"
+    OPENID = "openid"
+    """An application's token for one of its users: it may know who that is."""
     STEP_UP = "step-up"
 
 
