@@ -10,11 +10,19 @@ from wardlight.agreements.entitlements import Entitlements
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
 from wardlight.archive.service import Archive
+from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
+from wardlight.identity.applications import Applications
+from wardlight.identity.clients import Clients
+from wardlight.identity.enrolments import Enrolments
+from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.platform_keys import PlatformKeys
+from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
 from wardlight.keys.keystore import Keystore
 from wardlight.trail.application_entries import ApplicationEntries
+from wardlight.trail.witnesses import Witnesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +39,12 @@ class ApiParts:
     access: Access
     grants: Grants
     archive: Archive
+    applications: Applications
+    clients: Clients
+    access_tokens: AccessTokens
+    platform_keys: PlatformKeys
+    enrolments: Enrolments
+    rates: Rates
+    witnesses: Witnesses
+    audit_log: AuditLog
     application_entries: ApplicationEntries

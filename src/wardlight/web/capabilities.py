@@ -14,7 +14,7 @@ from starlette.responses import Response
 from wardlight.dicomweb.negotiation import MULTIPART, ranges
 from wardlight.errors import WardlightError
 from wardlight.web.about import JSON, WADL
-from wardlight.web.operations import base_url
+from wardlight.web.addresses import base_url
 from wardlight.web.routes import Operation, Public, methods_of, operation_id
 from wardlight.web.services import Services
 

@@ -15,10 +15,10 @@ from wardlight.dicomweb.negotiation import MULTIPART
 from wardlight.errors import CATALOGUE
 from wardlight.web import openapi_areas
 from wardlight.web.about import BYTE_RANGES, JSON, About
+from wardlight.web.addresses import base_url
 from wardlight.web.openapi_reports import REPORT_SCHEMAS
 from wardlight.web.openapi_schemas import PATH_PARAMETERS, SCHEMAS
 from wardlight.web.openapi_trail import TRAIL_PARAMETERS, TRAIL_SCHEMAS
-from wardlight.web.operations import base_url
 from wardlight.web.routes import (
     Api,
     Manage,

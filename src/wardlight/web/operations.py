@@ -7,8 +7,6 @@ decision.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -29,6 +27,8 @@ from wardlight.dicomweb.call import Call
 from wardlight.dicomweb.store import StoreCall, StoreExchange, open_store
 from wardlight.errors import WardlightError
 from wardlight.trail.call import JSON, ApiCall, parse_body
+from wardlight.web.addresses import base_url, client_address, secure, site_url
+from wardlight.web.authentication import authenticate, token_of
 from wardlight.web.bodies import pump, small_body
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
@@ -49,8 +49,6 @@ from wardlight.web.threads import Run, Threads, in_thread
 
 #: Methods whose requests have a JSON object as their body.
 _WITH_BODY: Final = ("POST", "PUT")
-_TOKEN_LENGTH: Final = 256
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 
 
 def install(app: FastAPI, services: Services, operations: tuple[Operation, ...]) -> list[Endpoint]:
@@ -100,13 +98,13 @@ def _endpoint(
         api_operation = operation
 
         async def api(request: Request) -> Response:
-            return await _api(services, api_operation, request, threads.of(_token(request)[1]))
+            return await _api(services, api_operation, request, threads.of(token_of(request)[1]))
 
         return api
     read_operation = operation
 
     async def read(request: Request) -> Response:
-        run = threads.of(_token(request)[1])
+        run = threads.of(token_of(request)[1])
         return await run(partial(_read, services, read_operation, request, run))
 
     return read
@@ -118,7 +116,7 @@ def _read(services: Services, operation: Read, request: Request, run: Run) -> Re
     HEAD is authorised and in the audit trail as the read it is: it tells what exists.
     """
     address = client_address(services, request)
-    principal = _authenticate(services, operation.action, request, address)
+    principal = authenticate(services, operation.action, request, address)
     scope = services.access.scope_for(
         principal, operation.action, request=request.state.request, address=address
     )
@@ -181,7 +179,7 @@ async def _api(services: Services, operation: Api | Manage, request: Request, ru
 def _authorise(services: Services, operation: Api | Manage, request: Request) -> Scope:
     """The decision, before anything of the body is read."""
     address = client_address(services, request)
-    principal = _authenticate(services, operation.action, request, address)
+    principal = authenticate(services, operation.action, request, address)
     number = request.state.request
     if isinstance(operation, Api):
         scope = services.access.scope_for(
@@ -292,7 +290,7 @@ async def _store(services: Services, operation: Store, request: Request) -> Resp
 
 def _open(services: Services, operation: Store, request: Request) -> tuple[StoreExchange, _Guard]:
     address = client_address(services, request)
-    principal = _authenticate(services, operation.action, request, address)
+    principal = authenticate(services, operation.action, request, address)
     _check_declared(services, operation, principal, request, address)
     guard = _guard(services, principal, operation.action, request)
     with guard():
@@ -319,25 +317,6 @@ def _give_up(exchange: StoreExchange, guard: _Guard, error: BaseException) -> No
             raise error
 
 
-def _token(request: Request) -> tuple[str, str]:
-    """Scheme, in lower case, and token of the Authorization header."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower(), token.strip()
-
-
-def _authenticate(services: Services, action: Action, request: Request, address: str) -> Principal:
-    """The principal of the bearer token (RFC 6750). Raises `unauthenticated`, audited."""
-    scheme, token = _token(request)
-    if scheme == "bearer" and 0 < len(token) <= _TOKEN_LENGTH and token.isascii():
-        principal = services.identity.authenticate(token)
-        if principal is not None:
-            return principal
-    reason = "invalid-token" if token else "no-token"
-    services.access.deny(None, action, reason, request=request.state.request, address=address, status=401)
-    challenge = 'Bearer realm="wardlight"' + (', error="invalid_token"' if token else "")
-    raise WardlightError("unauthenticated", reason=reason, headers={"WWW-Authenticate": challenge})
-
-
 def _check_declared(
     services: Services,
     operation: Read | Store | Api | Manage,
@@ -350,38 +329,3 @@ def _check_declared(
         number = request.state.request
         services.access.deny(principal, operation.action, "route", request=number, address=address)
         raise WardlightError("forbidden", reason="route")
-
-
-def client_address(services: Services, request: Request) -> str:
-    """The client's address; behind our own proxy the one it saw.
-
-    A proxy appends what it saw, to the line it got or as a line of its own: only the last element of the last line is
-    its word, everything before it the client may have sent.
-    """
-    address = request.client.host if request.client else ""
-    if services.settings.web.behind_tls_proxy:
-        lines = request.headers.getlist("x-forwarded-for")
-        address = lines[-1].rpartition(",")[2].strip() if lines else address
-    try:
-        return str(ipaddress.ip_address(address))
-    except ValueError:
-        return ""
-
-
-def base_url(services: Services, request: Request) -> str:
-    """Address of the DICOMweb service for URLs in answers."""
-    return f"{site_url(services, request)}/dicom-web"
-
-
-def site_url(services: Services, request: Request) -> str:
-    """Address of the platform for URLs in answers: as configured, else as the client called it."""
-    settings = services.settings
-    host = request.headers.get("host", "")
-    if settings.public_url or not _HOST.fullmatch(host):
-        return settings.base_url
-    return f"{'https' if secure(services, request) else 'http'}://{host}"
-
-
-def secure(services: Services, request: Request) -> bool:
-    """Whether the client came by TLS."""
-    return request.scope.get("scheme") == "https" or services.settings.web.behind_tls_proxy

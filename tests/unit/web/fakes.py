@@ -75,8 +75,8 @@ class FakeDenials:
 class FakeIdentity:
     """Knows the tokens above."""
 
-    def authenticate(self, token: str) -> Principal | None:
-        return TOKENS.get(token)
+    def authenticate(self, token: str, jkt: bytes | None = None) -> Principal | None:
+        return TOKENS.get(token) if jkt is None else None
 
 
 @dataclass
