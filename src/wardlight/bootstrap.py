@@ -54,6 +54,11 @@ from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
 from wardlight.egress import Egress, Rules, parse_targets
+from wardlight.identity.applications import Applications
+from wardlight.identity.clients import Clients
+from wardlight.identity.enrolments import Enrolments
+from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
 from wardlight.installation import require_whole
@@ -135,6 +140,16 @@ class Platform:
         return Egress(Rules(parse_targets(self.settings.outgoing_targets), own))
 
     @property
+    def applications(self) -> Applications:
+        """Partner applications."""
+        return Applications(self.database, self.recorder)
+
+    @property
+    def enrolments(self) -> Enrolments:
+        """How receivers come to be known."""
+        return Enrolments(self.database, self.recorder, PlatformKeys(self.keystore))
+
+    @property
     def api(self) -> ApiParts:
         """What the handlers of the JSON API use."""
         return ApiParts(
@@ -148,6 +163,14 @@ class Platform:
             access=self.access,
             grants=self.grants,
             archive=self.archive,
+            applications=self.applications,
+            clients=Clients(self.database, self.denials, self.rates),
+            access_tokens=AccessTokens(self.database, self.recorder),
+            platform_keys=PlatformKeys(self.keystore),
+            enrolments=self.enrolments,
+            rates=self.rates,
+            witnesses=self.witnesses,
+            audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
         )
 
@@ -263,6 +286,11 @@ HOURLY: Final = (
         "sweep-archive",
         lambda built: built.archive.sweep(WORKER),
         (Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
+    ),
+    Job(
+        "forget-assertions",
+        lambda built: Clients(built.database, built.denials, built.rates).sweep(),
+        why="drops ids of assertions that are too old to be taken",
     ),
     Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
     Job(
