@@ -130,6 +130,12 @@ class Provider:
         with self._database.read(institution) as tx:
             return [one for one in store.consents(tx, person) if one.withdrawn_ms is None]
 
+    def auth_ms(self, principal: Principal) -> int:
+        """When the holder of a session here proved last who they are, in Unix milliseconds."""
+        assert principal.token is not None
+        with self._database.read(principal.institution) as tx:
+            return store.auth_ms(tx, principal.token)
+
     # ---- the code ----
 
     def code(
@@ -246,10 +252,24 @@ class Provider:
 
     # ---- ends ----
 
-    def end_of_token(self, tx: Connection, token: UUID, now_ms: int) -> int:
-        """Whoever gives back a user's token gives back the sign-in (RFC 7009 section 2.1); returns what lived of it."""
-        login = store.login_of_token(tx, token)
-        return store.end_logins(tx, [login], now_ms, tell=False) if login else 0
+    def login(self, id_: UUID) -> Login | None:
+        """The sign-in of this id, as id tokens name it by `sid`."""
+        with self._database.read(EVERYWHERE) as tx:
+            return store.login(tx, id_)
+
+    def end(self, login: Login, *, by: Actor, address: str, number: str) -> None:
+        """The person signs out of an application, while no session of theirs is open here."""
+        with self._database.begin(login.institution) as tx:
+            ended = store.end_logins(tx, [login.id], clock.unix_ms(), tell=True)
+            event = Event(
+                Action.IDENTITY_TOKEN_REVOKE,
+                by,
+                target=Target("application", id=login.application),
+                address=address,
+                request=number,
+                counts={"tokens": ended},
+            )
+            self._recorder.write(tx, login.institution, event)
 
     def sweep(self) -> int:
         """Forget sign-ins that were over a day ago, and their tokens."""

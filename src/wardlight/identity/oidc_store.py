@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from wardlight.db.insert import upsert
 from wardlight.identity.oidc_model import Consent, Farewell, Login, Refresh, User
 from wardlight.identity.oidc_tables import oidc_consent, oidc_login
+from wardlight.identity.people_tables import session
 from wardlight.identity.store import ACTIVE
 from wardlight.identity.tables import application, institution, person, token
 
@@ -132,7 +133,7 @@ def open_logins(
     person_id: str,
     *,
     application_id: str | None = None,
-    session: UUID | None = None,
+    session_id: UUID | None = None,
     but: UUID | None = None,
 ) -> list[UUID]:
     """Sign-ins of a person that have not ended: to one application, of one session here, or of all but one."""
@@ -141,18 +142,18 @@ def open_logins(
     )
     if application_id is not None:
         query = query.where(oidc_login.c.application == application_id)
-    if session is not None:
-        query = query.where(oidc_login.c.session == session)
+    if session_id is not None:
+        query = query.where(oidc_login.c.session == session_id)
     if but is not None:
         query = query.where(oidc_login.c.session != but)
     return list(tx.execute(query).scalars())
 
 
 def follow_session(
-    tx: Connection, person_id: str, now_ms: int, session: UUID | None = None, but: UUID | None = None
+    tx: Connection, person_id: str, now_ms: int, session_id: UUID | None = None, but: UUID | None = None
 ) -> None:
     """Who signs out here is signed out of applications, which are told of it; in the transaction of that."""
-    end_logins(tx, open_logins(tx, now_ms, person_id, session=session, but=but), now_ms, tell=True)
+    end_logins(tx, open_logins(tx, now_ms, person_id, session_id=session_id, but=but), now_ms, tell=True)
 
 
 def end_logins(tx: Connection, ids: Collection[UUID], now_ms: int, *, tell: bool) -> int:
@@ -188,6 +189,11 @@ def _login(tx: Connection, condition: ColumnElement[bool]) -> Login | None:
         row.expires_ms,
         row.ended_ms,
     )
+
+
+def auth_ms(tx: Connection, session_id: UUID) -> int:
+    """When the holder of a session proved last who they are; 0 where it is gone."""
+    return tx.execute(select(session.c.stepped_ms).where(session.c.id == session_id)).scalar() or 0
 
 
 # ---- refresh tokens: rows of `token` of a kind of their own ----
@@ -251,14 +257,14 @@ def claim_farewells(tx: Connection, now_ms: int, lease_ms: int, limit: int) -> l
         .with_for_update(of=oidc_login, skip_locked=True)
     )
     found = [Farewell(*row) for row in tx.execute(query)]
-    mark_farewells(tx, [one.login for one in found], now_ms + lease_ms)
+    mark_farewells(tx, [one.login for one in found], now_ms + lease_ms, tried=False)
     return found
 
 
-def mark_farewells(tx: Connection, ids: Sequence[UUID], tell_ms: int | None) -> None:
+def mark_farewells(tx: Connection, ids: Sequence[UUID], tell_ms: int | None, *, tried: bool = True) -> None:
     """When these are to be told, again or at last; None: not any more."""
     values: dict[str, Any] = {"tell_ms": tell_ms}
-    if tell_ms is not None:
+    if tried:
         values["tried"] = oidc_login.c.tried + 1
     if ids:
         tx.execute(update(oidc_login).where(oidc_login.c.id.in_(ids)).values(values))
