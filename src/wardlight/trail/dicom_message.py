@@ -236,6 +236,7 @@ def _details(entry: Sealed) -> Iterator[tuple[str, str]]:
         ("basis", "" if grant else entry.text("basis")),
         ("agreement", agreement),
         ("of", entry.text("of")),
+        ("claim", mapping.claim(entry)),
         *((name, str(number)) for name, number in sorted(entry.counts.items())),
     ]
     yield from ((name, _base64(value)) for name, value in told if value)

@@ -300,6 +300,7 @@ def _details(entry: Sealed) -> list[dict[str, str]]:
         ("basis", entry.text("basis")),
         *(("class", name) for name in entry.classes),
         *((name, str(number)) for name, number in sorted(entry.counts.items())),
+        ("claim", mapping.claim(entry)),
         ("log-index", str(entry.index)),
         ("leaf-hash", b64encode(entry.leaf).decode()),
     ]

@@ -6,6 +6,7 @@ itself: to whom was read, from whom data came, and whether a whole study was del
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass, replace
 from functools import cache
@@ -259,6 +260,12 @@ def outcome(entry: Sealed) -> str:
 def uid(reference: str) -> str:
     """A keyed reference of a study or series as a valid UID: `2.25.` and the number that its 16 bytes are."""
     return f"2.25.{int.from_bytes(urlsafe_b64decode(reference.split('.', 1)[1] + '=='))}"
+
+
+def claim(entry: Sealed) -> str:
+    """What an application claims, as JSON; empty for what is the platform's or a receiver's word."""
+    said = entry.detail.get("claim")
+    return json.dumps(said, sort_keys=True, separators=(",", ":")) if said else ""
 
 
 def query(entry: Sealed) -> tuple[str, str]:

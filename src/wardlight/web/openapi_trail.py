@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from wardlight.agreements.purposes import PURPOSES
 from wardlight.audit.actions import Action
 from wardlight.audit.tables import OUTCOMES
+from wardlight.trail.application_entries import MAX_ENTRIES
 from wardlight.trail.filters import GROUPS
 from wardlight.trail.service import MAX_IDENTIFIERS, MAX_LIMIT
 from wardlight.web.openapi_schemas import in_path
@@ -13,6 +15,8 @@ from wardlight.web.openapi_schemas import in_path
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _HASH: Final = {"type": "string", "contentEncoding": "base64", "minLength": 44, "maxLength": 44}
 _DAY: Final = {"type": "string", "format": "date"}
+_CODE: Final = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}
+_CODES: Final = {"type": "array", "items": _CODE, "maxItems": 64}
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}, "maxItems": 100}
 
 
@@ -69,6 +73,57 @@ TRAIL_SCHEMAS: Final[dict[str, Any]] = {
             "actors": {"type": "object", "additionalProperties": {"type": "string"}},
             "next": {"type": ["string", "null"]},
         }
+    ),
+    "AuditClaims": _record(
+        {
+            "entries": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_ENTRIES,
+                "items": _record(
+                    {
+                        "id": {"type": "string", "format": "uuid"},
+                        "action": {"enum": sorted(action for action in Action if action.startswith("app:"))},
+                        "time": {"type": "string", "pattern": r"^[0-9TZ:.-]{24}$"},
+                    },
+                    grant={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                    study={"type": "string", "maxLength": 64},
+                    user={
+                        "anyOf": [
+                            _record({"id": {"type": "string", "maxLength": 32}}),
+                            _record({"local": {"type": "string", "maxLength": 32}}),
+                        ]
+                    },
+                    purpose={"enum": sorted(PURPOSES)},
+                    outcome={"enum": list(OUTCOMES)},
+                    reason=_CODE,
+                    code=_CODE,
+                    params={"type": "object", "maxProperties": 16},
+                ),
+            }
+        }
+    ),
+    "AuditOutcomes": _record(
+        {
+            "entries": {
+                "type": "array",
+                "items": _record(
+                    {"status": {"enum": ["recorded", "duplicate", "refused"]}},
+                    id={"type": "string", "maxLength": 36},
+                    entry={"type": "string", "format": "uuid"},
+                    error=_record({"code": {"type": "string"}, "detail": {"type": "string"}}),
+                ),
+            }
+        }
+    ),
+    "AuditDefinition": _record(
+        {},
+        codes=_CODES,
+        params={
+            "type": "object",
+            "maxProperties": 16,
+            "additionalProperties": {"anyOf": [{"enum": ["integer", "boolean"]}, _CODES]},
+        },
     ),
     "AuditSearch": _record(
         {},
