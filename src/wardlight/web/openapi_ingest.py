@@ -1,0 +1,58 @@
+"""Schemas of sharing, of results on their way back, and of links."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_TIME: Final = {"type": "string", "format": "date-time"}
+_ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_TEXT: Final = {"type": "string"}
+_OPTIONAL: Final = {"type": ["string", "null"]}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_LEVEL: Final = {"enum": ["high", "medium", "low", "identified"]}
+
+SCHEMAS: Final[dict[str, Any]] = {
+    "ShareWish": {
+        "type": "object",
+        "required": ["purpose"],
+        "properties": {
+            "application": {"type": "string", "description": "Id of an application; or `person`."},
+            "person": {"type": "string", "description": "Id of a person of the institution."},
+            "level": {**_LEVEL, "description": "The strictest that is agreed where it is left out."},
+            "purpose": {"type": "string", "description": "Code of HL7 v3 PurposeOfUse."},
+            "until": {**_TIME, "description": "As long as the agreement lets it where it is left out."},
+        },
+        "additionalProperties": False,
+    },
+    "Share": {
+        "type": "object",
+        "required": ["id", "level", "purpose", "until", "state", "total", "stored", "quarantined"],
+        "properties": {
+            "id": _ID,
+            "application": _OPTIONAL,
+            "person": _OPTIONAL,
+            "level": _LEVEL,
+            "purpose": _TEXT,
+            "until": _TIME,
+            "state": {"enum": ["copying", "waiting", "granted", "ended"]},
+            "reason": {**_OPTIONAL, "description": "Why it ended without a grant."},
+            "total": {**_COUNT, "description": "Instances of the study that is shared."},
+            "stored": {**_COUNT, "description": "Of them, those in the release that is made."},
+            "quarantined": {
+                **_COUNT,
+                "description": "Of them, those that could not be protected and stay out.",
+            },
+            "study": {**_OPTIONAL, "description": "Study Instance UID that whoever it is shared with sees."},
+            "grant": _OPTIONAL,
+            "created": _TIME,
+            "created_by": _TEXT,
+        },
+    },
+    "Shares": {
+        "type": "object",
+        "required": ["shares"],
+        "properties": {"shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}}},
+    },
+}
+
+PARAMETERS: Final[dict[str, Any]] = {}
