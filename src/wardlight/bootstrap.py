@@ -37,6 +37,7 @@ from wardlight.agreements.entitlements import Entitlements
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
 from wardlight.api.parts import ApiParts
+from wardlight.archive.open_reads import OpenReads
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
@@ -61,6 +62,8 @@ from wardlight.identity.issuing import AccessTokens
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
+from wardlight.ingest.copying import Copier
+from wardlight.ingest.sharing import Sharing
 from wardlight.installation import require_whole
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
@@ -150,6 +153,20 @@ class Platform:
         return Enrolments(self.database, self.recorder, PlatformKeys(self.keystore))
 
     @property
+    def sharing(self) -> Sharing:
+        """Takes wishes to share a study, and carries them out."""
+        return Sharing(
+            self.database,
+            self.recorder,
+            self.archive,
+            Copier(self.archive, self.keystore),
+            self.access,
+            self.agreements,
+            self.entitlements,
+            self.grants,
+        )
+
+    @property
     def api(self) -> ApiParts:
         """What the handlers of the JSON API use."""
         return ApiParts(
@@ -172,6 +189,7 @@ class Platform:
             witnesses=self.witnesses,
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
+            sharing=self.sharing,
         )
 
     @property
@@ -246,7 +264,29 @@ HOUSEKEEPING: Final = (
 ROUND: Final = (
     Job("check-clock", lambda built: built.clock.check(), (Action.PLATFORM_CLOCK_SKEW,)),
     Job("forget-keys", lambda built: built.keystore.forget(), why="drops keys from this process's memory"),
-    Job("complete-studies", lambda built: built.archive.complete(WORKER), (Action.ARCHIVE_STUDY_COMPLETE,)),
+    Job(
+        "complete-studies",
+        lambda built: built.archive.complete(WORKER),
+        (Action.ARCHIVE_STUDY_COMPLETE, Action.ACCESS_GRANT_CREATE),
+    ),
+    Job(
+        "expire-agreements", lambda built: built.agreements.expire(), (Action.AGREEMENT_AGREEMENT_EXPIRE,)
+    ),
+    Job(
+        "end-grants",
+        lambda built: built.grants.end_lost(),
+        (Action.ACCESS_GRANT_EXPIRE, Action.ACCESS_GRANT_REVOKE),
+    ),
+    Job(
+        "carry-on-shares",
+        lambda built: built.sharing.work(WORKER),
+        (
+            Action.ARCHIVE_STUDY_STORE,
+            Action.INGEST_STUDY_PROTECT,
+            Action.INGEST_STUDY_QUARANTINE,
+            Action.ACCESS_GRANT_CREATE,
+        ),
+    ),
     Job(
         "index-studies",
         lambda built: built.archive.index(WORKER),
@@ -355,7 +395,15 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         sources=Sources(database, recorder),
         access=Access(database, denials),
         grants=grants,
-        archive=Archive(database, keystore, objects, recorder, sessions, quiet_s=settings.completion_quiet_s),
+        archive=Archive(
+            database,
+            keystore,
+            objects,
+            recorder,
+            sessions,
+            quiet_s=settings.completion_quiet_s,
+            completed=grants.completed,
+        ),
     )
 
 
@@ -393,6 +441,8 @@ def run_web(settings: Settings) -> None:
     decoders = decoder_pool(settings)
     wait_for_gate()
     built = platform(settings)
+    open_reads = OpenReads(built.database, built.recorder)
+    open_reads.start()
     services = Services(
         settings=settings,
         identity=built.identity,
@@ -402,6 +452,7 @@ def run_web(settings: Settings) -> None:
         decoders=decoders,
         parts=built.parts,
         platform=built.api,
+        open_reads=open_reads,
         checks={
             "database": built.check_database,
             "keystore": built.check_keystore,
@@ -424,6 +475,7 @@ def run_web(settings: Settings) -> None:
             server.run(services)
     finally:
         stopping.set()
+        open_reads.close()
         decoders.close()
         built.close()
 

@@ -15,7 +15,7 @@ from wardlight.agreements import entitlements_store as store
 from wardlight.agreements import legal
 from wardlight.agreements.model import IMAGES, Entitlement, Level, Subscription, classes_of
 from wardlight.agreements.purposes import PURPOSES
-from wardlight.agreements.service import named, require_text, subscribe
+from wardlight.agreements.service import named, require_text, subscribe, tell
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
@@ -103,6 +103,7 @@ class Entitlements:
             target = Target("application", id=application)
             event = Event(Action.AGREEMENT_ENTITLEMENT_UNSUBSCRIBE, by, target=target)
             self._recorder.write(tx, institution, event)
+            tell(tx, institution, application, {"state": "unsubscribed"})
             return store.subscriptions(tx, institution, application)[0]
 
     def subscriptions(self, institution: UUID) -> list[Subscription]:

@@ -62,6 +62,15 @@ HIPAA: Final[dict[str, tuple[str, frozenset[str]]]] = {
 _WITHOUT_NAMES: Final = ("de-identified", "limited-data-set")
 
 
+def covers(classes: Collection[DataClass], levels: Collection[Level]) -> bool:
+    """Whether data at these levels is of these classes; what is not identified may be said to be anonymised."""
+    shown = {DataClass.IMAGE_PSEUDONYMISED, DataClass.IMAGE_ANONYMISED}
+    identified = Level.IDENTIFIED in levels
+    return (not identified or DataClass.IMAGE_IDENTIFIED in classes) and (
+        len(levels) == identified or not shown.isdisjoint(classes)
+    )
+
+
 def require_basis(
     basis: str, purposes: Collection[str], classes: Collection[DataClass], levels: Collection[Level]
 ) -> None:

@@ -20,6 +20,7 @@ from wardlight.audit.model import Actor, Change, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
+from wardlight.events import outbox
 from wardlight.identity import store as identity
 
 #: Access lasts at least a minute and at most ten years, in seconds.
@@ -82,14 +83,14 @@ class Agreements:
     ) -> Agreement:
         """A new version with these members of `Terms` changed.
 
-        of_version: the version that is to be amended; `conflict` where it is not the newest. Raises `no-agreement`
-        where nothing was agreed yet, and as `record`.
+        of_version: the version that is to be amended; `conflict` where it is not the newest. Raises `not-found` where
+        nothing was agreed yet, and as `record`.
         """
         try:
             with self._database.begin(institution) as tx:
                 before = store.newest(tx, institution, application)
                 if before is None:
-                    raise WardlightError("no-agreement")
+                    raise WardlightError("not-found", "there is no agreement to be amended")
                 if of_version not in (None, before.version):
                     raise WardlightError("conflict", f"the newest version is {before.version}")
                 terms = replace(before.terms, **changes)
@@ -163,6 +164,26 @@ class Agreements:
             raise WardlightError("not-subscribed")
         return row
 
+    def standing(self, institution: UUID) -> dict[tuple[str, Level], str]:
+        """Application with which something was agreed, level → why nothing may be taken in, "" where it may."""
+        now = clock.unix_ms()
+        with self._database.read(institution) as tx:
+            newest = {row.application: row for row in reversed(store.versions(tx, institution))}
+            subscribed = {
+                row.application
+                for row in entitlements_store.subscriptions(tx, institution)
+                if row.ended_ms is None
+            }
+        found = {}
+        for application, row in newest.items():
+            reason = "" if application in subscribed else "not-subscribed"
+            if not row.in_force(now):
+                reason = "agreement-withdrawn"
+            for level in Level:
+                agreed = level in row.levels
+                found[application, level] = reason or ("" if agreed else "level-not-agreed")
+        return found
+
     def _held(self, tx: Connection, institution: UUID, application: str) -> Agreement:
         row = store.newest(tx, institution, application)
         if row is None:
@@ -197,6 +218,7 @@ class Agreements:
             subscribe(tx, self._recorder, institution, IMAGES, by)
         store.add(tx, row)
         self._recorder.write(tx, institution, _recorded(row, before, by))
+        _tell(tx, row, "in-force")
         return row
 
     def _checked(self, tx: Connection, institution: UUID, application: str, terms: Terms) -> Terms:
@@ -206,6 +228,8 @@ class Agreements:
         classes = terms.classes or classes_of(terms.levels)
         if not classes.issubset(legal.CLASSES):
             raise WardlightError("bad-request", "an agreement cannot be about one of these data classes")
+        if not legal.covers(classes, terms.levels):
+            raise WardlightError("bad-request", "the data classes leave out what data at these levels is")
         legal.require_basis(terms.legal_basis, terms.purposes, classes, terms.levels)
         require_text(terms.attested_by, "attested_by", 200)
         if terms.document:
@@ -240,6 +264,7 @@ class Agreements:
                 detail={"application": row.application, "versions": sorted(one.version for one in found)},
             )
             self._recorder.write(tx, row.institution, event)
+            _tell(tx, row, "withdrawn" if action is Action.AGREEMENT_AGREEMENT_WITHDRAW else "expired")
         return found
 
 
@@ -248,6 +273,18 @@ def subscribe(tx: Connection, recorder: Recorder, institution: UUID, application
     entitlements_store.subscribe(tx, institution, application, clock.unix_ms(), named(by))
     target = Target("application", id=application)
     recorder.write(tx, institution, Event(Action.AGREEMENT_ENTITLEMENT_SUBSCRIBE, by, target=target))
+    tell(tx, institution, application, {"state": "subscribed"})
+
+
+def tell(tx: Connection, institution: UUID, application: str, data: outbox.Data) -> None:
+    """Tell a partner application that what was agreed with it, or its subscription, has changed."""
+    if application != IMAGES:
+        outbox.tell(tx, application, institution, outbox.Kind.AGREEMENT_CHANGED, data=data)
+
+
+def _tell(tx: Connection, row: Agreement, state: str) -> None:
+    data: outbox.Data = {"agreement": row.id, "version": row.version, "state": state}
+    tell(tx, row.institution, row.application, data)
 
 
 def require_text(text: str, what: str, length: int) -> None:

@@ -58,6 +58,7 @@ class Action(StrEnum):
     IDENTITY_FEDERATION_CHANGE = "identity:federation:change"
     IDENTITY_CONSENT_GIVE = "identity:consent:give"
     IDENTITY_CONSENT_WITHDRAW = "identity:consent:withdraw"
+    AGREEMENT_AGREEMENT_READ = "agreement:agreement:read"
     AGREEMENT_AGREEMENT_CREATE = "agreement:agreement:create"
     AGREEMENT_AGREEMENT_AMEND = "agreement:agreement:amend"
     AGREEMENT_AGREEMENT_WITHDRAW = "agreement:agreement:withdraw"
@@ -76,6 +77,7 @@ class Action(StrEnum):
     ACCESS_STREAM_CUT = "access:stream:cut"
     ACCESS_URL_CREATE = "access:url:create"
     EVENTS_WEBHOOK_CREATE = "events:webhook:create"
+    EVENTS_WEBHOOK_READ = "events:webhook:read"
     EVENTS_WEBHOOK_CHANGE = "events:webhook:change"
     EVENTS_WEBHOOK_DELETE = "events:webhook:delete"
     EVENTS_WEBHOOK_TEST = "events:webhook:test"
@@ -270,7 +272,10 @@ _LETTERS: Final[dict[str, str]] = {
         "dicomweb:frame:read dicomweb:rendered:read dicomweb:thumbnail:read dicomweb:bulkdata:read "
         "machine:data:read app:study:view"
     ),
-    "Q": ("receiver:pacs:query access:grant:read dicomweb:study:query machine:data:query subject:data:find"),
+    "Q": (
+        "receiver:pacs:query agreement:agreement:read access:grant:read events:webhook:read dicomweb:study:query "
+        "machine:data:query subject:data:find"
+    ),
     "E": (
         "receiver:result:send receiver:vault:export dicomweb:study:export subject:data:export "
         "subject:report:access classify:record:export audit:entry:export audit:report:create "

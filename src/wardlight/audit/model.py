@@ -76,6 +76,7 @@ class Event:
 
 
 _READ: Final = {"series": list, "level": str}
+_TOLD: Final = {"event": str, "kind": str, "application": str}
 _GRANT: Final = {"application": str, "person": str, "purposes": list, "expires": str, "level": str}
 
 #: Members of `detail` that an action may have, with their type; any other member is refused.
@@ -121,10 +122,17 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.AUDIT_REPORT_CREATE: {"query": str, "format": str},
     Action.SUBJECT_REPORT_ACCESS: {"format": str, "names": bool},
     Action.AUDIT_ENTRY_EXPORT: {"format": str, "from": int, "to": int},
+    Action.EVENTS_NOTIFICATION_SEND: _TOLD,
+    Action.EVENTS_NOTIFICATION_DELIVER: _TOLD,
+    Action.EVENTS_NOTIFICATION_FAIL: _TOLD,
+    Action.EVENTS_NOTIFICATION_DEAD: _TOLD,
+    Action.EVENTS_NOTIFICATION_REDELIVER: _TOLD,
+    Action.EVENTS_NOTIFICATION_ACKNOWLEDGE: _TOLD,
     Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
     Action.AUDIT_DEFINITION_CHANGE: {"codes": int, "params": int, "digest": str},
     # What an application claims, and what its grant was when it did.
     **{action: {"claim": dict, "grant": str} for action in Action if action.startswith("app:")},
+    Action.ACCESS_STREAM_CUT: {"action": str},
     Action.ACCESS_GRANT_CREATE: _GRANT,
     Action.ACCESS_GRANT_SHARE: _GRANT,
     Action.ACCESS_GRANT_EXPIRE: _GRANT,

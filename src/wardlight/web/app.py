@@ -14,6 +14,7 @@ from wardlight.dicomweb import bulk, frames, rendered, representations, retrieve
 from wardlight.dicomweb.native_xml import or_xml
 from wardlight.web import (
     about,
+    agreements,
     capabilities,
     grants,
     health,
@@ -24,6 +25,7 @@ from wardlight.web import (
     trail_receiver,
 )
 from wardlight.web.cors import Cors
+from wardlight.web.ingest import INGEST
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
 from wardlight.web.paths import Paths
@@ -105,10 +107,15 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 
 
 #: The platform's own API: who may see what, and all that decides it.
-PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS,)
+PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS, *agreements.ROUTES, *INGEST)
 
 #: The audit trail (docs/reference/audit-api.md).
-TRAIL: Final[tuple[Operation, ...]] = (*trail.READING, *REPORTS, *trail_receiver.TRAIL_RECEIVER, *TRAIL_APPLICATIONS)
+TRAIL: Final[tuple[Operation, ...]] = (
+    *trail.READING,
+    *REPORTS,
+    *trail_receiver.TRAIL_RECEIVER,
+    *TRAIL_APPLICATIONS,
+)
 
 
 def create_app(services: Services) -> FastAPI:
