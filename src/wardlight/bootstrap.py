@@ -58,10 +58,13 @@ from wardlight.egress import Egress, Rules, parse_targets
 from wardlight.identity.applications import Applications
 from wardlight.identity.clients import Clients
 from wardlight.identity.enrolments import Enrolments
+from wardlight.identity.factors import Factors
 from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.people import People
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
+from wardlight.identity.sign_in import SignIn
 from wardlight.ingest.copying import Copier
 from wardlight.ingest.sharing import Sharing
 from wardlight.installation import require_whole
@@ -167,6 +170,23 @@ class Platform:
         )
 
     @property
+    def people(self) -> People:
+        """People of institutions."""
+        return People(self.database, self.recorder, self.identity.sessions)
+
+    @property
+    def factors(self) -> Factors:
+        """What people prove themselves with beside a password."""
+        return Factors(self.database, self.recorder, self.keystore, self.identity.sessions)
+
+    @property
+    def sign_in(self) -> SignIn:
+        """The ways in."""
+        return SignIn(
+            self.database, self.recorder, self.denials, self.rates, self.identity.sessions, self.factors
+        )
+
+    @property
     def api(self) -> ApiParts:
         """What the handlers of the JSON API use."""
         return ApiParts(
@@ -186,6 +206,9 @@ class Platform:
             platform_keys=PlatformKeys(self.keystore),
             enrolments=self.enrolments,
             rates=self.rates,
+            people=self.people,
+            factors=self.factors,
+            sign_in=self.sign_in,
             witnesses=self.witnesses,
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
@@ -288,6 +311,9 @@ ROUND: Final = (
         ),
     ),
     Job(
+        "end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)
+    ),
+    Job(
         "index-studies",
         lambda built: built.archive.index(WORKER),
         why="orders search postings; shows nobody anything",
@@ -332,6 +358,11 @@ HOURLY: Final = (
         lambda built: Clients(built.database, built.denials, built.rates).sweep(),
         why="drops ids of assertions that are too old to be taken",
     ),
+    Job(
+        "sweep-sign-in",
+        lambda built: built.sign_in.sweep(),
+        why="drops challenges that nobody answered, and failures of long ago",
+    ),
     Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
     Job(
         "sweep-uploads",
@@ -367,6 +398,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
     audit_log = AuditLog(database, signer)
     collectors = Collectors(database, recorder, audit_log)
     identity = Identity(database, recorder, keystore)
+    identity.ensure_operator()
     entitlements = Entitlements(database, recorder)
     grants = Grants(database, recorder, entitlements)
     if len(settings.keyslots) > 1:

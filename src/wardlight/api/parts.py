@@ -16,10 +16,13 @@ from wardlight.db.engine import Database
 from wardlight.identity.applications import Applications
 from wardlight.identity.clients import Clients
 from wardlight.identity.enrolments import Enrolments
+from wardlight.identity.factors import Factors
 from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.people import People
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
+from wardlight.identity.sign_in import SignIn
 from wardlight.keys.keystore import Keystore
 from wardlight.trail.application_entries import ApplicationEntries
 from wardlight.trail.witnesses import Witnesses
@@ -45,6 +48,9 @@ class ApiParts:
     platform_keys: PlatformKeys
     enrolments: Enrolments
     rates: Rates
+    people: People
+    factors: Factors
+    sign_in: SignIn
     witnesses: Witnesses
     audit_log: AuditLog
     application_entries: ApplicationEntries
