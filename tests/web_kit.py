@@ -55,7 +55,7 @@ def a_web(decoders: int = 1, **settings: object) -> Iterator[Web]:
         ingest = Ingest(platform.archive, platform.access, platform.agreements)
         services = Services(
             platform.settings, identity, platform.access, platform.archive, ingest, pool, platform.parts,
-            platform.api,
+            platform.api, None,
         )
         client = TestClient(
             create_app(services), base_url="http://ward.example", raise_server_exceptions=False,

@@ -55,7 +55,7 @@ class Web:
         services = Services(
             platform.settings, platform.identity, platform.access, platform.archive,
             Ingest(platform.archive, platform.access, platform.agreements),
-            DecoderPool(1), platform.parts, platform.api,
+            DecoderPool(1), platform.parts, platform.api, None,
         )  # fmt: skip
         self.client = TestClient(create_app(services), headers={"Authorization": f"Bearer {token}"})
 

@@ -139,7 +139,7 @@ class World:
         services = Services(
             platform.settings, WithUnissued(), platform.access, platform.archive,
             Ingest(platform.archive, platform.access, platform.agreements),
-            DecoderPool(1), platform.parts, platform.api,
+            DecoderPool(1), platform.parts, platform.api, None,
         )  # fmt: skip
         self.app = create_app(services)
         self.client = TestClient(self.app, raise_server_exceptions=False)

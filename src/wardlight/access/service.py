@@ -269,7 +269,9 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
     if scopes is None:
         return "principal-kind"
     if operation not in scopes:
-        return _NEVER.get(principal.kind, "role" if principal.role else "principal-kind")
+        return _NEVER.get(
+            principal.kind, "role" if principal.kind is PrincipalKind.PERSON else "principal-kind"
+        )
     if principal.kind in (PrincipalKind.PERSON, PrincipalKind.OPERATOR):
         if principal.role is None or operation not in ROLES[principal.role]:
             return "role"
@@ -279,7 +281,8 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
         return "role"  # An application may do nothing for its user that the user may not do.
     if scopes[operation].isdisjoint(principal.scopes):
         return "token-scope"
-    if step_up and principal.role and not (principal.step_up or TokenScope.STEP_UP in principal.scopes):
+    people = principal.kind in (PrincipalKind.PERSON, PrincipalKind.OPERATOR)
+    if step_up and people and not (principal.step_up or TokenScope.STEP_UP in principal.scopes):
         return "step-up"
     return ""
 

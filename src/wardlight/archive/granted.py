@@ -122,6 +122,30 @@ def images_of_groups(tx: Connection, institution: UUID, groups: Iterable[bytes])
     return _releases(tx, _OF_GROUPS, institution, set(groups))
 
 
+_GRANTS_ON: Final = {
+    kind: select(grant.c.release, grant.c.id).where(
+        *access.held(kind), grant.c.release.in_(bindparam("releases", expanding=True))
+    )
+    for kind in ("application", "person")
+}
+
+
+def grants_on(tx: Connection, holder: Holder, releases: Iterable[UUID]) -> list[tuple[UUID, UUID]]:
+    """(release, grant) of the live grants that a holder has on these releases."""
+    wanted = list(releases)
+    found: list[tuple[UUID, UUID]] = []
+    for start in range(0, len(wanted), IN_VALUES):
+        part = {"releases": wanted[start : start + IN_VALUES], **holder.values()}
+        found += [(row[0], row[1]) for row in tx.execute(_GRANTS_ON[holder.kind], part)]
+    return found
+
+
+def staying(tx: Connection, ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these releases, of any institution, that are there and not on their way out."""
+    statement = select(release.c.id).where(release.c.id.in_(bindparam("values", expanding=True)), _STAYS)
+    return set(tx.execute(statement, {"values": list(ids)}).scalars())
+
+
 def _releases(
     tx: Connection, statement: Select[Any], institution: UUID, values: set[Any]
 ) -> list[ReleaseRow]:

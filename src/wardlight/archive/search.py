@@ -13,10 +13,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from wardlight.access.model import Operation, Scope
-from wardlight.archive import paging, postings_store, search_plan, search_store, store
+from wardlight.access.model import Operation, Scope, Use
+from wardlight.archive import granted, paging, postings_store, search_plan, search_store, store
 from wardlight.archive.attributes import PATIENT_ID, STUDY_UID
 from wardlight.archive.finding import find_study, holder_of
+from wardlight.archive.granted import Holder
 from wardlight.archive.keyring import Tokens, cursor_key, posting_keys
 from wardlight.archive.matching import EMPTY, is_universal, uid_list
 from wardlight.archive.model import Page, Query, QueryLevel
@@ -79,6 +80,7 @@ class Search:
             self._resolve(tx, plan, query, tokens, scope)
             results = self._results(tx, plan, rows, after, limit + query.offset + 1)
             found = list(islice(results, query.offset, query.offset + limit + 1))
+            scope.uses.extend(_uses(tx, conditions.holder, found))
         page = self._page(scope, level, query, rows, found, limit)
         self._record(scope, level, query, rows.patients, len(page.rows))
         return page
@@ -279,6 +281,14 @@ class Search:
         )
         with self._database.begin(scope.institution) as tx:
             self._recorder.write(tx, scope.institution, event)
+
+
+def _uses(tx: Connection, holder: Holder | None, found: list[Result]) -> list[Use]:
+    """What a page shows: its answer may still be on its way when somebody's access to it ends."""
+    releases = list(dict.fromkeys(row.release.id for row in found))
+    if holder is None or not releases:
+        return [Use(release) for release in releases]
+    return [Use(*pair) for pair in granted.grants_on(tx, holder, releases)]
 
 
 def _breadth(alternatives: Alternatives) -> tuple[int, int]:

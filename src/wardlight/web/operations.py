@@ -136,7 +136,14 @@ def _read(services: Services, operation: Read, request: Request, run: Run) -> Re
         # All of them are negotiated (RFC 9110 section 12.5.5).
         answer = replace(answer, headers={"Vary": "Accept", **answer.headers})
         answer = conditional.apply(answer, _conditions(request), request.method)
-    return AnswerResponse(answer, head=request.method == "HEAD", run=run, guard=guard)
+    return AnswerResponse(
+        answer,
+        head=request.method == "HEAD",
+        run=run,
+        guard=guard,
+        reads=services.open_reads,
+        shown_to=scope,
+    )
 
 
 #: Refusals, which whoever raises them writes into the trail.
@@ -222,7 +229,14 @@ def _answer(
             asked = ApiRequest(services.platform, scope, path, query, request.headers, sent, base)
             answer = operation.handler(asked)
         answer = conditional.apply(answer, _conditions(request), request.method)
-    return AnswerResponse(answer, head=request.method == "HEAD", run=run, guard=guard)
+    return AnswerResponse(
+        answer,
+        head=request.method == "HEAD",
+        run=run,
+        guard=guard,
+        reads=services.open_reads,
+        shown_to=scope,
+    )
 
 
 async def _open_to_all(services: Services, operation: Open, request: Request, threads: Threads) -> Response:

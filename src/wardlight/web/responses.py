@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from wardlight.access.model import Scope as AccessScope
+from wardlight.archive.open_reads import OpenRead, OpenReads
 from wardlight.dicomweb.call import Answer
 from wardlight.web.threads import Run, in_thread
 
@@ -32,7 +34,8 @@ class AnswerResponse(Response):
     """An answer on its way. Build it in a thread: the first batch is read there, and its errors still get a status.
 
     head: only the header is sent, and the body not begun. run: for what is read later. guard: within which the body is
-    read, to see its errors.
+    read, to see its errors. reads: ends the answer when
+    the access of shown_to does.
     """
 
     def __init__(
@@ -42,8 +45,12 @@ class AnswerResponse(Response):
         head: bool = False,
         run: Run = in_thread,
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+        reads: OpenReads | None = None,
+        shown_to: AccessScope | None = None,
     ) -> None:
         self._run = run
+        self._reads = reads
+        self._shown_to = shown_to
         self._first: list[bytes] = []
         self._rest: Iterator[bytes] | None = None
         length = len(answer.body) if isinstance(answer.body, bytes) else answer.length
@@ -68,9 +75,11 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        opened = self._enter(scope)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if self._rest is None:
             await send({"type": "http.response.body", "body": b"".join(self._first)})
+            self._leave(opened, gone=False)
             return
         gone = asyncio.ensure_future(_gone(receive))
         try:
@@ -82,7 +91,28 @@ class AnswerResponse(Response):
                 abort()
             raise ClientDisconnect from None
         finally:
+            self._leave(opened, gone=gone.done())
             gone.cancel()
+
+    def _enter(self, scope: Scope) -> OpenRead | None:
+        """Have the answer watched, where it shows data of somebody whose access may end."""
+        connection = scope.get("extensions", {}).get(ABORT)
+        if self._reads is None or self._shown_to is None or not self._shown_to.uses or connection is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.call_soon_threadsafe(connection["now"])
+
+        return self._reads.enter(self._shown_to, end, connection["left"])
+
+    def _leave(self, opened: OpenRead | None, *, gone: bool) -> None:
+        if opened is None or self._reads is None:
+            return
+        if gone:
+            self._reads.forget(opened)
+        else:
+            self._reads.done(opened)
 
     async def _stream(self, rest: Iterator[bytes], gone: asyncio.Future[None], send: Send) -> None:
         pieces, more = self._first, True

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import signal
 import socket
 import struct
+import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import uvicorn
@@ -65,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins. The extension `ABORT` of its scope ends its connection."""
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"now": self._abort}}
+        self.scope["extensions"] = {ABORT: {"now": self._abort, "left": self._left}}
         self._head_bytes = self._wire_bytes = 0
         if self._head_timer is None:
             self._await_head()
@@ -91,6 +94,16 @@ class LimitedProtocol(HttpToolsProtocol):
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+    def _left(self) -> int:
+        """Bytes that were given to the connection and have not reached the client; called from other threads."""
+        connection = self.transport.get_extra_info("socket")
+        if self.transport.is_closing() or connection is None:
+            return 0
+        waiting = array.array("i", [0])
+        with suppress(OSError):  # Closed at this moment: nothing more goes out.
+            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, waiting)
+        return self.transport.get_write_buffer_size() + waiting[0]
 
     def _grow(self, size: int) -> None:
         self._head_bytes += size

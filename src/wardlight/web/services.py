@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from wardlight.access.service import Access
 from wardlight.api.parts import ApiParts
+from wardlight.archive.open_reads import OpenReads
 from wardlight.archive.service import Archive
 from wardlight.decoding.pool import DecoderPool
 from wardlight.identity.service import Identity
@@ -30,4 +31,5 @@ class Services:
     decoders: DecoderPool
     parts: Parts
     platform: ApiParts
+    open_reads: OpenReads | None
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)

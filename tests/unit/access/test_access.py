@@ -1,6 +1,7 @@
 """Who may do what: every kind of principal, every role, every action, written down as one table."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -91,7 +92,7 @@ def test_only_the_offices_see_all_of_the_trail(platform, institution):
         )
         for role in Role
     }
-    assert {role for role, scope in scopes.items() if not scope.own_only} == {
+    assert {role for role, scope in scopes.items() if role is not Role.OPERATOR and not scope.own_only} == {
         Role.ADMINISTRATOR,
         Role.PRIVACY_OFFICER,
     }
@@ -115,10 +116,56 @@ def test_a_receiver_only_stores(platform, institution, action):
 
 
 @pytest.mark.parametrize("action", list(OPERATION))
-@pytest.mark.parametrize("kind", [PrincipalKind.OPERATOR, PrincipalKind.APPLICATION, PrincipalKind.SYSTEM])
-def test_operator_application_and_system_see_no_patient_data(platform, institution, kind, action):
+@pytest.mark.parametrize("kind", [PrincipalKind.OPERATOR, PrincipalKind.SYSTEM])
+def test_operator_and_system_see_no_patient_data(platform, institution, kind, action):
     principal = Principal(kind, "x", institution, Role.ADMINISTRATOR, ALL)
     assert decide(platform, principal, action) == "principal-kind"
+
+
+@pytest.mark.parametrize("action", list(OPERATION))
+def test_an_application_sees_what_was_granted_and_stores_for_it(platform, institution, action):
+    principal = Principal(PrincipalKind.APPLICATION, "x", institution, None, ALL, purpose="CLINTRCH")
+    decision = decide(platform, principal, action)
+    if OPERATION[action] in (Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE, Operation.STORE):
+        assert decision.granted and decision.purpose == "CLINTRCH"
+    else:
+        assert decision == "principal-kind"
+
+
+def test_people_read_for_a_purpose_that_is_agreed(platform, institution):
+    principal = Principal(PrincipalKind.PERSON, "u-1", institution, Role.CLINICIAN, ALL)
+    scope = platform.access.scope_for(principal, READ, request="0" * 32)
+    assert scope.purpose == "TREAT" and scope.agreement and scope.basis == "gdpr:6.1.e+9.2.h"
+    with pytest.raises(WardlightError) as refused:
+        platform.access.scope_for(principal, READ, request="0" * 32, purpose="TRAIN")
+    assert refused.value.reason == "purpose-not-agreed"
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("fd00::7", True), ("10.2.0.1", False), ("192.0.2.1", False), ("", False)],
+)  # fmt: skip
+def test_people_come_from_their_institution(platform, institution, address, inside):
+    principal = Principal(
+        PrincipalKind.PERSON, "u-1", institution, Role.CLINICIAN, ALL, networks=("10.1.0.0/16", "fd00::/8")
+    )
+    if inside:
+        assert platform.access.scope_for(principal, READ, request="0" * 32, address=address)
+    else:
+        with pytest.raises(WardlightError) as refused:
+            platform.access.scope_for(principal, READ, request="0" * 32, address=address)
+        assert refused.value.reason == "network"
+
+
+def test_presence_is_asked_of_people(platform, institution):
+    everything = Principal(PrincipalKind.PERSON, "u-1", institution, Role.ADMINISTRATOR, ALL)
+    absent = replace(everything, scopes=ALL - {TokenScope.STEP_UP})
+    asked = {"action": Action.ARCHIVE_STUDY_DELETE, "operation": Operation.DELETE, "request": "0" * 32}
+    assert platform.access.scope_for(everything, step_up=True, **asked)
+    assert platform.access.scope_for(replace(absent, step_up=True), step_up=True, **asked)
+    with pytest.raises(WardlightError) as refused:
+        platform.access.scope_for(absent, step_up=True, **asked)
+    assert refused.value.reason == "step-up"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ class Bench:
         fill(platform, self.own, COUNT)
         services = Services(
             platform.settings, identity, platform.access, platform.archive, None, None, platform.parts,
-            platform.api,
+            platform.api, None,
         )
         self.app = create_app(services)
         self.client = TestClient(self.app, base_url="http://ward.example", raise_server_exceptions=False)

@@ -40,7 +40,15 @@ TOKENS = {
         "u-admin",
         INSTITUTION,
         Role.ADMINISTRATOR,
-        frozenset({TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ}),
+        frozenset(
+            {
+                TokenScope.IMAGES_READ,
+                TokenScope.IMAGES_STORE,
+                TokenScope.AUDIT_READ,
+                TokenScope.MANAGE,
+                TokenScope.STEP_UP,
+            }
+        ),
     ),
     "reader": Principal(
         PrincipalKind.PERSON, "u-reader", INSTITUTION, Role.CLINICIAN, frozenset({TokenScope.IMAGES_READ})
@@ -331,7 +339,9 @@ def make(**web: Any) -> Fakes:
     access = FakeAccess(None, denials)  # type: ignore[arg-type]
     ingest = Ingest(archive, access, agreements)  # type: ignore[arg-type]
     settings = Settings(demo=True, web=WebSettings(**web))
-    services = Services(settings, FakeIdentity(), access, archive, ingest, DecoderPool(1), FakeParts(), FakeParts())  # type: ignore[arg-type]
+    services = Services(
+        settings, FakeIdentity(), access, archive, ingest, DecoderPool(1), FakeParts(), FakeParts(), None
+    )  # type: ignore[arg-type]
     return Fakes(services, archive, denials, agreements)
 
 
