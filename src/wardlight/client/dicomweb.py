@@ -18,10 +18,27 @@ def dicomweb_client(url: str, auth: TokenAuth) -> DICOMwebClient:
     session = requests.Session()
     # Where netrc or a proxy of the environment applied, the token could go elsewhere.
     session.trust_env = False
-
-    def authenticate(request: Any) -> Any:
-        request.headers.update(auth.headers(request.method, request.url.partition("?")[0]))
-        return request
-
-    session.auth = authenticate
+    session.auth = lambda request: _authenticated(request, auth)
     return DICOMwebClient(url, session=session)
+
+
+def _authenticated(request: Any, auth: TokenAuth) -> Any:
+    """The request of `requests` with a token; where that is not taken, it is sent once more with a new one."""
+    fields = auth.headers(request.method, request.url.partition("?")[0])
+    request.headers.update(fields)
+    token = fields["Authorization"].partition(" ")[2]
+
+    def answered(answer: Any, **options: Any) -> Any:
+        if not auth.is_refused(answer.status_code, answer.headers, token) or answer.history:
+            return answer
+        answer.content  # noqa: B018 - read to its end, so that its connection is free
+        answer.close()
+        again = answer.request.copy()
+        again.headers.update(auth.headers(again.method, again.url.partition("?")[0]))
+        found = answer.connection.send(again, **options)
+        found.history.append(answer)
+        found.request = again
+        return found
+
+    request.register_hook("response", answered)
+    return request

@@ -64,11 +64,13 @@ class SigningKey:
         }  # fmt: skip
         return self._signed({"typ": "JWT", "kid": self.thumbprint}, claims)
 
-    def proof(self, method: str, url: str, token: str = "") -> str:
+    def proof(self, method: str, url: str, token: str = "", nonce: str = "") -> str:
         """A DPoP proof for one request (RFC 9449 section 4.2); url without query and fragment."""
         claims: dict[str, Any] = {"jti": uuid.uuid4().hex, "htm": method, "htu": url, "iat": int(time.time())}
         if token:
             claims["ath"] = _base64url(hashlib.sha256(token.encode()).digest())
+        if nonce:
+            claims["nonce"] = nonce
         return self._signed({"typ": "dpop+jwt", "jwk": self.public_jwk}, claims)
 
     def _signed(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:

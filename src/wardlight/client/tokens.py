@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from typing import Final
 
 import httpx
@@ -18,6 +18,8 @@ TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 #: A token is renewed so many seconds before it expires: a request on its way then still arrives with a valid one.
 _AHEAD_S: Final = 30.0
+#: Times that a token is asked for: as it is, and with the nonce that was wanted.
+_TRIES: Final = 3
 
 
 class TokenAuth(httpx.Auth):
@@ -45,47 +47,67 @@ class TokenAuth(httpx.Auth):
         }  # fmt: skip
         # Its own key: a proof then tells nobody which application it is.
         self._proof_key: Final = SigningKey.generate() if dpop else None
+        #: Times that a request is sent: as it is, with another token, with another nonce.
+        self._tries: Final = 3 if dpop else 2
         self._token = ""
         self._until = 0.0
+        # What the platform wants to see in the next proof (RFC 9449 sections 8 and 9).
+        self._nonce = ""
         self._lock: Final = threading.Lock()
         self._async_lock: Final = asyncio.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request with a token; where it is not taken, once more with a new one."""
-        for _ in range(2):
+        """Send the request with a token; where it is not taken, again with a new one or a new nonce."""
+        for _ in range(self._tries):
             with self._lock:
-                if not self._is_fresh():
+                for _ in range(_TRIES):
+                    if self._is_fresh():
+                        break
                     answer = yield self._token_request()
                     answer.read()
                     self._take(answer)
                 token = self._put_on(request)
             answer = yield request
-            if not self._is_stale(answer, token):
+            if not self.is_refused(answer.status_code, answer.headers, token):
                 return
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """The same for `httpx.AsyncClient`."""
-        for _ in range(2):
+        for _ in range(self._tries):
             async with self._async_lock:
-                if not self._is_fresh():
+                for _ in range(_TRIES):
+                    if self._is_fresh():
+                        break
                     answer = yield self._token_request()
                     await answer.aread()
                     self._take(answer)
                 token = self._put_on(request)
             answer = yield request
-            if not self._is_stale(answer, token):
+            if not self.is_refused(answer.status_code, answer.headers, token):
                 return
 
     def headers(self, method: str, url: str) -> dict[str, str]:
         """Header fields for a request that another library sends; fetches a token where there is none."""
         with self._lock:
             if not self._is_fresh():
-                with httpx.Client(trust_env=False) as client:
-                    self._take(client.send(self._token_request()))
+                with httpx.Client(trust_env=False, timeout=30.0) as client:
+                    for _ in range(_TRIES):
+                        self._take(client.send(self._token_request()))
+                        if self._is_fresh():
+                            break
             return self._fields(method, url)
 
+    def is_refused(self, status: int, headers: Mapping[str, str], token: str) -> bool:
+        """Whether an answer refuses token or proof: then the next try has new ones, unless another got them already."""
+        if status != 401:
+            self._has_new_nonce(headers)
+            return False
+        if not self._has_new_nonce(headers) and self._token == token:
+            self._until = 0.0
+        return True
+
     def _is_fresh(self) -> bool:
-        return time.monotonic() < self._until - _AHEAD_S
+        return time.monotonic() < self._until
 
     def _token_request(self) -> httpx.Request:
         form = {
@@ -97,10 +119,12 @@ class TokenAuth(httpx.Auth):
         }
         fields = {"Accept": "application/json"}
         if self._proof_key:
-            fields["DPoP"] = self._proof_key.proof("POST", self._url)
+            fields["DPoP"] = self._proof_key.proof("POST", self._url, nonce=self._nonce)
         return httpx.Request("POST", self._url, data=form, headers=fields)
 
     def _take(self, answer: httpx.Response) -> None:
+        if self._has_new_nonce(answer.headers) and answer.status_code in (400, 401):
+            return
         if answer.status_code != 200:
             raise error_of(answer)
         body = answer.json()
@@ -108,7 +132,8 @@ class TokenAuth(httpx.Auth):
         if str(body.get("token_type", "")).lower() != kind:
             raise Unauthenticated(200, "token-type", f"the token is not of the type {kind}")
         self._token = str(body["access_token"])
-        self._until = time.monotonic() + float(body.get("expires_in", 0))
+        life = float(body.get("expires_in", 0))
+        self._until = time.monotonic() + max(life - _AHEAD_S, life / 2)
 
     def _put_on(self, request: httpx.Request) -> str:
         url = request.url.copy_with(query=None, fragment=None)
@@ -116,15 +141,14 @@ class TokenAuth(httpx.Auth):
         return self._token
 
     def _fields(self, method: str, url: str) -> dict[str, str]:
+        if not self._token:
+            raise Unauthenticated(401, "use_dpop_nonce", "the platform takes no nonce of its own")
         if self._proof_key is None:
             return {"Authorization": f"Bearer {self._token}"}
-        proof = self._proof_key.proof(method, url, self._token)
+        proof = self._proof_key.proof(method, url, self._token, self._nonce)
         return {"Authorization": f"DPoP {self._token}", "DPoP": proof}
 
-    def _is_stale(self, answer: httpx.Response, token: str) -> bool:
-        """Whether the token was refused: then the next round gets a new one, unless another thread has it already."""
-        if answer.status_code != 401:
-            return False
-        if self._token == token:
-            self._until = 0.0
-        return True
+    def _has_new_nonce(self, headers: Mapping[str, str]) -> bool:
+        """Whether the next proof is to have another nonce than the last one."""
+        before, self._nonce = self._nonce, headers.get("dpop-nonce", self._nonce)
+        return self._proof_key is not None and self._nonce != before

@@ -6,7 +6,6 @@ itself: to whom was read, from whom data came, and whether a whole study was del
 
 from __future__ import annotations
 
-import json
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass, replace
 from functools import cache
@@ -263,9 +262,8 @@ def uid(reference: str) -> str:
 
 
 def claim(entry: Sealed) -> str:
-    """What an application claims, as JSON; empty for what is the platform's or a receiver's word."""
-    said = entry.detail.get("claim")
-    return json.dumps(said, sort_keys=True, separators=(",", ":")) if said else ""
+    """The code of what an application claims, of those that it registered; the rest stays in the entry."""
+    return str(entry.detail.get("claim", {}).get("code", ""))
 
 
 def query(entry: Sealed) -> tuple[str, str]:

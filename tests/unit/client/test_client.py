@@ -123,7 +123,7 @@ def test_one_token_serves_until_it_nearly_expires() -> None:
         client.grant("g")
         client.grant("g")
         assert len(stub.tokens) == 1
-        client.auth._until -= 571  # 29 seconds are left of 600
+        client.auth._until -= 570.5  # half a minute is left of ten
         client.grant("g")
     assert [request.headers["authorization"] for request in stub.requests] == [
         "Bearer wl_at_1", "Bearer wl_at_1", "Bearer wl_at_2",
@@ -160,6 +160,37 @@ def test_why_no_token_is_given() -> None:
     ) as client, pytest.raises(wl.Unauthenticated, match="suspended") as raised:  # fmt: skip
         client.grants()
     assert raised.value.code == "invalid_client"
+
+
+def test_with_dpop_the_nonce_that_the_platform_wants_is_used() -> None:
+    wanted = iter(["n1", "n2", "n2", "n2", "n3"])
+    seen: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        claims = json.loads(urlsafe_b64decode(request.headers["dpop"].split(".")[1] + "=="))
+        seen.append((request.url.path, claims.get("nonce", "")))
+        nonce = next(wanted)
+        if claims.get("nonce") == nonce:
+            body = {"access_token": "wl_at_1", "token_type": "DPoP", "expires_in": 600, "grants": []}
+            return httpx.Response(200, json=body, headers={"DPoP-Nonce": nonce})
+        is_token = request.url.path == "/oauth2/token"
+        return httpx.Response(
+            400 if is_token else 401, json={"error": "use_dpop_nonce"}, headers={"DPoP-Nonce": nonce}
+        )
+
+    with wl.Client(
+        BASE, "a", KEY, institution="s", purpose="TREAT", dpop=True, transport=httpx.MockTransport(answer)
+    ) as client:  # fmt: skip
+        client.grants()
+    token, grants = "/oauth2/token", "/api/v1/grants"
+    assert seen == [(token, ""), (token, "n1"), (token, "n2"), (grants, "n2")]
+    wanted = (f"n{number}" for number in range(100))
+    seen.clear()
+    with wl.Client(
+        BASE, "a", KEY, institution="s", purpose="TREAT", dpop=True, transport=httpx.MockTransport(answer)
+    ) as client, pytest.raises(wl.Unauthenticated):  # fmt: skip
+        client.grants()
+    assert len(seen) == 3
 
 
 def test_with_dpop_each_request_proves_the_key() -> None:
