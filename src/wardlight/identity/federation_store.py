@@ -89,12 +89,12 @@ def add_attempt(tx: Connection, state: bytes, row: Attempt) -> None:
     tx.execute(insert(federation_attempt), values)
 
 
-def take_attempt(tx: Connection, state: bytes) -> Attempt | None:
-    """The sign-in of this state, which comes back only once."""
+def take_attempt(tx: Connection, institution: UUID, state: bytes) -> Attempt | None:
+    """The sign-in of this state to this institution, which comes back only once."""
     columns = federation_attempt.c
     query = (
         delete(federation_attempt)
-        .where(columns.state == state)
+        .where(columns.state == state, columns.institution == institution)
         .returning(
             columns.institution, columns.browser, columns.issuer, columns.return_to, columns.expires_ms
         )

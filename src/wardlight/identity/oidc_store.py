@@ -192,8 +192,14 @@ def _login(tx: Connection, condition: ColumnElement[bool]) -> Login | None:
 
 
 def auth_ms(tx: Connection, session_id: UUID) -> int:
-    """When the holder of a session proved last who they are; 0 where it is gone."""
-    return tx.execute(select(session.c.stepped_ms).where(session.c.id == session_id)).scalar() or 0
+    """When the holder of a session proved last who they are; 0 where it is gone.
+
+    A provider that does not tell it is taken to have asked when the session began.
+    """
+    row = tx.execute(
+        select(session.c.stepped_ms, session.c.created_ms).where(session.c.id == session_id)
+    ).first()
+    return (row.stepped_ms or row.created_ms) if row else 0
 
 
 # ---- refresh tokens: rows of `token` of a kind of their own ----

@@ -68,8 +68,20 @@ class Sessions:
         self._database = database
         self._recorder = recorder
 
-    def open(self, tx: Connection, institution: UUID, person: str, method: str, address: str) -> Opened:
-        """A new session, whose holder has just proved who they are; the caller writes that into the trail."""
+    def open(
+        self,
+        tx: Connection,
+        institution: UUID,
+        person: str,
+        method: str,
+        address: str,
+        *,
+        stepped_ms: int | None = None,
+    ) -> Opened:
+        """A new session; the caller writes that into the trail.
+
+        stepped_ms: when its holder proved who they are, if that was not just now.
+        """
         cookie = new_token(TokenKind.SESSION)
         now = clock.unix_ms()
         values = {
@@ -82,7 +94,7 @@ class Sessions:
             "created_ms": now,
             "seen_ms": now,
             "expires_ms": now + WHOLE_MS,
-            "stepped_ms": now,
+            "stepped_ms": now if stepped_ms is None else stepped_ms,
         }
         store.add(tx, values)
         return Opened(cookie, person, institution, method)
