@@ -54,6 +54,10 @@ from wardlight.audit.signer import Signer
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
 from wardlight.decoding.pool import DecoderPool
+from wardlight.delivery.deliver import Deliverer
+from wardlight.delivery.feed import Feed
+from wardlight.delivery.secrets import Secrets as WebhookSecrets
+from wardlight.delivery.webhooks import Webhooks
 from wardlight.egress import Egress, Rules, parse_targets
 from wardlight.identity.applications import Applications
 from wardlight.identity.clients import Clients
@@ -124,6 +128,7 @@ class Platform:
     access: Access
     grants: Grants
     archive: Archive
+    deliverer: Deliverer
 
     @property
     def parts(self) -> Parts:
@@ -142,8 +147,18 @@ class Platform:
     @property
     def egress(self) -> Egress:
         """Sends requests to others, where the operator lets them go."""
-        own = urlsplit(self.settings.base_url).hostname or ""
-        return Egress(Rules(parse_targets(self.settings.outgoing_targets), own))
+        return _egress(self.settings)
+
+    @property
+    def feed(self) -> Feed:
+        """Events as applications read them."""
+        return Feed(self.database, self.recorder, self.sessions, self.settings.event_days)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Where applications want events sent to."""
+        secrets = WebhookSecrets(self.keystore)
+        return Webhooks(self.database, self.recorder, self.rates, secrets, self.egress)
 
     @property
     def applications(self) -> Applications:
@@ -213,6 +228,8 @@ class Platform:
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
             sharing=self.sharing,
+            feed=self.feed,
+            webhooks=self.webhooks,
         )
 
     @property
@@ -254,6 +271,7 @@ class Platform:
     def close(self) -> None:
         """End sessions and close databases."""
         self.forwarder.close()
+        self.deliverer.close()
         self.sessions.close()
         self.denials.close()
         self.database.close()
@@ -330,6 +348,17 @@ SEALING: Final = Job(
     lambda built: built.sealer.seal(),
     (Action.AUDIT_LOG_START, Action.AUDIT_LOG_HEARTBEAT, Action.AUDIT_LOG_ALARM),
 )
+#: The same, in another thread.
+DELIVERING: Final = Job(
+    "deliver-to-webhooks",
+    lambda built: built.deliverer.tend(),
+    (
+        Action.EVENTS_NOTIFICATION_SEND,
+        Action.EVENTS_NOTIFICATION_DELIVER,
+        Action.EVENTS_NOTIFICATION_FAIL,
+        Action.EVENTS_NOTIFICATION_DEAD,
+    ),
+)
 #: What a thread of the worker does every few seconds, since it waits for others.
 SENDING: Final = (
     Job(
@@ -363,6 +392,11 @@ HOURLY: Final = (
         lambda built: built.sign_in.sweep(),
         why="drops challenges that nobody answered, and failures of long ago",
     ),
+    Job(
+        "prune-events",
+        lambda built: built.feed.prune() + built.webhooks.prune(),
+        why="drops events, and what became of deliveries, after the time that the settings name",
+    ),
     Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
     Job(
         "sweep-uploads",
@@ -371,7 +405,7 @@ HOURLY: Final = (
     ),
 )
 
-JOBS: Final = (*ROUND, *HOURLY, *HOUSEKEEPING, *SENDING, SEALING)
+JOBS: Final = (*ROUND, *HOURLY, *HOUSEKEEPING, *SENDING, SEALING, DELIVERING)
 
 
 def _run(built: Platform, jobs: tuple[Job, ...]) -> int:
@@ -436,7 +470,15 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
             quiet_s=settings.completion_quiet_s,
             completed=grants.completed,
         ),
+        deliverer=Deliverer(
+            database, recorder, WebhookSecrets(keystore), _egress(settings), settings.webhook_days
+        ),
     )
+
+
+def _egress(settings: Settings) -> Egress:
+    own = urlsplit(settings.base_url).hostname or ""
+    return Egress(Rules(parse_targets(settings.outgoing_targets), own))
 
 
 def _database(settings: Settings) -> Database:
@@ -536,6 +578,7 @@ def run_worker(settings: Settings) -> None:
     sealing.start()
     # A daemon: it may wait for a witness that does not answer, and what it was at is tried again.
     threading.Thread(target=_send, args=(built, stopping), name="sending", daemon=True).start()
+    threading.Thread(target=_deliver, args=(built, stopping), name="delivering", daemon=True).start()
     round_number = 0
     with _serving(built, "worker"):
         while not stopping.wait(_ROUND_S):
@@ -553,6 +596,12 @@ def _seal(built: Platform, stopping: threading.Event) -> None:
     while not stopping.wait(pause):
         sealed = _guarded(lambda: SEALING.run(built))
         pause = 0.0 if sealed and sealed >= SEAL_ROUND else _ROUND_S
+
+
+def _deliver(built: Platform, stopping: threading.Event) -> None:
+    """Bring events to webhooks until told to stop."""
+    while not stopping.wait(_ROUND_S):
+        _guarded(partial(DELIVERING.run, built))
 
 
 def _send(built: Platform, stopping: threading.Event) -> None:

@@ -202,6 +202,12 @@ class Settings(BaseSettings):
     completion_quiet_s: float = Field(
         10.0, ge=0, description="A release is complete after so many seconds without a new instance."
     )
+    event_days: float = Field(
+        90.0, ge=1, description="Applications find events in their feeds for so many days."
+    )
+    webhook_days: float = Field(
+        3.0, gt=0, description="A webhook that does not take an event is tried for so many days."
+    )
     outgoing_targets: tuple[OutgoingTarget, ...] = Field(
         (),
         description="What webhooks and other outgoing requests may reach beside public addresses at port 443, as "

@@ -13,6 +13,8 @@ from wardlight.archive.service import Archive
 from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
+from wardlight.delivery.feed import Feed
+from wardlight.delivery.webhooks import Webhooks
 from wardlight.identity.applications import Applications
 from wardlight.identity.clients import Clients
 from wardlight.identity.enrolments import Enrolments
@@ -23,6 +25,7 @@ from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
 from wardlight.identity.sign_in import SignIn
+from wardlight.ingest.sharing import Sharing
 from wardlight.keys.keystore import Keystore
 from wardlight.trail.application_entries import ApplicationEntries
 from wardlight.trail.witnesses import Witnesses
@@ -54,3 +57,6 @@ class ApiParts:
     witnesses: Witnesses
     audit_log: AuditLog
     application_entries: ApplicationEntries
+    sharing: Sharing
+    feed: Feed
+    webhooks: Webhooks
