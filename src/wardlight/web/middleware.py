@@ -36,6 +36,7 @@ HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-accel-buffering", b"no"),
 )
+_POLICY: Final = b"content-security-policy"
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -143,7 +144,12 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             request = (b"x-request-id", self._request.encode("ascii"))
-            message["headers"] = [*message.get("headers", ()), *self._headers, request]
+            own = message.get("headers", ())
+            ours = self._headers
+            if any(name == _POLICY for name, _ in own):
+                # A page of ours says itself what it may load: of two policies the stricter would hold.
+                ours = tuple(header for header in ours if header[0] != _POLICY)
+            message["headers"] = [*own, *ours, request]
         elif message["type"] == "http.response.body":
             self._bytes_out += len(message.get("body", b""))
         await self._send(message)
