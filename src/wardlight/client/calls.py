@@ -103,11 +103,12 @@ def _json(answer: httpx.Response) -> Any:
 # ---- calls ----
 
 
-def events(after: int, wait: float) -> Call[list[Event]]:
-    """Events behind a position, at once or when there are some."""
+def events(after: int, wait: float) -> Call[tuple[list[Event], int]]:
+    """Events behind a position, at once or when there are some; and the position to go on from."""
 
-    def read(answer: httpx.Response) -> list[Event]:
-        return [Event.of(row) for row in _json(answer)["events"]]
+    def read(answer: httpx.Response) -> tuple[list[Event], int]:
+        page = _json(answer)
+        return [Event.of(row) for row in page["events"]], int(page["next"])
 
     return Call("GET", f"{API}/events", read, params={"after": after, "wait": int(wait)})
 

@@ -24,17 +24,20 @@ class Feed:
         self._seen = SeenIds()
         self._pause = _FIRST_PAUSE_S
 
-    def call(self) -> calls.Call[list[Event]]:
+    def call(self) -> calls.Call[tuple[list[Event], int]]:
         """The request for what comes next."""
         return calls.events(self._after, self._wait)
 
-    def take(self, found: list[Event]) -> Iterator[Event]:
-        """The events that are new, in their order."""
+    def take(self, page: tuple[list[Event], int]) -> Iterator[Event]:
+        """The events of a page that are new, in their order."""
         self._pause = _FIRST_PAUSE_S
+        found, following = page
         for event in found:
             self._after = max(self._after, event.position)
             if self._seen.is_new(event.id):
                 yield event
+        # Past what the application is told no more.
+        self._after = max(self._after, following)
 
     def pause(self, error: Exception) -> float:
         """Seconds until the next try: longer each time, to half a minute."""

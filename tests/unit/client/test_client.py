@@ -194,7 +194,7 @@ def test_with_dpop_the_nonce_that_the_platform_wants_is_used() -> None:
 
 
 def test_with_dpop_each_request_proves_the_key() -> None:
-    stub = Stub(httpx.Response(200, json={"events": []}), kind="DPoP")
+    stub = Stub(page(), kind="DPoP")
     with stub.client(dpop=True) as client:
         for _ in range(2):
             client._send(calls.events(0, 1))
@@ -288,15 +288,15 @@ def test_how_long_it_waits() -> None:
 # ---- the feed ----
 
 
-def page(*numbers: int) -> httpx.Response:
+def page(*numbers: int, following: int = 0) -> httpx.Response:
     rows = [
         {
             "specversion": "1.0", "id": f"e{number}", "type": "study.available", "time": "t",
-            "sequence": str(number), "data": {"grant": f"g{number}"},
+            "sequence": f"{number:012}", "data": {"grant": f"g{number}"},
         }
         for number in numbers
     ]  # fmt: skip
-    return httpx.Response(200, json={"events": rows})
+    return httpx.Response(200, json={"events": rows, "next": following or max(numbers, default=0)})
 
 
 def taken(stub: Stub, count: int, after: int = 0) -> list[wl.Event]:
@@ -311,13 +311,18 @@ def taken(stub: Stub, count: int, after: int = 0) -> list[wl.Event]:
 
 def test_events_come_in_order_once_each_and_go_on_after_errors() -> None:
     stub = Stub(
-        page(4, 5), page(), problem(503, "unavailable"), httpx.ReadError("cut"), page(5, 6), page(6, 7, 8)
+        page(4, 5),
+        page(following=9),
+        problem(503, "unavailable"),
+        httpx.ReadError("cut"),
+        page(5, 6),
+        page(6, 10, 11),
     )
     found = taken(stub, 5, after=3)
-    assert [event.position for event in found] == [4, 5, 6, 7, 8]
-    assert [event.grant for event in found] == ["g4", "g5", "g6", "g7", "g8"]
+    assert [event.position for event in found] == [4, 5, 6, 10, 11]
+    assert [event.grant for event in found] == ["g4", "g5", "g6", "g10", "g11"]
     asked = [request.url.params["after"] for request in stub.requests]
-    assert asked == ["3", "5", "5", "5", "5", "6"]
+    assert asked == ["3", "5", "9", "9", "9", "9"]
 
 
 def test_a_feed_that_is_refused_ends() -> None:
