@@ -46,10 +46,9 @@ def revoke(request: OpenRequest) -> Answer:
     return _endpoint(request, REVOKE, _revoke)
 
 
-def metadata(request: OpenRequest) -> Answer:
-    """GET /.well-known/oauth-authorization-server (RFC 8414); brings a nonce for a client's first proof along."""
-    base = request.base_url
-    shown = {
+def metadata(base: str) -> dict[str, Any]:
+    """What the server can do (RFC 8414); base: the platform's address."""
+    return {
         "issuer": base,
         "token_endpoint": base + TOKEN,
         "introspection_endpoint": base + INTROSPECT,
@@ -60,7 +59,6 @@ def metadata(request: OpenRequest) -> Answer:
         "scopes_supported": sorted(APPLICATION_SCOPES),
         "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
     }
-    return answer(shown, 200, **_NO_STORE, **{_NONCE: request.platform.platform_keys.nonces().new()})
 
 
 def _endpoint(

@@ -15,6 +15,7 @@ class Action(StrEnum):
     PLATFORM_NODE_START = "platform:node:start"
     PLATFORM_NODE_STOP = "platform:node:stop"
     PLATFORM_SETTING_CHANGE = "platform:setting:change"
+    PLATFORM_SETTING_READ = "platform:setting:read"
     PLATFORM_MIGRATION_RUN = "platform:migration:run"
     PLATFORM_BACKUP_CREATE = "platform:backup:create"
     PLATFORM_BACKUP_RESTORE = "platform:backup:restore"
@@ -273,8 +274,8 @@ _LETTERS: Final[dict[str, str]] = {
         "machine:data:read app:study:view"
     ),
     "Q": (
-        "receiver:pacs:query agreement:agreement:read access:grant:read events:webhook:read dicomweb:study:query "
-        "machine:data:query subject:data:find"
+        "platform:setting:read receiver:pacs:query agreement:agreement:read access:grant:read events:webhook:read "
+        "dicomweb:study:query machine:data:query subject:data:find"
     ),
     "E": (
         "receiver:result:send receiver:vault:export dicomweb:study:export subject:data:export "

@@ -38,7 +38,7 @@ _MOST_OVERLAP: Final = timedelta(days=30)
 _MOST_KEYS: Final = 10
 _MOST_URIS: Final = 20
 _ID: Final = re.compile(r"[a-z0-9-]{1,20}_[a-z0-9-]{1,20}_([a-z0-9-]{1,20})")
-_KID: Final = re.compile(r"[A-Za-z0-9._~:+/=-]{1,128}")
+_KID: Final = re.compile(r"[A-Za-z0-9._~:+=-]{1,128}")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 # Which states an operator may bring an application to, and from where.

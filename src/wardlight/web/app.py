@@ -18,6 +18,7 @@ from wardlight.web import (
     capabilities,
     grants,
     health,
+    oauth,
     openapi,
     operations,
     problems,
@@ -107,7 +108,7 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 
 
 #: The platform's own API: who may see what, and all that decides it.
-PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS, *agreements.ROUTES, *INGEST)
+PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS, *agreements.ROUTES, *INGEST, *oauth.OAUTH)
 
 #: The audit trail (docs/reference/audit-api.md).
 TRAIL: Final[tuple[Operation, ...]] = (
@@ -148,6 +149,7 @@ def create_app(services: Services) -> FastAPI:
             "counts by route template, for this machine only",
             about.METRICS,
         ),
+        Public(oauth.METADATA_PATH, oauth.Metadata(services), shown, oauth.METADATA),
         # Retrieve Capabilities (PS3.18 section 8.9)
         Public(_ROOT, describe, shown, about.CAPABILITIES),
         Public(_ROOT, describe, shown, about.CAPABILITIES, method="OPTIONS"),

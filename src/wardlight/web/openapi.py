@@ -157,6 +157,8 @@ _MEANING: Final = {
     202: "Begun; or, of a store request, some instances were stored and some were not.",
     206: "The ranges that were asked for, or what can be given in an accepted encoding.",
     304: "The client has it.",
+    400: "As RFC 6749 section 5.2 says why not.",
+    401: "The client is not known by what it shows.",
     409: "No instance was stored.",
     503: "Not ready.",
 }
