@@ -92,7 +92,7 @@ class Grants:
         if agreement is None or not purposes:
             self._recorder.write(tx, done.institution, _refused(done, reason))
             return None
-        terms = Terms(agreement, purposes, now + agreement.access_s * 1000)
+        terms = Terms(agreement, purposes, agreement.access_until(now))
         return self.open(tx, done, terms, application=done.application, by=_ITSELF)
 
     def open(
