@@ -17,7 +17,15 @@ from wardlight.web.routes import DECLARATION
 
 APP = create_app(make().services)
 ROUTES = [route for route in APP.routes if isinstance(route, APIRoute)]
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/dicom-web", "/dicom-web/", "/api/openapi.json"}
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/dicom-web",
+    "/dicom-web/",
+    "/api/openapi.json",
+    "/.well-known/oauth-authorization-server",
+}
 
 
 def declaration(route: APIRoute) -> dict:
