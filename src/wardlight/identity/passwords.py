@@ -46,7 +46,8 @@ def normal(password: str) -> str:
 
 def normal_name(login: str) -> str:
     """The form in which sign-in names are compared: however it is typed, it is the same name (RFC 8265 section 3.3)."""
-    return unicodedata.normalize("NFC", login.strip().casefold())
+    whole = login.encode("utf-8", "replace").decode().replace("\0", "?")  # What no database would take.
+    return unicodedata.normalize("NFC", whole.strip().casefold())[:200]
 
 
 def require_good(password: str, login: str) -> None:

@@ -30,9 +30,9 @@ from wardlight.identity import (
     store,
 )
 from wardlight.identity.institutions import SUSPENDED, printable
-from wardlight.identity.model import ACTIVE, OPERATORS, Person, Role
+from wardlight.identity.model import ACTIVE, OPERATORS, Person, Principal, Role
 from wardlight.identity.passwords import normal_name
-from wardlight.identity.sessions import Sessions, log_of, place_of
+from wardlight.identity.sessions import Sessions, home, log_of, place_of
 from wardlight.identity.tokens import TokenKind, new_token, token_hash
 
 #: How long an invitation is good, and a way back in for somebody who lost theirs, in ms (security.md section 6).
@@ -83,6 +83,12 @@ class People:
             event = Event(Action.IDENTITY_PERSON_READ, by, target=Target("person", id=id_))
             self._recorder.write(tx, log_of(institution), event)
         return row
+
+    def self(self, principal: Principal) -> Person:
+        """The principal's own account."""
+        institution = home(principal)
+        with self._database.read(place_of(institution)) as tx:
+            return find(tx, institution, principal.id)
 
     def change(
         self,

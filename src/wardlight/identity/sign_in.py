@@ -78,7 +78,7 @@ class SignIn:
         institution: slug, where the same name and password are those of two people. Raises `sign-in-failed`,
         `rate-limited`, and `conflict` with the slugs where they are and none is given.
         """
-        name = normal_name(login)[:200]
+        name = normal_name(login)
         both = lockout.keys(name, attempt.address)
         with self._database.begin() as tx:
             self._take(tx, both[0], attempt)

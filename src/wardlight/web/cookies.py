@@ -1,0 +1,38 @@
+"""Sessions of browsers: whom a request's cookie stands for (security.md section 6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import Request
+
+from wardlight.access.model import Principal
+from wardlight.api.browser import CSRF_HEADER, cookie_name, from_own_page
+from wardlight.identity.sessions import csrf_fits
+from wardlight.web.addresses import secure, site_url
+from wardlight.web.services import Services
+
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_LENGTH: Final = 256
+
+
+def cookie_principal(services: Services, request: Request) -> tuple[Principal | None, str]:
+    """Whom the cookie stands for; else None and why.
+
+    An unsafe method must come from a page of ours, as Origin or Sec-Fetch-Site say, and bring what only a page that
+    reads our answers knows: else another site's page could act with the cookie that the browser sends along.
+    """
+    tls = secure(services, request)
+    cookie = request.cookies.get(cookie_name(tls), "")
+    if not 0 < len(cookie) <= _LENGTH or not cookie.isascii():
+        return None, "no-token"
+    # A cookie that any page on the way could read opens nothing but the demo.
+    if not tls and not services.settings.demo:
+        return None, "no-tls"
+    if request.method not in _SAFE:
+        if not from_own_page(request.headers, site_url(services, request)):
+            return None, "origin"
+        if not csrf_fits(cookie, request.headers.get(CSRF_HEADER, "")):
+            return None, "csrf"
+    principal = services.identity.authenticate_session(cookie)
+    return (principal, "") if principal is not None else (None, "invalid-token")
