@@ -31,7 +31,9 @@ from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
 from wardlight.web.paths import Paths
 from wardlight.web.routes import Operation, Public, Read, Store
+from wardlight.web.people import PEOPLE
 from wardlight.web.services import Services
+from wardlight.web.sign_in import SIGN_IN
 from wardlight.web.trail_applications import TRAIL_APPLICATIONS
 from wardlight.web.trail_reports import REPORTS
 
@@ -108,7 +110,7 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 
 
 #: The platform's own API: who may see what, and all that decides it.
-PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS, *agreements.ROUTES, *INGEST, *oauth.OAUTH)
+PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS, *agreements.ROUTES, *INGEST, *oauth.OAUTH, *SIGN_IN, *PEOPLE)
 
 #: The audit trail (docs/reference/audit-api.md).
 TRAIL: Final[tuple[Operation, ...]] = (

@@ -11,6 +11,7 @@ from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
 from wardlight.identity import dpop
 from wardlight.web.addresses import site_url
+from wardlight.web.cookies import cookie_principal
 from wardlight.web.services import Services
 
 _TOKEN_LENGTH: Final = 256
@@ -24,9 +25,13 @@ def token_of(request: Request) -> tuple[str, str]:
 
 
 def authenticate(services: Services, action: Action, request: Request, address: str) -> Principal:
-    """The principal of the token (RFC 6750, RFC 9449). Raises `unauthenticated`, audited."""
+    """The principal of the token (RFC 6750, RFC 9449), else of the session. Raises `unauthenticated`, audited."""
     scheme, token = token_of(request)
     reason, error = ("invalid-token", "invalid_token") if token else ("no-token", "")
+    if not token:
+        session, reason = cookie_principal(services, request)
+        if session is not None:
+            return session
     if 0 < len(token) <= _TOKEN_LENGTH and token.isascii() and scheme in ("bearer", "dpop"):
         try:
             jkt = _proved(services, request, token) if scheme == "dpop" else None

@@ -30,6 +30,7 @@ from wardlight.trail.call import JSON, ApiCall, parse_body
 from wardlight.web.addresses import base_url, client_address, secure, site_url
 from wardlight.web.authentication import authenticate, token_of
 from wardlight.web.bodies import pump, small_body
+from wardlight.web.cookies import cookie_principal
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
 from wardlight.web.routes import (
@@ -256,7 +257,7 @@ async def _open_to_all(services: Services, operation: Open, request: Request, th
             client_address(services, request),
             site_url(services, request),
             secure(services, request),
-            None,
+            cookie_principal(services, request)[0],
         )
         answer = conditional.apply(operation.handler(asked), _conditions(request), request.method)
         return AnswerResponse(answer, head=request.method == "HEAD")
