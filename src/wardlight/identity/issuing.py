@@ -7,6 +7,7 @@ ends it for the next request.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +19,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.identity import application_store, store
+from wardlight.identity.application_model import Application
 from wardlight.identity.clients import Client
 from wardlight.identity.jose import encode
 from wardlight.identity.model import PrincipalKind, TokenScope
@@ -27,6 +29,8 @@ from wardlight.identity.tokens import TokenKind, new_token, token_hash, token_ki
 #: Lives of access tokens (security.md section 6).
 APPLICATION_TOKEN: Final = timedelta(minutes=10)
 RECEIVER_TOKEN: Final = timedelta(minutes=5)
+#: Of one that whoever administers the machine gives out.
+GIVEN_TOKEN: Final = timedelta(hours=24)
 #: What a receiver's token is for, unless it is for collecting: no token both writes and reads (security.md section 5).
 RECEIVER_SCOPES: Final = frozenset({TokenScope.RECEIVER_STORE.value, TokenScope.RECEIVER_AUDIT.value})
 _COLLECT: Final = frozenset({TokenScope.RECEIVER_COLLECT.value})
@@ -55,21 +59,6 @@ class AccessTokens:
         receiver = client.kind is PrincipalKind.RECEIVER
         kind = TokenKind.RECEIVER if receiver else TokenKind.APPLICATION
         life = RECEIVER_TOKEN if receiver else APPLICATION_TOKEN
-        now = clock.now()
-        token, named = new_token(kind), sorted(scopes)
-        row = {
-            "id": uuid7(),
-            "hash": token_hash(token),
-            "kind": kind.name.lower(),
-            "institution": institution,
-            "holder": client.id if receiver else person,
-            "scopes": " ".join(named),
-            "created_ms": int(now.timestamp() * 1000),
-            "expires_ms": int((now + life).timestamp() * 1000),
-            "application": None if receiver else client.id,
-            "purpose": purpose,
-            "jkt": jkt,
-        }
         event = Event(
             Action.IDENTITY_TOKEN_ISSUE,
             client.actor,
@@ -77,11 +66,48 @@ class AccessTokens:
             purpose=purpose,
             address=request.address,
             request=request.request,
-            detail={"kind": kind.name.lower(), "scopes": named, "expires": clock.timestamp(now + life)},
         )
+        holder, application = (client.id, None) if receiver else (person, client.id)
+        return self._add(kind, institution, holder, application, scopes, jkt, life, event)
+
+    def give(self, application: Application, institution: UUID, *, purpose: str, by: Actor) -> str:
+        """A plain bearer token of a day for all that the application may, to try things out with."""
+        target = Target(PrincipalKind.APPLICATION.value, id=application.id)
+        event = Event(Action.IDENTITY_TOKEN_ISSUE, by, target=target, purpose=purpose)
+        kind, scopes = TokenKind.APPLICATION, application.scopes
+        return self._add(kind, institution, "", application.id, scopes, None, GIVEN_TOKEN, event)[0]
+
+    def _add(
+        self,
+        kind: TokenKind,
+        institution: UUID,
+        holder: str,
+        application: str | None,
+        scopes: Iterable[str],
+        jkt: bytes | None,
+        life: timedelta,
+        event: Event,
+    ) -> tuple[str, int]:
+        """event: of the issuing, in which only what is said of the token is missing."""
+        now = clock.now()
+        token, named = new_token(kind), sorted(scopes)
+        row = {
+            "id": uuid7(),
+            "hash": token_hash(token),
+            "kind": kind.name.lower(),
+            "institution": institution,
+            "holder": holder,
+            "scopes": " ".join(named),
+            "created_ms": int(now.timestamp() * 1000),
+            "expires_ms": int((now + life).timestamp() * 1000),
+            "application": application,
+            "purpose": event.purpose,
+            "jkt": jkt,
+        }
+        told = {"kind": kind.name.lower(), "scopes": named, "expires": clock.timestamp(now + life)}
         with self._database.begin(institution) as tx:
             store.add_token(tx, row)
-            self._recorder.write(tx, institution, event)
+            self._recorder.write(tx, institution, replace(event, detail=told))
         return token, int(life.total_seconds())
 
     def introspect(self, client: Client, token: str) -> dict[str, Any]:
