@@ -16,7 +16,7 @@ from uuid import UUID
 
 from wardlight import log
 from wardlight.errors import WardlightError
-from wardlight.keys.files import create_private, private_folder, replace_private
+from wardlight.keys.files import create_private, private_folder, replace_private, sync_folder
 from wardlight.keys.kms import Kms
 from wardlight.keys.labels import Label, bind
 
@@ -66,6 +66,53 @@ class Keyslots:
         """
         return self._open(institution, epoch)[0]
 
+    def epochs(self, institution: UUID) -> set[int]:
+        """The epochs of which any mirror has a slot."""
+        return {epoch for slots in self.held(institution) for epoch in slots}
+
+    def held(self, institution: UUID) -> list[set[int]]:
+        """The epochs of which each mirror has a slot, whether it opens or not."""
+        prefix, suffix = f"{institution.hex}.", ".slot"
+        return [
+            {
+                int(number)
+                for file in folder.glob(f"{prefix}*{suffix}")
+                if (number := file.name[len(prefix) : -len(suffix)]).isdecimal()
+            }
+            for folder in self._folders
+        ]
+
+    def opens(self, institution: UUID, epoch: int) -> list[bool]:
+        """Of each mirror, whether its slot of this epoch opens."""
+        return [
+            Keyslots((folder,), self._kms).is_whole(institution, epoch) if folder.is_dir() else False
+            for folder in self._folders
+        ]
+
+    def is_whole(self, institution: UUID, epoch: int) -> bool:
+        """Whether a slot of this epoch opens."""
+        try:
+            self._open(institution, epoch)
+        except WardlightError as error:
+            if error.code not in ("key-destroyed", "wrong-key"):
+                raise
+            return False
+        return True
+
+    def destroy_before(self, institution: UUID, epoch: int) -> int:
+        """End every older epoch: overwrite and remove its slots in each mirror, retire its wrapping key.
+
+        From then on no copy of the keystore that was made in them can be read. Returns how many ended; safe to repeat
+        after a crash.
+        """
+        ended = {one for one in self.epochs(institution) if one < epoch}
+        for old in sorted(ended):
+            for folder in self._folders:
+                _overwrite(folder / _file(institution, old))
+        # Also where nothing is left to overwrite: a crash may have come between the two.
+        self._kms.retire(_name(institution), epoch)
+        return len(ended)
+
     def _open(self, institution: UUID, epoch: int) -> tuple[bytes, bytes]:
         head = _head(institution, epoch)
         found = False
@@ -99,6 +146,21 @@ def _name(institution: UUID) -> str:
 
 def _file(institution: UUID, epoch: int) -> str:
     return f"{institution.hex}.{epoch:010d}.slot"
+
+
+def _overwrite(file: Path) -> None:
+    """Put random bytes in the place of a file's content, then remove it; durable. On flash, remnants may stay."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        os.write(descriptor, os.urandom(os.fstat(descriptor).st_size))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    file.unlink(missing_ok=True)
+    sync_folder(file.parent)
 
 
 def _read(file: Path) -> bytes | None:

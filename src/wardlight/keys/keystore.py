@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from wardlight import clock
 from wardlight.errors import WardlightError
 from wardlight.keys.files import private_folder, sync_folder
 from wardlight.keys.keyslot import Keyslots
+from wardlight.keys.keystore_schema import SCHEMA
 from wardlight.keys.kms import Kms
 from wardlight.keys.labels import Label, bind
 from wardlight.keys.wrap import KEY_BYTES, KeyKind, epoch_of, unwrap, wrap
@@ -37,52 +38,8 @@ _CHECKPOINT_SECONDS: Final = 10.0
 #: By this name the KMS wraps what is the operator's own.
 _OPERATOR: Final = "operator"
 
-# All columns are of the class "secrets" in wrapped form or "status and processing details": no patient data here.
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS institution (
-  institution BLOB PRIMARY KEY CHECK (length(institution) = 16),
-  epoch INTEGER NOT NULL
-) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS key (
-  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
-  institution BLOB NOT NULL REFERENCES institution,
-  kind INTEGER NOT NULL,
-  singleton INTEGER NOT NULL,
-  wrapped BLOB NOT NULL CHECK (length(wrapped) = 66),
-  created_ms INTEGER NOT NULL
-) WITHOUT ROWID, STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS key_singleton ON key (institution, kind) WHERE singleton = 1;
-CREATE TABLE IF NOT EXISTS tombstone (
-  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
-  institution BLOB NOT NULL,
-  destroyed_ms INTEGER NOT NULL
-) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS audit_reference (
-  institution BLOB NOT NULL REFERENCES institution,
-  epoch INTEGER NOT NULL CHECK (epoch > 1),
-  key_id BLOB NOT NULL CHECK (length(key_id) = 16),
-  PRIMARY KEY (institution, epoch)
-) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS log_signer (
-  origin TEXT PRIMARY KEY,
-  institution BLOB,
-  size INTEGER NOT NULL,
-  root BLOB NOT NULL CHECK (length(root) = 32),
-  note TEXT NOT NULL,
-  seed BLOB NOT NULL,
-  following BLOB,
-  both_at INTEGER
-) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS token_key (
-  kid TEXT PRIMARY KEY,
-  use TEXT NOT NULL,
-  point BLOB NOT NULL CHECK (length(point) = 65),
-  sealed BLOB NOT NULL,
-  created_ms INTEGER NOT NULL,
-  retired_ms INTEGER
-) WITHOUT ROWID, STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS token_key_signing ON token_key (use) WHERE retired_ms IS NULL;
-"""
+_EPOCH: Final = "SELECT epoch FROM institution WHERE institution = ?"
+_COUNT: Final = "INSERT INTO number VALUES ('sequence', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +71,8 @@ class Keystore:
         fresh = not path.exists()
         if fresh:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._keyslots = Keyslots(keyslots, kms)
+        self.path: Final = path
+        self.keyslots: Final = Keyslots(keyslots, kms)
         self._kms = kms
         self._lock = threading.RLock()
         self._keys: OrderedDict[tuple[UUID, UUID], tuple[float, bytes]] = OrderedDict()
@@ -134,7 +92,7 @@ class Keystore:
         ):
             self._database.execute(f"PRAGMA {pragma}")
         with self.transaction():
-            for statement in _SCHEMA.strip().split(";\n"):
+            for statement in SCHEMA.strip().split(";\n"):
                 self._database.execute(statement)
         if fresh:
             sync_folder(path.parent)
@@ -147,9 +105,9 @@ class Keystore:
             ).fetchone()
             # Inside the write transaction, so that two processes cannot make two keys of one epoch.
             if row is not None:
-                self._keyslots.mirror(institution, row[0])
+                self.keyslots.mirror(institution, row[0])
             else:
-                self._keyslots.create(institution, 1)
+                self.keyslots.create(institution, 1)
                 self._database.execute("INSERT INTO institution VALUES (?, 1)", (institution.bytes,))
 
     def create_key(self, institution: UUID, kind: KeyKind) -> tuple[UUID, bytes]:
@@ -244,16 +202,12 @@ class Keystore:
             cached = self._keys.get(place)
             if cached is not None and cached[0] > now:
                 return cached[1]
-            row = self._database.execute(
-                "SELECT wrapped FROM key WHERE key_id = ? AND institution = ?",
-                (key_id.bytes, institution.bytes),
-            ).fetchone()
-            if row is None:
+            found = self._read(institution, [key_id])
+            if key_id not in found:
                 self._keys.pop(place, None)
                 raise WardlightError("key-destroyed")
-            key = unwrap(self._epoch_key(institution, epoch_of(row[0])), institution, key_id, row[0])
-            self._remember(place, key, now)
-            return key
+            self._remember(place, found[key_id], now)
+            return found[key_id]
 
     def get_keys(self, institution: UUID, key_ids: Sequence[UUID]) -> dict[UUID, bytes]:
         """Open many keys at once; those that the institution does not have (any more) are left out."""
@@ -268,29 +222,37 @@ class Keystore:
                 else:
                     missing.append(key_id)
             for start in range(0, len(missing), _KEYS_AT_ONCE):
-                part = missing[start : start + _KEYS_AT_ONCE]
-                rows = self._database.execute(
-                    f"SELECT key_id, wrapped FROM key WHERE institution = ? AND key_id IN ({'?,' * (len(part) - 1)}?)",  # noqa: S608
-                    (institution.bytes, *(key_id.bytes for key_id in part)),
-                ).fetchall()
-                for raw, wrapped in rows:
-                    key_id = UUID(bytes=raw)
-                    key = unwrap(
-                        self._epoch_key(institution, epoch_of(wrapped)), institution, key_id, wrapped
-                    )
+                for key_id, key in self._read(institution, missing[start : start + _KEYS_AT_ONCE]).items():
                     self._remember((institution, key_id), key, now)
                     found[key_id] = key
         return found
 
     def destroy_key(self, institution: UUID, key_id: UUID) -> None:
-        """Delete the key, leave a tombstone, and wipe its bytes from the database and its log. Idempotent.
+        """`destroy_keys` for a single key."""
+        self.destroy_keys(institution, [key_id])
 
-        Raises `WardlightError("unavailable")` when readers keep the log busy: the key is deleted then, and the call
-        must be repeated until its remnants are gone, too.
+    def destroy_keys(self, institution: UUID, key_ids: Sequence[UUID]) -> None:
+        """Delete keys, leave tombstones, and wipe their bytes from the database and its log. Idempotent.
+
+        Raises `WardlightError("unavailable")` when readers keep the log busy: the keys are deleted then, and the call
+        must be repeated until their remnants are gone, too.
         """
         with self.transaction():
-            self._delete(institution, key_id)
+            for key_id in key_ids:
+                self._delete(institution, key_id)
         self.wipe()
+
+    def bury(self, tombstones: Iterable[Tombstone]) -> int:
+        """Destroy the keys that these tell of, where this keystore still has them; how many that were.
+
+        For a copy that was put back: to be called before anything is served from it.
+        """
+        found = 0
+        with self.transaction():
+            for one in tombstones:
+                found += self._delete(one.institution, one.key_id, one.destroyed_ms)
+        self.wipe()
+        return found
 
     def new_seed(self, institution: UUID | None, origin: str) -> bytes:
         """Make the seed of a log's signing key, within a `transaction`; returns that by which `seed` opens it.
@@ -373,15 +335,84 @@ class Keystore:
             "INSERT INTO key VALUES (?, ?, ?, ?, ?, ?)",
             (key_id.bytes, institution.bytes, int(kind), int(singleton), wrapped, clock.unix_ms()),
         )
+        self._count()
         return key_id, key
+
+    @property
+    def sequence(self) -> int:
+        """How often keys were made, destroyed or wrapped anew: a copy with a lower number is an older one."""
+        with self._lock:
+            row = self._database.execute("SELECT value FROM number WHERE name = 'sequence'").fetchone()
+        return row[0] if row else 0
+
+    def epoch(self, institution: UUID) -> int:
+        """The institution's epoch. Raises `WardlightError("not-found")`."""
+        with self._lock:
+            row = self._database.execute(_EPOCH, (institution.bytes,)).fetchone()
+        if row is None:
+            raise WardlightError("not-found", "the institution has no epoch key")
+        epoch: int = row[0]
+        return epoch
+
+    def institutions(self) -> list[UUID]:
+        """Those that have an epoch key."""
+        with self._lock:
+            rows = self._database.execute("SELECT institution FROM institution ORDER BY 1").fetchall()
+        return [UUID(bytes=raw) for (raw,) in rows]
+
+    def rewrap(self, institution: UUID, epoch: int) -> int:
+        """Wrap all keys of the institution by its next epoch key, whose slot exists; returns how many.
+
+        epoch: the one that is left. One transaction. Raises `WardlightError("conflict")` where another process was
+        first.
+        """
+        with self.transaction():
+            if self.epoch(institution) != epoch:
+                raise WardlightError("conflict", "the institution's epoch was rolled by another process")
+            query = "SELECT key_id, kind, wrapped FROM key WHERE institution = ?"
+            rows = self._database.execute(query, (institution.bytes,)).fetchall()
+            fresh = self._epoch_key(institution, epoch + 1)
+            changed = []
+            for raw, kind, wrapped in rows:
+                key_id = UUID(bytes=raw)
+                key = unwrap(self._epoch_key(institution, epoch_of(wrapped)), institution, key_id, wrapped)
+                changed.append((wrap(fresh, institution, epoch + 1, KeyKind(kind), key_id, key), raw))
+            self._database.executemany("UPDATE key SET wrapped = ? WHERE key_id = ?", changed)
+            self._database.execute(
+                "UPDATE institution SET epoch = ? WHERE institution = ?", (epoch + 1, institution.bytes)
+            )
+            self._database.execute(
+                "INSERT INTO epoch_roll VALUES (?, ?, ?, NULL)",
+                (institution.bytes, epoch + 1, clock.unix_ms()),
+            )
+            self._count()
+        self.wipe()
+        return len(rows)
+
+    def copy(self, file: Path) -> None:
+        """Write the database as it is into a new file, private and durable; no deleted bytes are in it."""
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with self._lock:
+                self._database.execute("VACUUM INTO ?", (str(file),))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_folder(file.parent)
 
     def _epoch_key(self, institution: UUID, epoch: int) -> bytes:
         now = time.monotonic()
         cached = self._epoch_keys.get((institution, epoch))
         if cached is None or cached[0] <= now:
-            cached = (now + _IEK_SECONDS, self._keyslots.key(institution, epoch))
+            cached = (now + _IEK_SECONDS, self.keyslots.key(institution, epoch))
             self._epoch_keys[institution, epoch] = cached
         return cached[1]
+
+    def forget_before(self, institution: UUID, epoch: int) -> None:
+        """Drop the keys of older epochs from this process's memory."""
+        with self._lock:
+            for place in [one for one in self._epoch_keys if one[0] == institution and one[1] < epoch]:
+                del self._epoch_keys[place]
 
     def _remember(self, place: tuple[UUID, UUID], key: bytes, now: float) -> None:
         self._keys[place] = (now + CACHE_SECONDS, key)
@@ -389,16 +420,43 @@ class Keystore:
         while len(self._keys) > CACHE_KEYS:
             self._keys.popitem(last=False)
 
-    def _delete(self, institution: UUID, key_id: UUID) -> None:
+    def _read(self, institution: UUID, key_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Open rows; again where another process rolled the epoch between the row and its keyslot."""
+        marks = ",".join("?" * len(key_ids))
+        query = f"SELECT key_id, wrapped FROM key WHERE institution = ? AND key_id IN ({marks})"  # noqa: S608
+        for last in (False, True):
+            rows = self._database.execute(
+                query, (institution.bytes, *(one.bytes for one in key_ids))
+            ).fetchall()
+            try:
+                return {
+                    (key_id := UUID(bytes=raw)): unwrap(
+                        self._epoch_key(institution, epoch_of(wrapped)), institution, key_id, wrapped
+                    )
+                    for raw, wrapped in rows
+                }
+            except WardlightError as error:
+                if last or error.code != "key-destroyed":
+                    raise
+        raise AssertionError("unreachable")
+
+    def _delete(self, institution: UUID, key_id: UUID, destroyed_ms: int | None = None) -> bool:
+        """Delete a key. The tombstone is written where there was a key, or where somebody tells when it ended."""
         deleted = self._database.execute(
             "DELETE FROM key WHERE key_id = ? AND institution = ?", (key_id.bytes, institution.bytes)
         ).rowcount
-        if deleted:
+        if deleted or destroyed_ms is not None:
             self._database.execute(
                 "INSERT OR IGNORE INTO tombstone VALUES (?, ?, ?)",
-                (key_id.bytes, institution.bytes, clock.unix_ms()),
+                (key_id.bytes, institution.bytes, clock.unix_ms() if destroyed_ms is None else destroyed_ms),
             )
+            self._count()
         self._keys.pop((institution, key_id), None)
+        return bool(deleted)
+
+    def _count(self) -> None:
+        """One more change of what keys there are."""
+        self._database.execute(_COUNT)
 
     def wipe(self) -> None:
         """Empty the write-ahead log; a reader in another process makes that fail as busy, so its result is checked.

@@ -41,6 +41,13 @@ class Kms(Protocol):
         """Open what `wrap` made with the same name and associated data."""
         ...
 
+    def retire(self, name: str, before_version: int) -> None:
+        """Make blobs of older versions of the wrapping key unreadable for good, where the service can.
+
+        A version is an epoch: each epoch key is wrapped by its own.
+        """
+        ...
+
 
 class _RootKms:
     """AES-256-GCM under a root held in this process: `nonce 12 | sealed 48`."""
@@ -59,6 +66,9 @@ class _RootKms:
             return self._aead.decrypt(blob[:12], blob[12:], _associated(name, aad))
         except (InvalidTag, ValueError):  # ValueError: shorter than nonce and tag
             raise WardlightError("wrong-key", "a key does not open under this root") from None
+
+    def retire(self, name: str, before_version: int) -> None:
+        """Nothing: the root has no versions. What ends a key here is that its keyslot is overwritten."""
 
 
 class KeyringKms(_RootKms):

@@ -288,7 +288,7 @@ def test_lost_keyslots_are_never_made_anew(keystore: Keystore, place: Place) -> 
 def test_crash_between_keyslot_and_row(place: Place) -> None:
     """A slot without keystore row is taken up, not replaced."""
     keystore = place.open()
-    keystore._keyslots.create(INSTITUTION, 1)
+    keystore.keyslots.create(INSTITUTION, 1)
     record = next(place.mirrors[0].iterdir()).read_bytes()
     keystore.ensure_institution(INSTITUTION)
     assert next(place.mirrors[1].iterdir()).read_bytes() == record
