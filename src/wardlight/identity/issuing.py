@@ -14,7 +14,7 @@ from uuid import UUID
 
 from wardlight import clock
 from wardlight.audit.actions import Action
-from wardlight.audit.model import Event, Target
+from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
