@@ -30,8 +30,8 @@ from wardlight.web.ingest import INGEST
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
 from wardlight.web.paths import Paths
-from wardlight.web.routes import Operation, Public, Read, Store
 from wardlight.web.people import PEOPLE
+from wardlight.web.routes import Operation, Public, Read, Store
 from wardlight.web.services import Services
 from wardlight.web.sign_in import SIGN_IN
 from wardlight.web.trail_applications import TRAIL_APPLICATIONS

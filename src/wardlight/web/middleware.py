@@ -36,7 +36,6 @@ HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-accel-buffering", b"no"),
 )
-_POLICY: Final = b"content-security-policy"
 _STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -145,10 +144,9 @@ class _Exchange:
             self._status = message["status"]
             request = (b"x-request-id", self._request.encode("ascii"))
             own = message.get("headers", ())
-            ours = self._headers
-            if any(name == _POLICY for name, _ in own):
-                # A page of ours says itself what it may load: of two policies the stricter would hold.
-                ours = tuple(header for header in ours if header[0] != _POLICY)
+            named = {name for name, _ in own}
+            # A page of ours says itself what it may load, and whom it tells: of two policies the stricter would hold.
+            ours = (header for header in self._headers if header[0] not in named)
             message["headers"] = [*own, *ours, request]
         elif message["type"] == "http.response.body":
             self._bytes_out += len(message.get("body", b""))
