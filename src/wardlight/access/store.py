@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -77,14 +78,15 @@ def held(kind: str) -> tuple[ColumnElement[bool], ...]:
     return (
         grant.c.institution == bindparam("institution"),
         holder == bindparam("holder"),
-        grant.c.purposes.like(bindparam("purpose")),
+        grant.c.purposes.like(bindparam("purpose"), escape="/"),
         live(),
     )
 
 
 def spaced(purpose: str) -> str:
     """A purpose as `held` looks for it, "" for any: between spaces, so that no code is found inside another."""
-    return f"% {purpose} %" if purpose else "%"
+    plain = re.sub(r"([%_/])", r"/\1", purpose)
+    return f"% {plain} %" if purpose else "%"
 
 
 _COLUMNS: Final = (

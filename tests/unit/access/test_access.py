@@ -143,7 +143,10 @@ def test_people_read_for_a_purpose_that_is_agreed(platform, institution):
 
 @pytest.mark.parametrize(
     ("address", "inside"),
-    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("fd00::7", True), ("10.2.0.1", False), ("192.0.2.1", False), ("", False)],
+    [
+        ("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("fd00::7", True), ("10.2.0.1", False),
+        ("192.0.2.1", False), ("", False),
+    ],
 )  # fmt: skip
 def test_people_come_from_their_institution(platform, institution, address, inside):
     principal = Principal(
