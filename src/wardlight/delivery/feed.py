@@ -62,14 +62,10 @@ class Feed:
             if store.acknowledge(tx, event, clock.unix_ms()):
                 self._recorder.write(tx, scope.institution, _acknowledged(scope, told))
 
-    def look(self, tokens: Collection[UUID]) -> dict[UUID, int]:
-        """Of each of these tokens that still stands, the position of its feed's newest event. One query for all."""
+    def newest(self, applications: Collection[str]) -> dict[tuple[UUID, str], int]:
+        """Position of the newest event of each feed of these applications, by institution and application."""
         with self._database.read(EVERYWHERE) as tx:
-            standing = store.standing(tx, tokens, clock.unix_ms())
-            if not standing:
-                return {}
-            newest = store.newest(tx, {application for _, application in standing.values()})
-        return {token: newest.get(place, 0) for token, place in standing.items()}
+            return store.newest(tx, applications)
 
     def prune(self) -> int:
         """Drop events that are too old; returns how many."""

@@ -14,8 +14,6 @@ from wardlight.access.tables import grant
 from wardlight.delivery.model import Told
 from wardlight.events.outbox import WITH_ACCESS, Kind
 from wardlight.events.tables import counter, feed
-from wardlight.identity.store import ACTIVE
-from wardlight.identity.tables import application, institution, token
 
 _TOLD = select(
     feed.c.institution,
@@ -67,24 +65,6 @@ def acknowledge(tx: Connection, event: UUID, now_ms: int) -> bool:
     """Note that an event was acted upon; False where that was known."""
     statement = update(feed).where(feed.c.id == event, feed.c.acknowledged_ms.is_(None))
     return tx.execute(statement.values(acknowledged_ms=now_ms)).rowcount == 1
-
-
-def standing(tx: Connection, tokens: Collection[UUID], now_ms: int) -> dict[UUID, tuple[UUID, str]]:
-    """Those of these tokens of applications by which something may be read now: (institution, application)."""
-    query = (
-        select(token.c.id, token.c.institution, token.c.application)
-        .join(institution, institution.c.id == token.c.institution)
-        .join(application, application.c.id == token.c.application)
-        .where(
-            token.c.id.in_(bindparam("tokens", expanding=True)),
-            token.c.revoked_ms.is_(None),
-            token.c.expires_ms > now_ms,
-            institution.c.state == ACTIVE,
-            application.c.state == ACTIVE,
-        )
-    )
-    rows = tx.execute(query, {"tokens": list(tokens)})
-    return {row.id: (row.institution, row.application) for row in rows}
 
 
 def newest(tx: Connection, applications: Collection[str]) -> dict[tuple[UUID, str], int]:

@@ -31,11 +31,13 @@ from wardlight.web.addresses import base_url, client_address, secure, site_url
 from wardlight.web.authentication import authenticate, token_of
 from wardlight.web.bodies import pump, small_body
 from wardlight.web.cookies import cookie_principal
+from wardlight.web.follow import Following
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
 from wardlight.web.routes import (
     DECLARATION,
     Api,
+    Follow,
     Manage,
     Open,
     Operation,
@@ -95,6 +97,13 @@ def _endpoint(
             return await _open_to_all(services, open_operation, request, threads)
 
         return unknown
+    if isinstance(operation, Follow):
+        follow_operation = operation
+
+        async def follow(request: Request) -> Response:
+            return await _follow(services, follow_operation, request, threads.of(token_of(request)[1]))
+
+        return follow
     if isinstance(operation, Api | Manage):
         api_operation = operation
 
@@ -184,7 +193,13 @@ async def _api(services: Services, operation: Api | Manage, request: Request, ru
     return await run(partial(_answer, services, operation, request, scope, body, run, guard))
 
 
-def _authorise(services: Services, operation: Api | Manage, request: Request) -> Scope:
+async def _follow(services: Services, operation: Follow, request: Request, run: Run) -> Response:
+    scope = await run(partial(_authorise, services, operation, request))
+    guard = _guard(services, scope.principal, operation.action, request)
+    return await operation.handler(Following(services, scope, request, partial(_query, request), run, guard))
+
+
+def _authorise(services: Services, operation: Api | Manage | Follow, request: Request) -> Scope:
     """The decision, before anything of the body is read."""
     address = client_address(services, request)
     principal = authenticate(services, operation.action, request, address)
@@ -279,6 +294,8 @@ def _query(request: Request) -> dict[str, str]:
 
 def _json_body(request: Request, body: bytes) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind and not body:
+        return {}  # Where all that is asked for stands in the path.
     if kind != JSON:
         raise WardlightError("unsupported-media-type", f"the body must be {JSON}")
     return parse_body(body)
@@ -334,7 +351,7 @@ def _give_up(exchange: StoreExchange, guard: _Guard, error: BaseException) -> No
 
 def _check_declared(
     services: Services,
-    operation: Read | Store | Api | Manage,
+    operation: Read | Store | Api | Manage | Follow,
     principal: Principal,
     request: Request,
     address: str,

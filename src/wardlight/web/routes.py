@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from wardlight.audit.actions import Action
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.trail.call import ApiCall
 from wardlight.web.about import UNDESCRIBED, About
+from wardlight.web.follow import Following
 
 #: Where a route's declaration stands in the framework's route, for the tests of the rules and for OpenAPI.
 DECLARATION: Final = "x-wardlight"
@@ -93,6 +94,21 @@ class Manage:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """As `Manage`, for what may wait or go on for long: its handler runs on the event loop and holds no thread."""
+
+    path: str
+    handler: Callable[[Following], Awaitable[Response]]
+    action: Action
+    operation: AccessOperation
+    kinds: frozenset[PrincipalKind]
+    scopes: frozenset[TokenScope]
+    about: About = UNDESCRIBED
+    method: str = "GET"
+    step_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A route for those whom nobody knows yet: sign-in, tokens, enrolment. reason: what protects it instead."""
 
@@ -105,7 +121,7 @@ class Open:
     beside: tuple[Action, ...] = ()
 
 
-Operation = Read | Store | Api | Manage | Open | Public
+Operation = Read | Store | Api | Manage | Follow | Open | Public
 
 
 def methods_of(operation: Operation) -> tuple[str, ...]:
@@ -126,7 +142,7 @@ def declaration(operation: Operation) -> dict[str, Any]:
         return {"public": operation.reason}
     if isinstance(operation, Open):
         return {"open": operation.reason, "action": operation.action.value}
-    if isinstance(operation, Manage):
+    if isinstance(operation, Manage | Follow):
         return {
             "action": operation.action.value,
             "kinds": sorted(operation.kinds),

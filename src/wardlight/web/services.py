@@ -14,6 +14,7 @@ from wardlight.identity.service import Identity
 from wardlight.ingest.service import Ingest
 from wardlight.settings import Settings
 from wardlight.trail.parts import Parts
+from wardlight.web.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,9 @@ class Services:
     platform: ApiParts
     open_reads: OpenReads | None
     checks: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    waiting: Waiting = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Those who wait for events wait in this process."""
+        waiting = Waiting(lambda applications: self.platform.feed.newest(applications))
+        object.__setattr__(self, "waiting", waiting)
