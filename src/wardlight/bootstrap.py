@@ -34,6 +34,7 @@ from wardlight.access.grants import Grants
 from wardlight.access.model import SystemScope
 from wardlight.access.service import Access
 from wardlight.agreements.entitlements import Entitlements
+from wardlight.agreements.entitlements_store import is_subscribed
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
 from wardlight.api.parts import ApiParts
@@ -63,7 +64,11 @@ from wardlight.identity.applications import Applications
 from wardlight.identity.clients import Clients
 from wardlight.identity.enrolments import Enrolments
 from wardlight.identity.factors import Factors
+from wardlight.identity.federation import Federations
 from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.oidc_farewell import Farewells
+from wardlight.identity.oidc_keys import TokenKeys
+from wardlight.identity.oidc_service import Provider
 from wardlight.identity.people import People
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
@@ -74,6 +79,7 @@ from wardlight.ingest.sharing import Sharing
 from wardlight.installation import require_whole
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
+from wardlight.keys.oidc_keys import TokenUse
 from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
@@ -202,6 +208,33 @@ class Platform:
         )
 
     @property
+    def provider(self) -> Provider:
+        """Signs people in to partner applications."""
+        keys = TokenKeys(self.database, self.recorder, self.keystore, TokenUse.PROVIDER)
+        return Provider(self.database, self.recorder, keys, self.settings.base_url, is_subscribed)
+
+    @property
+    def farewells(self) -> Farewells:
+        """Tells partner applications who signed out."""
+        provider = self.provider
+        return Farewells(self.database, self.recorder, provider.keys, self.egress, provider.issuer)
+
+    @property
+    def federations(self) -> Federations:
+        """Sign-in by institutions' own providers."""
+        keys = TokenKeys(self.database, self.recorder, self.keystore, TokenUse.FEDERATION)
+        return Federations(
+            self.database,
+            self.recorder,
+            self.denials,
+            self.keystore,
+            self.identity,
+            keys,
+            self.egress,
+            self.settings.base_url,
+        )
+
+    @property
     def api(self) -> ApiParts:
         """What the handlers of the JSON API use."""
         return ApiParts(
@@ -222,6 +255,8 @@ class Platform:
             enrolments=self.enrolments,
             rates=self.rates,
             people=self.people,
+            provider=self.provider,
+            federations=self.federations,
             factors=self.factors,
             sign_in=self.sign_in,
             witnesses=self.witnesses,
@@ -371,6 +406,11 @@ SENDING: Final = (
         lambda built: built.anchors.deliver(),
         (Action.AUDIT_ANCHOR_SEND, Action.AUDIT_ANCHOR_FAIL),
     ),
+    Job(
+        "tell-of-sign-outs",
+        lambda built: built.farewells.tell(),
+        (Action.EVENTS_NOTIFICATION_DELIVER, Action.EVENTS_NOTIFICATION_FAIL),
+    ),
     Job("forward-to-collectors", lambda built: built.forwarder.tend(), (Action.AUDIT_FORWARD_FAIL,)),
 )
 #: What the worker does each hour.
@@ -398,6 +438,11 @@ HOURLY: Final = (
         why="drops events, and what became of deliveries, after the time that the settings name",
     ),
     Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
+    Job(
+        "forget-sign-ins",
+        lambda built: built.provider.sweep() + built.federations.sweep(),
+        why="drops sign-ins to applications and at providers that were over long before",
+    ),
     Job(
         "sweep-uploads",
         lambda built: built.objects.sweep(),

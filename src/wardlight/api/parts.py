@@ -19,7 +19,9 @@ from wardlight.identity.applications import Applications
 from wardlight.identity.clients import Clients
 from wardlight.identity.enrolments import Enrolments
 from wardlight.identity.factors import Factors
+from wardlight.identity.federation import Federations
 from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.oidc_service import Provider
 from wardlight.identity.people import People
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
@@ -52,6 +54,8 @@ class ApiParts:
     enrolments: Enrolments
     rates: Rates
     people: People
+    provider: Provider
+    federations: Federations
     factors: Factors
     sign_in: SignIn
     witnesses: Witnesses

@@ -64,8 +64,9 @@ _SECRET_BYTES: Final = range(8, 513)
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A browser leaves for the provider: where to, and the secret that it keeps meanwhile."""
+    """A browser leaves for the provider of an institution: where to, and the secret that it keeps meanwhile."""
 
+    institution: str
     url: str
     secret: str = field(repr=False)
 
@@ -202,7 +203,7 @@ class Federations:
             "max_age": str(WHOLE_MS // 1000),
             "prompt": "login" if again else None,
         }
-        return Departure(with_parameters(entrance, parameters), secret)
+        return Departure(institution.name, with_parameters(entrance, parameters), secret)
 
     def finish(
         self, slug: str, query: Mapping[str, str], secret: str, *, address: str, number: str
