@@ -56,9 +56,10 @@ def demo(
     harden()
     lock = _lock(chosen.data_dir)
     ready = chosen.data_dir / "demo.json"
+    before = demo_seed.read_facts(ready)
     ready.unlink(missing_ok=True)
     platform = bootstrap.platform(chosen, migrate=True)
-    facts = demo_seed.seed_platform(platform)
+    facts = demo_seed.seed_platform(platform, before)
     demo_seed.seed_routes(chosen)
     processes = ("web", "worker", "receiver")
     supervisor = Supervisor({name: wardlight_command(name) for name in processes}, chosen.environment())
@@ -105,6 +106,7 @@ def _dicom_port() -> int:
 
 def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, supervisor: Supervisor) -> None:
     from wardlight.cli import demo_seed
+    from wardlight.cli.demo_applications import wait_for_grants
 
     chosen = platform.settings
     console = Console(stderr=True)
@@ -116,6 +118,7 @@ def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, superviso
         with console.status("Sending sample studies through the DICOM port"):
             taken = demo_seed.send_samples(chosen)
             rows = demo_seed.wait_for_studies(chosen, token, taken, lambda: demo_seed.nothing_waits(chosen))
+            wait_for_grants(chosen, facts["applications"], lambda: not supervisor.stopping.is_set())
     trust = demo_seed.write_trust(platform, facts["institution"])
     folder = demo_seed.write_sample_files(chosen)
     config = demo_seed.write_settings(chosen)
@@ -134,7 +137,7 @@ def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, superviso
                 "ae_titles": {level.value: title for level, title in demo_seed.AE_TITLES.items()},
             },
             "people": facts["people"],
-            "applications": [],
+            "applications": facts["applications"],
         },
     )
     typer.echo("ready")

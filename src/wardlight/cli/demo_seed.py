@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets as secrets_of_python
 import time
 import urllib.error
 import urllib.request
@@ -21,8 +22,10 @@ from wardlight.bootstrap import Platform
 from wardlight.cli import demo_studies
 from wardlight.cli.admin_witnesses import give_witness_key
 from wardlight.cli.audit_bundle import TRUST
+from wardlight.cli.demo_applications import PARTNERS, seed_applications
 from wardlight.errors import WardlightError
-from wardlight.identity.model import Institution, Role
+from wardlight.identity import totp
+from wardlight.identity.model import OPERATORS, Institution, Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.keys.files import private_folder
 from wardlight.receiver import routes, secrets
@@ -46,6 +49,7 @@ _PEOPLE: Final = {
     Role.RESEARCHER: ("researcher@demo.example", "Sam Okafor"),
     Role.PRIVACY_OFFICER: ("privacy@demo.example", "Kim Berg"),
 }
+_OPERATOR: Final = ("operator@demo.example", "Jo Petrov")
 _DRAWN: Final = (
     (Level.HIGH, demo_studies.CHEST),
     (Level.MEDIUM, demo_studies.BRAIN),
@@ -54,19 +58,19 @@ _DRAWN: Final = (
 )
 
 
-def seed_platform(platform: Platform) -> dict[str, Any]:
-    """Make what is missing and give every person a new token; returns the demo.json rows."""
+def seed_platform(platform: Platform, before: dict[str, Any]) -> dict[str, Any]:
+    """Make what is missing and give everybody a new token; returns the demo.json rows.
+
+    before: the demo.json of the last start, whose logins go on; {} where there is none.
+    """
     institution = _institution(platform)
-    people = []
-    known = {
-        person.login: person for person in platform.identity.people(institution.id, by=LOCAL_ADMINISTRATOR)
-    }
-    for role, (login, name) in _PEOPLE.items():
-        person = known.get(login) or platform.identity.create_person(
-            institution.id, login, name, role, by=LOCAL_ADMINISTRATOR
-        )
-        token = platform.identity.issue_person_token(person, by=LOCAL_ADMINISTRATOR)
-        people.append({"role": role.value, "login": login, "token": token})
+    platform.identity.ensure_operator()
+    logins = {row["login"]: row for row in before.get("people", ())}
+    people = [
+        _person(platform, institution.id, role, login, name, logins.get(login, {}))
+        for role, (login, name) in _PEOPLE.items()
+    ]
+    people.append(_person(platform, OPERATORS, Role.OPERATOR, *_OPERATOR, logins.get(_OPERATOR[0], {})))
     try:
         platform.agreements.show(institution.id, IMAGES)
     except WardlightError:
@@ -75,7 +79,26 @@ def seed_platform(platform: Platform) -> dict[str, Any]:
             attested_by="Kim Berg, data protection officer", by=LOCAL_ADMINISTRATOR,
         )  # fmt: skip
     _credential(platform, institution)
-    return {"institution": str(institution.id), "people": people}
+    applications = seed_applications(platform, institution)
+    return {"institution": str(institution.id), "people": people, "applications": applications}
+
+
+def _person(
+    platform: Platform, institution: UUID, role: Role, login: str, name: str, before: dict[str, Any]
+) -> dict[str, Any]:
+    """One row of demo.json. Password and authenticator are made once, and anew where nobody knows them any more."""
+    by = LOCAL_ADMINISTRATOR
+    found = [one for one in platform.identity.people(institution, by=by) if one.login == login]
+    person = found[0] if found else platform.identity.create_person(institution, login, name, role, by=by)
+    password, secret = before.get("password"), before.get("totp_secret")
+    if not found or not password or not secret:
+        password = secrets_of_python.token_urlsafe(15)
+        platform.sign_in.give_password(person, password, by=by)
+        if found:
+            platform.factors.reset(person, by=by)
+        secret = totp.shown(platform.factors.give_totp(person, by=by))
+    token = platform.identity.issue_person_token(person, by=by)
+    return {"role": role.value, "login": login, "password": password, "totp_secret": secret, "token": token}
 
 
 def _institution(platform: Platform) -> Institution:
@@ -100,13 +123,20 @@ def _credential(platform: Platform, institution: Institution) -> None:
 
 
 def seed_routes(settings: Settings) -> None:
-    """One AE title for each privacy level, Images only, any calling AE title, from loopback."""
+    """One AE title for each privacy level, Images only, and one for each partner application and Images.
+
+    From loopback, by any calling AE title.
+    """
     private_folder(settings.receiver_dir)
     store = ReceiverStore(settings.receiver_dir / "receiver.db")
     try:
         known = {route.called_ae for route in routes.read_routes(store.database)}
-        for level, title in AE_TITLES.items():
-            route = Route(title, (Target(IMAGES, level),), networks=_LOOPBACK, unknown_syntaxes=True)
+        targets: dict[str, tuple[Target, ...]] = {
+            title: (Target(IMAGES, level),) for level, title in AE_TITLES.items()
+        }
+        targets |= {partner.title: partner.targets for partner in PARTNERS}
+        for title, releases in targets.items():
+            route = Route(title, releases, networks=_LOOPBACK, unknown_syntaxes=True)
             if title in known:
                 routes.change_route(store.database, route, ())
             else:
@@ -156,6 +186,8 @@ def send_samples(settings: Settings) -> int:
     """Send the sample studies through the DICOM port; returns how many instances were taken."""
     sends = [(AE_TITLES[level], list(demo_studies.draw(sample))) for level, sample in _DRAWN]
     sends.append((AE_TITLES[Level.HIGH], list(demo_studies.real())))
+    for partner in PARTNERS:
+        sends += [(partner.title, list(demo_studies.draw(sample))) for sample in partner.samples]
     return sum(_send_again(settings, title, instances) for title, instances in sends)
 
 
@@ -261,6 +293,15 @@ def write_trust(platform: Platform, institution: str) -> Path:
     path = platform.settings.data_dir / TRUST
     write_facts(path, trust_of(platform.audit_log, log, platform.witnesses.vkeys(owner)))
     return path
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The demo.json that is there; {} where there is none, or none that can be read."""
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:
