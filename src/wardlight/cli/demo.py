@@ -106,7 +106,6 @@ def _dicom_port() -> int:
 
 def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, supervisor: Supervisor) -> None:
     from wardlight.cli import demo_seed
-    from wardlight.cli.demo_applications import wait_for_grants
 
     chosen = platform.settings
     console = Console(stderr=True)
@@ -118,7 +117,7 @@ def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, superviso
         with console.status("Sending sample studies through the DICOM port"):
             taken = demo_seed.send_samples(chosen)
             rows = demo_seed.wait_for_studies(chosen, token, taken, lambda: demo_seed.nothing_waits(chosen))
-            wait_for_grants(chosen, facts["applications"], lambda: not supervisor.stopping.is_set())
+            demo_seed.wait_for_grants(chosen, facts["applications"], lambda: not supervisor.stopping.is_set())
     trust = demo_seed.write_trust(platform, facts["institution"])
     folder = demo_seed.write_sample_files(chosen)
     config = demo_seed.write_settings(chosen)

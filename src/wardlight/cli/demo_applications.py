@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +25,6 @@ from wardlight.identity.model import Institution
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.keys.files import create_private, private_folder
 from wardlight.receiver.model import Target
-from wardlight.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +122,3 @@ def _give_key(platform: Platform, application: Application, path: Path) -> None:
     except WardlightError as error:
         if error.code != "already-exists":
             raise
-
-
-def wait_for_grants(settings: Settings, rows: list[dict[str, Any]], running: Callable[[], bool]) -> None:
-    """Return when each application has a grant for each of its samples. Raises `unavailable`."""
-    expected = {partner.id: len(partner.samples) for partner in PARTNERS}
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and running():
-        if all(_grants(settings, row["token"]) >= expected[row["id"]] for row in rows):
-            return
-        time.sleep(0.2)
-    raise WardlightError("unavailable", "the demo's applications did not get their studies in time")
-
-
-def _grants(settings: Settings, token: str) -> int:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{settings.web.port}/api/v1/grants", headers={"Authorization": f"Bearer {token}"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own address
-        return len(json.loads(answer.read())["grants"])

@@ -244,14 +244,17 @@ def write_settings(settings: Settings) -> Path:
 
 def find_studies(settings: Settings, token: str) -> list[dict[str, Any]]:
     """All studies that the token's holder sees, as QIDO-RS gives them."""
+    rows = _ask(settings, "/dicom-web/studies?limit=200&includefield=00081030,00201208", token)
+    return rows if isinstance(rows, list) else []
+
+
+def _ask(settings: Settings, path: str, token: str) -> Any:
     request = urllib.request.Request(  # noqa: S310 - our own address
-        _local(settings) + "/dicom-web/studies?limit=200&includefield=00081030,00201208",
-        headers={"Authorization": f"Bearer {token}", "Accept": "application/dicom+json"},
+        _local(settings) + path, headers={"Authorization": f"Bearer {token}", "Accept": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own address
         body = answer.read()
-    rows = json.loads(body) if body else []
-    return rows if isinstance(rows, list) else []
+    return json.loads(body) if body else None
 
 
 def wait_for_studies(
@@ -268,6 +271,20 @@ def wait_for_studies(
         ):
             return find_studies(settings, token)
         time.sleep(0.1)
+
+
+def wait_for_grants(settings: Settings, rows: list[dict[str, Any]], running: Callable[[], bool]) -> None:
+    """Return when each application has a grant on each study that was sent for it. Raises `unavailable`."""
+    expected = {partner.id: len(partner.samples) for partner in PARTNERS}
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and running():
+        if all(
+            len(_ask(settings, "/api/v1/grants", row["token"])["grants"]) >= expected[row["id"]]
+            for row in rows
+        ):
+            return
+        time.sleep(0.2)
+    raise WardlightError("unavailable", "the demo's applications did not get their studies in time")
 
 
 def _number(row: dict[str, Any], tag: str) -> int:
