@@ -26,6 +26,7 @@ from wardlight.web import (
     trail_receiver,
 )
 from wardlight.web.cors import Cors
+from wardlight.web.delivery import DELIVERY
 from wardlight.web.ingest import INGEST
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
@@ -49,9 +50,16 @@ _THUMBNAIL: Final = Action.DICOMWEB_THUMBNAIL_READ
 _STORE: Final = Action.DICOMWEB_STUDY_STORE
 
 _PEOPLE: Final = frozenset({PrincipalKind.PERSON})
-_SENDERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.RECEIVER})
+_SENDERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.RECEIVER, PrincipalKind.APPLICATION})
 _SEE: Final = frozenset({TokenScope.IMAGES_READ})
-_SEND: Final = frozenset({TokenScope.IMAGES_STORE, TokenScope.RECEIVER_STORE})
+_SEND: Final = frozenset(
+    {
+        TokenScope.IMAGES_STORE,
+        TokenScope.RECEIVER_STORE,
+        TokenScope.IMAGES_RESULTS,
+        TokenScope.IMAGES_UPLOAD,
+    }
+)
 
 _ROOT: Final = "/dicom-web"
 _STUDY: Final = f"{_ROOT}/studies/{{study}}"
@@ -110,7 +118,15 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 
 
 #: The platform's own API: who may see what, and all that decides it.
-PLATFORM: Final[tuple[Operation, ...]] = (*grants.GRANTS, *agreements.ROUTES, *INGEST, *oauth.OAUTH, *SIGN_IN, *PEOPLE)
+PLATFORM: Final[tuple[Operation, ...]] = (
+    *grants.GRANTS,
+    *agreements.ROUTES,
+    *INGEST,
+    *oauth.OAUTH,
+    *SIGN_IN,
+    *PEOPLE,
+    *DELIVERY,
+)
 
 #: The audit trail (docs/reference/audit-api.md).
 TRAIL: Final[tuple[Operation, ...]] = (

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from wardlight.web import openapi_agreements, openapi_grants, openapi_ingest, openapi_oauth, openapi_people
+from wardlight.web import (
+    openapi_agreements,
+    openapi_delivery,
+    openapi_grants,
+    openapi_ingest,
+    openapi_oauth,
+    openapi_people,
+)
 
-_AREAS: Final = (openapi_grants, openapi_agreements, openapi_ingest, openapi_oauth, openapi_people)
+_AREAS: Final = (
+    openapi_grants,
+    openapi_agreements,
+    openapi_ingest,
+    openapi_oauth,
+    openapi_people,
+    openapi_delivery,
+)
 
 #: By name, as `About.schema` and `About.takes` refer to them.
 SCHEMAS: Final[dict[str, Any]] = {name: schema for area in _AREAS for name, schema in area.SCHEMAS.items()}
