@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from wardlight import __version__
 from wardlight.errors import WardlightError
-from wardlight.receiver import secrets
 from wardlight.receiver.connection import Address
+from wardlight.receiver.credential import credential
 
 _TIMEOUT_S: Final = 30.0
 _ANSWER_BYTES: Final = 1 << 20
@@ -31,7 +31,7 @@ class Exchange:
 
     def __init__(self, address: Address, secrets_dir: Path) -> None:
         self._address = address
-        self._secrets_dir = secrets_dir
+        self._credential = credential(address, secrets_dir)
         self._connection: http.client.HTTPConnection | None = None
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
@@ -50,13 +50,15 @@ class Exchange:
 
     def _call(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         try:
-            token = secrets.token(self._secrets_dir)
+            shown = self._credential.headers(method, path.partition("?")[0])
         except WardlightError as error:
             raise ExchangeError(error.reason or error.code) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ExchangeError("unreachable") from error
         headers = {
             "Accept": "application/json",
-            "Authorization": f"Bearer {token}",
             "User-Agent": f"wardlight-receiver/{__version__}",
+            **shown,
         }
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -74,7 +76,9 @@ class Exchange:
             except (OSError, http.client.HTTPException) as second:
                 self.close()
                 raise ExchangeError("unreachable") from second
-        if status != 200:
+        if status == 401:
+            self._credential.refused()
+        if status not in (200, 201):
             raise ExchangeError(_CODES.get(status, f"http-{status}"), status)
         try:
             answer = json.loads(data)

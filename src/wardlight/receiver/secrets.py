@@ -18,6 +18,8 @@ _KEY_BYTES: Final = 32
 _TOKEN_BYTES: Final = 4096
 #: Name of the file with the store-only token; `wardlight admin receiver create` writes it there.
 TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
+#: Name of the file with the receiver's id and private key, once it has enrolled.
+CREDENTIAL_FILE: Final = "credential.json"
 #: Names of the files with the seed of the key by which the receiver witnesses, with its public side, and with the
 #: public key of the log that it follows.
 WITNESS_FILE: Final = "witness.key"
@@ -58,18 +60,23 @@ def load(directory: Path) -> ReceiverSecrets:
     return ReceiverSecrets(*(_key(directory / f"{name}.key") for name in ("hospital", "local", "quarantine")))
 
 
+def credential(directory: Path) -> str | None:
+    """What `save_credential` put in place; None where nothing is. Raises WardlightError("settings-unsafe")."""
+    return _private_line(directory / CREDENTIAL_FILE) or None
+
+
+def save_credential(directory: Path, text: str) -> None:
+    """Put a receiver's id and private key in the place of those before, in a file of mode 0400."""
+    private_folder(directory)
+    replace_private(directory / CREDENTIAL_FILE, text.encode("ascii"), mode=0o400)
+
+
 def token(directory: Path) -> str:
     """The store-only token of the platform. Raises WardlightError("unauthenticated") if there is none.
 
     Read anew for each request, since an administrator may put a new one in place while the receiver runs.
     """
-    path = directory / TOKEN_FILE
-    try:
-        if path.stat().st_mode & 0o077:
-            raise WardlightError("settings-unsafe", "the receiver's token can be read by other users")
-        text = path.read_bytes()[:_TOKEN_BYTES].decode("ascii").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        text = ""
+    text = _private_line(directory / TOKEN_FILE)
     if not text or any(character.isspace() for character in text):
         raise WardlightError("unauthenticated", "the receiver has no credential yet", reason="no-credential")
     return text
@@ -132,6 +139,16 @@ def save_witness_key(directory: Path, seed: bytes, vkey: str, log_vkey: str) -> 
     replace_private(directory / WITNESS_VKEY_FILE, vkey.encode() + b"\n")
     if log_vkey and not (directory / LOG_VKEY_FILE).exists():
         replace_private(directory / LOG_VKEY_FILE, log_vkey.encode() + b"\n")
+
+
+def _private_line(path: Path) -> str:
+    """The text of a file that nobody else may read, "" where there is none."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise WardlightError("settings-unsafe", "the receiver's credential can be read by other users")
+        return path.read_bytes()[:_TOKEN_BYTES].decode("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
 
 
 def _line(path: Path) -> str:

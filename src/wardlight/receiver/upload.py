@@ -17,9 +17,9 @@ from typing import Any, Final
 from wardlight import __version__
 from wardlight.dicom.related import RelatedWriter
 from wardlight.errors import WardlightError
-from wardlight.receiver import secrets as receiver_secrets
 from wardlight.receiver.body import Part, Reader
 from wardlight.receiver.connection import Address
+from wardlight.receiver.credential import credential
 from wardlight.receiver.model import Target
 
 _CONNECT_S: Final = 10.0
@@ -92,7 +92,7 @@ class Platform:
         self._address = address
         # Said now, not with the first object: an address that is none.
         _, self._path = address.open(_STUDIES, _CONNECT_S)
-        self._secrets_dir = secrets_dir
+        self._credential = credential(address, secrets_dir)
         self._connection: http.client.HTTPConnection | None = None
 
     def store(self, target: Target, group: str, batch: Sequence[Outgoing], request: str) -> dict[str, int]:
@@ -129,18 +129,21 @@ class Platform:
         heads = [writer.head(_PART_HEADERS, first=index == 0) for index in range(len(batch))]
         length = writer.length((head, one.part.length) for head, one in zip(heads, batch, strict=True))
         try:
-            token = receiver_secrets.token(self._secrets_dir)
+            shown = self._credential.headers("POST", _STUDIES)
         except WardlightError as error:
-            raise UploadError(Trouble.UNAUTHENTICATED, error.reason or error.code) from None
+            trouble = Trouble.BUSY if error.code == "unavailable" else Trouble.UNAUTHENTICATED
+            raise UploadError(trouble, error.reason or error.code) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise UploadError(Trouble.UNREACHABLE, type(error).__name__) from None
         headers = {
             "Content-Type": writer.content_type(_MEDIA),
             "Content-Length": str(length),
             "Accept": "application/dicom+json",
-            "Authorization": f"Bearer {token}",
             "User-Agent": f"wardlight-receiver/{__version__}",
             "traceparent": f"00-{request}-{request[:16]}-01",
             "Wardlight-Application": target.application,
             "Wardlight-Level": str(target.level),
+            **shown,
         }
         if group:
             headers["Wardlight-Study-Group"] = group
@@ -155,6 +158,8 @@ class Platform:
             body = response.read(_ANSWER_BYTES)
         except (OSError, http.client.HTTPException) as error:
             raise UploadError(Trouble.UNREACHABLE, type(error).__name__) from None
+        if response.status == 401:
+            self._credential.refused()
         if not whole or response.will_close or not response.isclosed():
             self.close()
         return _answer(response.status, body, response.getheader("Retry-After") or "")
