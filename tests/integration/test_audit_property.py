@@ -185,6 +185,8 @@ class Trail:
             row = self.platform.agreements.create(
                 own, "images", Level, legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",), attested_by="Kim", by=by
             )  # fmt: skip
+            if row.version == 1:  # Images is subscribed to with its first agreement.
+                self.expect("agreement:entitlement:subscribe", "success", "operator")
             self.expect(
                 f"agreement:agreement:{'amend' if row.version > 1 else 'create'}", "success", "operator"
             )

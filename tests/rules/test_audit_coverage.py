@@ -45,8 +45,6 @@ NOT_YET = {
     "partner applications": (
         "identity:application:approve identity:application:change identity:application:rotate_key "
         "identity:application:suspend identity:application:delete identity:token:refuse "
-        "agreement:agreement:withdraw agreement:agreement:expire agreement:entitlement:request "
-        "agreement:entitlement:subscribe agreement:entitlement:unsubscribe agreement:source:record "
         "access:grant:create access:grant:share access:grant:change access:grant:expire access:grant:revoke "
         "access:stream:cut access:url:create dicomweb:result:store"
     ),

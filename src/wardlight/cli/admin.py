@@ -6,22 +6,24 @@ Whoever may run this on the machine acts as the operator; every change is an ent
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import fields
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
-from wardlight import bootstrap, clock
-from wardlight.agreements.model import Agreement, Level
-from wardlight.cli import admin_audit, admin_forward, admin_witnesses, route
+from wardlight import bootstrap
+from wardlight.cli import (
+    admin_agreements,
+    admin_audit,
+    admin_entitlements,
+    admin_forward,
+    admin_witnesses,
+    route,
+)
 from wardlight.cli.opened import ConfigOption, DataOption, InstitutionArgument, JsonOption, opened
+from wardlight.cli.rows import show
 from wardlight.errors import WardlightError
-from wardlight.identity.model import Application, Institution, Person, Receiver, Role, TokenScope
+from wardlight.identity.model import Receiver, Role, TokenScope
 from wardlight.identity.service import (
     LOCAL_ADMINISTRATOR,
     PERSON_TOKEN_HOURS,
@@ -39,13 +41,14 @@ app = typer.Typer(
 institution_app = typer.Typer(no_args_is_help=True, help="Tenants: hospitals and practices.")
 user_app = typer.Typer(no_args_is_help=True, help="People of an institution and their API tokens.")
 application_app = typer.Typer(no_args_is_help=True, help="Partner applications.")
-agreement_app = typer.Typer(no_args_is_help=True, help="What an institution agreed to: without one, no data.")
 receiver_app = typer.Typer(no_args_is_help=True, help="Gateways inside hospital networks.")
 for _name, _group in (
     ("institution", institution_app),
     ("user", user_app),
     ("application", application_app),
-    ("agreement", agreement_app),
+    ("agreement", admin_agreements.app),
+    ("entitlement", admin_entitlements.entitlement_app),
+    ("source", admin_entitlements.source_app),
     ("receiver", receiver_app),
     ("route", route.app),
     *admin_witnesses.GROUPS,
@@ -57,39 +60,6 @@ for _name, _command in admin_audit.COMMANDS.items():
 receiver_app.command("witness-key")(admin_witnesses.receiver_witness_key)
 
 NameOption = Annotated[str, typer.Option("--name", help="Name that people see.")]
-
-_Row = Institution | Person | Application | Agreement | Receiver
-
-
-def _plain(row: _Row) -> dict[str, Any]:
-    """A row as JSON has it: enums, sets and ids as text, times in UTC."""
-    values: dict[str, Any] = {}
-    for field in fields(row):
-        value = getattr(row, field.name)
-        if field.name == "created_ms":
-            values["created"] = clock.timestamp(datetime.fromtimestamp(value / 1000, UTC))
-        elif isinstance(value, frozenset):
-            known = [level.value for level in Level if level in value]
-            values[field.name] = known or sorted(value)
-        elif isinstance(value, UUID | StrEnum):
-            values[field.name] = str(value)
-        else:
-            values[field.name] = value
-    return values
-
-
-def _show(rows: Sequence[_Row], as_json: bool, *, one: bool = False) -> None:
-    plain = [_plain(row) for row in rows]
-    if as_json:
-        typer.echo(json.dumps(plain[0] if one else plain, indent=2, ensure_ascii=False))
-        return
-    for row in plain:
-        typer.echo("  ".join(f"{name}={_word(value)}" for name, value in row.items()))
-
-
-def _word(value: Any) -> str:
-    text = ",".join(value) if isinstance(value, list) else str(value)
-    return f'"{text}"' if " " in text else text
 
 
 @institution_app.command("create")
@@ -107,7 +77,7 @@ def institution_create(
     """
     with opened(data, config, create=True) as platform:
         row = platform.identity.create_institution(slug, name, region, by=LOCAL_ADMINISTRATOR)
-    _show([row], as_json, one=True)
+    show([row], as_json, one=True)
 
 
 @institution_app.command("list")
@@ -120,7 +90,7 @@ def institution_list(
     """
     with opened(data, config) as platform:
         rows = platform.identity.institutions()
-    _show(rows, as_json)
+    show(rows, as_json)
 
 
 @institution_app.command("show")
@@ -136,7 +106,7 @@ def institution_show(
     """
     with opened(data, config) as platform:
         row = platform.identity.institution(institution)
-    _show([row], as_json, one=True)
+    show([row], as_json, one=True)
 
 
 @user_app.command("create")
@@ -156,7 +126,7 @@ def user_create(
     with opened(data, config) as platform:
         tenant = platform.identity.institution(institution)
         row = platform.identity.create_person(tenant.id, login, name, role, by=LOCAL_ADMINISTRATOR)
-    _show([row], as_json, one=True)
+    show([row], as_json, one=True)
 
 
 @user_app.command("list")
@@ -173,7 +143,7 @@ def user_list(
     with opened(data, config) as platform:
         tenant = platform.identity.institution(institution)
         rows = platform.identity.people(tenant.id, by=LOCAL_ADMINISTRATOR)
-    _show(rows, as_json)
+    show(rows, as_json)
 
 
 @user_app.command("token")
@@ -234,7 +204,7 @@ def application_create(
     """
     with opened(data, config) as platform:
         row = platform.identity.create_application(application, name, vendor, by=LOCAL_ADMINISTRATOR)
-    _show([row], as_json, one=True)
+    show([row], as_json, one=True)
 
 
 @application_app.command("list")
@@ -247,73 +217,7 @@ def application_list(
     """
     with opened(data, config) as platform:
         rows = platform.identity.applications()
-    _show(rows, as_json)
-
-
-@agreement_app.command("create")
-def agreement_create(
-    institution: InstitutionArgument,
-    application: Annotated[
-        str, typer.Argument(help="Id of the application; `images` is the institution's own.")
-    ],
-    level: Annotated[list[Level], typer.Option("--level", help="Privacy level allowed; may be repeated.")],
-    basis: Annotated[str, typer.Option("--basis", help="Legal basis, like gdpr:6.1.e+9.2.h or hipaa:tpo.")],
-    purpose: Annotated[
-        list[str], typer.Option("--purpose", help="HL7 v3 PurposeOfUse code; may be repeated.")
-    ],
-    attested_by: Annotated[str, typer.Option("--attested-by", help="Who attested the legal basis.")],
-    data: DataOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Record an agreement, or amend it: the same institution and application get a new version.
-
-    Example: wardlight admin agreement create stmary images --level high --level medium --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by "Data protection officer"
-    """  # noqa: E501 - an example is one line, to be copied
-    with opened(data, config) as platform:
-        row = platform.agreements.create(
-            platform.identity.institution(institution).id,
-            application,
-            level,
-            legal_basis=basis,
-            purposes=purpose,
-            attested_by=attested_by,
-            by=LOCAL_ADMINISTRATOR,
-        )
-    _show([row], as_json, one=True)
-
-
-@agreement_app.command("list")
-def agreement_list(
-    institution: InstitutionArgument,
-    data: DataOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List all versions of an institution's agreements, newest first.
-
-    Example: wardlight admin agreement list stmary
-    """
-    with opened(data, config) as platform:
-        rows = platform.agreements.list(platform.identity.institution(institution).id)
-    _show(rows, as_json)
-
-
-@agreement_app.command("show")
-def agreement_show(
-    institution: InstitutionArgument,
-    application: Annotated[str, typer.Argument(help="Id of the application.")],
-    data: DataOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the agreement that holds.
-
-    Example: wardlight admin agreement show stmary images
-    """
-    with opened(data, config) as platform:
-        row = platform.agreements.show(platform.identity.institution(institution).id, application)
-    _show([row], as_json, one=True)
+    show(rows, as_json)
 
 
 TokenFileOption = Annotated[
@@ -353,7 +257,7 @@ def receiver_create(
         token = platform.identity.issue_receiver_token(row, by=LOCAL_ADMINISTRATOR, days=days)
         admin_witnesses.give_witness_key(platform, tenant, row, file.parent)
     create_private(file, token.encode() + b"\n", mode=0o400)
-    _show([row], as_json, one=True)
+    show([row], as_json, one=True)
     if not as_json:
         typer.echo(f"token written to {file}")
 
@@ -371,7 +275,7 @@ def receiver_list(
     """
     with opened(data, config) as platform:
         rows = platform.identity.receivers(platform.identity.institution(institution).id)
-    _show(rows, as_json)
+    show(rows, as_json)
 
 
 @receiver_app.command("token")

@@ -79,7 +79,7 @@ def test_agreements(run):
     assert shown["levels"] == ["high", "identified"] and shown["purposes"] == ["TREAT"]
     run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
     assert [row["id"] for row in run("application", "list", "--json")] == ["acme_ai"]
-    terms = ("--level", "high", "--basis", "hipaa:tpo", "--purpose", "HRESCH", "--attested-by", "O")
+    terms = ("--level", "high", "--basis", "hipaa:research", "--purpose", "HRESCH", "--attested-by", "O")
     run("agreement", "create", "stmary", "acme_ai", *terms)
     run("agreement", "create", "stmary", "ghost", *terms, error="not-found")
     run("agreement", "show", "stmary", "ghost", error="no-agreement")
@@ -87,6 +87,66 @@ def test_agreements(run):
         "acme_ai",
         "images",
     ]
+
+
+def test_an_agreement_amended_compared_and_withdrawn(run):
+    seed(run)
+    run(
+        "agreement", "amend", "stmary", "images", "--minimum-level", "low", "--access-days", "0.5",
+        "--ends", "2099-01-31", "--document", "DPA-7", "--attested-by", "Officer",
+    )  # fmt: skip
+    row = run("agreement", "show", "stmary", "images", "--json")
+    assert (row["version"], row["levels"], row["access_s"]) == (2, ["high", "medium", "low"], 43_200)
+    assert (row["ends"], row["document"], row["region"]) == ("2099-01-31T00:00:00.000Z", "DPA-7", "eu")
+    assert row["classes"] == ["health data", "image data, pseudonymised"] and row["withdrawn"] is None
+    changes = {one["member"]: one for one in run("agreement", "diff", "stmary", "images", "--json")}
+    assert set(changes) >= {"levels", "access_s", "document", "ends_ms", "classes"}
+    assert changes["levels"] == {"member": "levels", "before": "high identified", "after": "high low medium"}
+    assert "access_s: 2592000 → 43200" in run("agreement", "diff", "stmary", "images", "1", "2")
+    run("agreement", "diff", "stmary", "images", "1", "3", error="not-found")
+    both = ("--level", "high", "--minimum-level", "low", "--attested-by", "O")
+    run("agreement", "amend", "stmary", "images", *both, error="bad-request")
+    assert run("agreement", "withdraw", "stmary", "images", "--version", "1").strip() == "withdrawn: 1"
+    found = run("agreement", "withdraw", "stmary", "images", "--json")
+    assert found == {"agreement": row["id"], "withdrawn": [2]}
+    run("agreement", "withdraw", "stmary", "images", error="conflict")
+    run("agreement", "show", "stmary", "images", error="agreement-withdrawn")
+
+
+def test_entitlements_subscriptions_and_sources(run):
+    seed(run)
+    run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
+    asked = (
+        "--purpose", "TREAT", "--level", "low", "--region", "eu", "--declared-by", "Lee", "--document", "D",
+    )  # fmt: skip
+    run("entitlement", "request", "acme_ai", *asked)
+    run("entitlement", "request", "ghost", *asked, error="not-found")
+    (row,) = run("entitlement", "list", "--json")
+    assert (row["application"], row["purposes"], row["level"]) == ("acme_ai", ["TREAT"], "low")
+    made = run(
+        "agreement", "create", "stmary", "acme_ai", "--level", "high", "--basis", "hipaa:tpo", "--purpose", "TREAT",
+        "--attested-by", "O",
+    )  # fmt: skip
+    assert "nothing is taken in before" in made
+    run("entitlement", "subscribe", "stmary", "acme_ai")
+    run("entitlement", "subscribe", "stmary", "acme_ai", error="already-exists")
+    assert [one["application"] for one in run("entitlement", "list", "stmary", "--json")] == [
+        "acme_ai",
+        "images",
+    ]
+    run("entitlement", "unsubscribe", "stmary", "acme_ai")
+    assert run("entitlement", "list", "stmary", "--json")[0]["ended"].endswith("Z")
+    source = ("source", "add", "stmary", "--kind", "retailer", "--name", "Data Ltd", "--attested-by", "Kim")
+    terms = ("--basis", "gdpr:6.1.f+9.2.j", "--document", "TDL-7")
+    made = run(*source, *terms, "--json")
+    run(*source, *terms, "--anonymised", error="bad-request")
+    run(*source, *terms, "--anonymised", "--evidence", "report 12")
+    assert [one["anonymised"] for one in run("source", "list", "stmary", "--json")] == [False, True]
+    run(
+        "agreement", "amend", "stmary", "images", "--source", made["id"], "--attested-by", "O",
+    )  # fmt: skip
+    assert run("agreement", "show", "stmary", "images", "--json")["source"] == made["id"]
+    run("agreement", "amend", "stmary", "images", "--source", "x", "--attested-by", "O", error="not-found")
 
 
 def test_a_receivers_token_is_written_for_its_user_only(run, opened, tmp_path):
@@ -133,6 +193,7 @@ def test_every_change_is_in_the_trail_by_the_operator(run, opened):
         Action.PLATFORM_INSTITUTION_CREATE,
         Action.PLATFORM_INSTITUTION_CREATE,
         Action.IDENTITY_PERSON_CREATE,
+        Action.AGREEMENT_ENTITLEMENT_SUBSCRIBE,
         Action.AGREEMENT_AGREEMENT_CREATE,
         Action.IDENTITY_TOKEN_ISSUE,
         Action.IDENTITY_TOKEN_REVOKE,
