@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from wardlight import clock
 from wardlight.agreements import entitlements_store, legal, sources_store, store
-from wardlight.agreements.model import IMAGES, Agreement, Level, Terms, classes_of
+from wardlight.agreements.model import IMAGES, Agreement, Level, Source, Terms, classes_of
 from wardlight.agreements.purposes import PURPOSES
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Change, Event, Target
@@ -149,6 +149,11 @@ class Agreements:
         if level not in row.levels:
             return "level-not-agreed"
         return "" if purpose in row.purposes else "purpose-not-agreed"
+
+    def source(self, institution: UUID, source: UUID) -> Source | None:
+        """The record of a third party whose data is taken in."""
+        with self._database.read(institution) as tx:
+            return next(iter(sources_store.sources(tx, institution, source)), None)
 
     def require(self, institution: UUID, application: str, level: Level) -> Agreement:
         """The agreement under which data of this level may be taken in.

@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from wardlight import clock
-from wardlight.access.model import Principal
+from wardlight.access import store as access
+from wardlight.access.model import Principal, Rights
 from wardlight.archive import postings, postings_store, share_store, store
 from wardlight.archive.attributes import (
     INSTANCE_TAGS,
@@ -79,8 +80,9 @@ class Origin:
 class Telling:
     """What the trail is told of a commit besides who and what.
 
-    producer: the application whose result the instances are, and receiver: which is to have them. subjects: whose the
-    data is by the releases that this one was made of.
+    producer: the application whose result the instances are, and receiver: which is to have them. declared: what the
+    sender declared of the data. quarantined: how many objects of the study are held back where it comes from. subjects:
+    whose the data is by the releases that this one was made of.
     """
 
     action: Action = Action.DICOMWEB_STUDY_STORE
@@ -90,6 +92,8 @@ class Telling:
     grant: UUID | None = None
     producer: str | None = None
     receiver: str | None = None
+    declared: str | None = None
+    quarantined: int | None = None
     subjects: tuple[Subject, ...] = field(default=(), repr=False)
 
 
@@ -251,6 +255,14 @@ class Intake:
             if store.reserve(tx, values):
                 event = replace(made, target=audit.Target("key", id=str(key_id)))
                 self._recorder.write(tx, institution, event)
+                if origin.identifiability is not None and origin.source is not None:
+                    # Whoever declares it so decides it, on the evidence in the record (R1.4).
+                    declared = replace(
+                        made,
+                        action=Action.INGEST_CLASS_ANONYMISED,
+                        target=audit.Target("source", id=origin.source.hex),
+                    )
+                    self._recorder.write(tx, institution, declared)
                 return store.TargetRow(id_, key_id, origin.source)
         self._keystore.destroy_key(institution, key_id)
         with self._database.read(institution) as tx:
@@ -361,6 +373,8 @@ class Intake:
         release = store.release_by_id(tx, target.release, lock=True)
         if release is None:
             raise WardlightError("conflict", "the release was removed at the same moment")
+        if batch.telling.grant is not None:
+            require_rights(tx, target.institution, batch.telling.grant)
         known = store.digests_by_token(tx, target.release, set(batch.tokens))
         outcomes: list[Outcome] = []
         adding: list[_Fresh] = []
@@ -395,6 +409,8 @@ class Intake:
             values["sealed"] = batch.key.seal_study(release, batch.study)
             values["study_date"] = study_date(batch.study)
             values["arrived_ms"] = now
+        if batch.telling.quarantined is not None:
+            values["quarantined"] = batch.telling.quarantined
         store.update_release(tx, target.release, values)
         self._queue(tx, batch, adding, now)
         if release.sealed is None or batch.requests:
@@ -482,7 +498,9 @@ class Intake:
             purpose=telling.purpose,
             agreement=telling.agreement,
             grant=telling.grant.hex if telling.grant else "",
-            classes=image_classes(target.level),
+            classes=image_classes(target.level)
+            if telling.declared is None
+            else (f"image:{telling.declared}",),
             request=request,
             address=address,
             token=actor.token_ref,
@@ -490,6 +508,15 @@ class Intake:
             detail={"level": target.level.value, "application": target.application},
         )
         self._recorder.write(tx, target.institution, event)
+
+
+def require_rights(tx: Connection, institution: UUID, grant: UUID) -> None:
+    """Raise `not-found` where the grant is over, `forbidden` where it does not allow results."""
+    live = access.live_by_id(tx, institution, grant, clock.unix_ms())
+    if live is None:
+        raise WardlightError("not-found")
+    if Rights.RESULTS not in live.rights:
+        raise WardlightError("forbidden", reason="rights")
 
 
 def release_number(now_ms: int) -> int:

@@ -26,6 +26,7 @@ from wardlight.archive.model import (
 )
 from wardlight.archive.postings_merge import Postings
 from wardlight.archive.reading import Reader
+from wardlight.archive.results import Results
 from wardlight.archive.search import Search
 from wardlight.archive.sweeping import Sweeper
 from wardlight.audit.model import Actor
@@ -69,6 +70,7 @@ class Archive:
         self._completion = Completion(database, keystore, objects, recorder, quiet_s, completed)
         self._names = Names(database, keystore)
         self._copying = Copying(database, keystore, objects)
+        self.results = Results(database, keystore, objects, recorder, self._copying)
         self._sweeper = Sweeper(database, keystore, objects, recorder)
 
     # ---- store ----

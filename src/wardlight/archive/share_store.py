@@ -272,16 +272,24 @@ def waiting_results(tx: Connection, institution: UUID, receiver: str, limit: int
     return [ResultRow(*row) for row in rows]
 
 
-def result_for(tx: Connection, institution: UUID, receiver: str, id_: UUID) -> ResultRow | None:
-    """One of them, locked; None where it is not this receiver's, or is over."""
+def result_for(
+    tx: Connection, institution: UUID, receiver: str, id_: UUID, *, lock: bool = False
+) -> ResultRow | None:
+    """One of them; None where it is not this receiver's, or is over. lock: nobody else changes it meanwhile."""
     query = _RESULTS.where(
         result.c.id == id_,
         result.c.institution == institution,
         result.c.receiver == receiver,
         result.c.acknowledged_ms.is_(None),
     )
-    row = tx.execute(query.with_for_update()).first()
+    row = tx.execute(query.with_for_update() if lock else query).first()
     return ResultRow(*row) if row else None
+
+
+def instance_token(tx: Connection, id_: UUID) -> bytes | None:
+    """The token of an instance, by which it is found."""
+    token = tx.execute(select(instance.c.token).where(instance.c.id == id_)).scalar()
+    return bytes(token) if token is not None else None
 
 
 def update_result(tx: Connection, id_: UUID, **values: Any) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 from wardlight.access.model import Principal, PrincipalKind
 from wardlight.agreements.model import IMAGES, Level
@@ -33,9 +34,13 @@ from wardlight.ingest.service import Ingest, Origin, StoreRequest
 _APPLICATION: Final = "wardlight-application"
 _LEVEL: Final = "wardlight-level"
 _STUDY_GROUP: Final = "wardlight-study-group"
+_SOURCE: Final = "wardlight-source"
+_QUARANTINED: Final = "wardlight-quarantined"
 _RELEASE_HEADERS: Final = (_APPLICATION, _LEVEL, _STUDY_GROUP)
 _APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _GROUP: Final = re.compile(r"[0-9a-f]{32}")
+_SOURCE_ID: Final = re.compile(r"(?:src-)?([0-9a-f]{32})")
+_COUNT: Final = re.compile(r"[0-9]{1,6}")
 _FIRST_KEPT: Final = "Instances sent with other content than what is stored were refused: the first is kept"
 #: What a request may hold (PS3.18 10.5.1.4): as the whole body, or as the type of a multipart body's parts.
 _TYPES: Final = (DICOM, DICOM_JSON, DICOM_XML)
@@ -182,21 +187,52 @@ def _body(call: StoreCall) -> _Body:
 
 
 def _origin(call: StoreCall, study: str | None) -> Origin:
-    """Which release the request is for. Only a receiver says; anybody else sending these headers is refused."""
+    """Which release the request is for. Only a receiver says; anybody else sending these headers is refused.
+
+    But for the level of what a third party provides, which its sender names.
+    """
     headers = call.headers
     if call.principal.kind is not PrincipalKind.RECEIVER:
-        if any(name in headers for name in _RELEASE_HEADERS):
+        source = _source(headers)
+        upload = source is not None or (study is None and call.principal.kind is PrincipalKind.APPLICATION)
+        named = _RELEASE_HEADERS if not upload else (_APPLICATION, _STUDY_GROUP)
+        if any(name in headers for name in named):
             raise WardlightError("bad-request", "a release is named by receivers only")
-        return Origin(call.principal, call.request, call.address, study_uid=study)
+        level = _level(headers) if _LEVEL in headers else Level.IDENTIFIED
+        return Origin(call.principal, call.request, call.address, level=level, study_uid=study, source=source)
     application, group = headers.get(_APPLICATION, IMAGES), headers.get(_STUDY_GROUP)
     if not _APPLICATION_ID.fullmatch(application) or (group is not None and not _GROUP.fullmatch(group)):
         raise WardlightError("bad-request", "a header that names the release is malformed")
+    count = headers.get(_QUARANTINED)
+    if _SOURCE in headers or (count is not None and not _COUNT.fullmatch(count)):
+        raise WardlightError("bad-request", "a header of the store request is malformed")
+    return Origin(
+        call.principal,
+        call.request,
+        call.address,
+        application,
+        _level(headers),
+        bytes.fromhex(group) if group is not None else None,
+        study,
+        quarantined=int(count) if count is not None else None,
+    )
+
+
+def _level(headers: Mapping[str, str]) -> Level:
     try:
-        level = Level(headers.get(_LEVEL, ""))
+        return Level(headers.get(_LEVEL, ""))
     except ValueError:
         raise WardlightError("bad-request", "the header of the privacy level is malformed") from None
-    study_group = bytes.fromhex(group) if group is not None else None
-    return Origin(call.principal, call.request, call.address, application, level, study_group, study)
+
+
+def _source(headers: Mapping[str, str]) -> UUID | None:
+    """The record of the third party that the data is of."""
+    if _SOURCE not in headers:
+        return None
+    found = _SOURCE_ID.fullmatch(headers[_SOURCE])
+    if found is None:
+        raise WardlightError("bad-request", "the header of the source is malformed")
+    return UUID(hex=found[1])
 
 
 def _broken(error: RelatedError) -> WardlightError:

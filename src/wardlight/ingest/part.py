@@ -10,11 +10,12 @@ from typing import Final
 from wardlight.agreements.model import Level
 from wardlight.archive.incoming import WANTED, Uids, described, header_syntax, identify
 from wardlight.archive.model import IncomingInstance, ReleaseTarget
+from wardlight.archive.results import ResultPlace
 from wardlight.archive.service import SegmentWriter
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream
 from wardlight.errors import WardlightError
-from wardlight.ingest.protection import IDENTITY_REMOVED, METHOD_CODES, require_protection
+from wardlight.ingest.protection import IDENTITY_REMOVED, METHOD_CODES, require_protection, require_result
 
 _WANTED: Final = WANTED | {IDENTITY_REMOVED, METHOD_CODES}
 #: Deflated bytes fed at a time: what they inflate to is counted after each.
@@ -35,10 +36,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a file must be. level: whose protection it must show. study_uid: the study it must belong to, if any."""
+    """What a file must be.
+
+    level: whose protection it must show. study_uid: the study it must belong to, if any. result: it is what an
+    application made of a release, and must name the patient as that does.
+    """
 
     level: Level
     study_uid: str | None = field(default=None, repr=False)
+    result: ResultPlace | None = None
 
 
 class IncomingPart:
@@ -128,9 +134,12 @@ class IncomingPart:
             raise WardlightError("missing-identifier")
         if self._demands.study_uid is not None and self.uids.study != self._demands.study_uid:
             raise WardlightError("instance-mismatch", reason="study")
-        require_protection(
-            self._demands.level, self.uids[:3], stream.header, header_syntax(stream), stream.elements
-        )
+        if self._demands.result is not None:
+            require_result(self._demands.result, stream.header, header_syntax(stream))
+        else:
+            require_protection(
+                self._demands.level, self.uids[:3], stream.header, header_syntax(stream), stream.elements
+            )
         self.segment = self._open_segment(self.uids.study)
         writer = self.segment.writer
         self._offset = writer.tell()

@@ -11,8 +11,10 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from wardlight.agreements.model import Level
+from wardlight.archive.results import ResultPlace
 from wardlight.deid.engine import METHODS
 from wardlight.deid.profile import load_profile
+from wardlight.deid.verify_result import verify_result
 from wardlight.dicom.elements import Element
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.json import attributes
@@ -56,6 +58,25 @@ def require_protection(
         raise WardlightError("not-deidentified", reason="method")
     if not all(uid.startswith(_REPLACED) for uid in uids):
         raise WardlightError("not-deidentified", reason="uid")
+
+
+def require_result(place: ResultPlace, header: bytes, syntax: TransferSyntax) -> None:
+    """Raise unless a result is of the release's patient, and says no more of who that is than the release does.
+
+    Raises `instance-mismatch` for another patient, `not-deidentified` where something identifies.
+    """
+    level = place.level.value
+    if place.level is Level.IDENTIFIED:
+        # Who it is is known; whether it is the same is all that matters.
+        level = Level.LOW.value
+    findings = verify_result(header, syntax.uid, level=level, shown=place.shown, patient_id=place.patient_id)
+    codes = {one.code for one in findings}
+    if "unreadable" in codes:
+        raise WardlightError("bad-data-set", reason="unreadable")
+    if "other-patient" in codes:
+        raise WardlightError("instance-mismatch", reason="patient")
+    if codes and place.level is not Level.IDENTIFIED:
+        raise WardlightError("not-deidentified", str(findings[0]), reason="identifier")
 
 
 @cache

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from wardlight import log
-from wardlight.access.model import Principal, PrincipalKind
+from wardlight.access.model import Operation, Principal, PrincipalKind
 from wardlight.access.service import Access
-from wardlight.agreements.model import IMAGES, Level
+from wardlight.agreements.model import IMAGES, Level, Source
 from wardlight.agreements.service import Agreements
 from wardlight.archive.incoming import Uids
-from wardlight.archive.model import Outcome
-from wardlight.archive.service import Archive
+from wardlight.archive.model import Outcome, ReleaseTarget
+from wardlight.archive.service import Archive, Telling
+from wardlight.archive.service import Origin as ReleaseOrigin
 from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
 from wardlight.identity.service import actor_of
@@ -31,6 +33,9 @@ _OPEN_INSTANCES: Final = 2000
 #: Studies of one request. Each that is new costs a key and a row that stay a day even if its files turn out broken.
 _STUDIES: Final = 1000
 _UNNAMED: Final = Uids()
+_STORED: Final = Telling()
+#: What a source may have declared of its data (R1.4).
+_ANONYMISED: Final = "anonymised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class Origin:
     """Who sends, within which request, and for which release.
 
     application and level: of the release. study_group: 16 bytes that tie the releases of one original study together.
-    study_uid: the study that the resource names, which every file must belong to.
+    study_uid: the study that the resource names, which every file must belong to. source: the record of the third party
+    that the data is of. quarantined: how many objects of the study the receiver holds back.
     """
 
     principal: Principal
@@ -48,6 +54,18 @@ class Origin:
     level: Level = Level.IDENTIFIED
     study_group: bytes | None = field(default=None, repr=False)
     study_uid: str | None = field(default=None, repr=False)
+    source: UUID | None = None
+    quarantined: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What was decided on a request: into which institution, what every file must be, where it goes, as what."""
+
+    institution: UUID
+    demands: Demands
+    target: Callable[[str], ReleaseTarget] = field(repr=False)
+    telling: Telling = _STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +101,124 @@ class Ingest:
     def open(self, origin: Origin) -> StoreRequest:
         """Decide on the request before a byte of it is read.
 
-        People store what is identified into Images; what leaves a hospital for another release is protected by its
-        receiver. Raises `forbidden`, `no-agreement`, `level-not-agreed`, each audited where it is raised, and
-        `rate-limited` or `unavailable` where too many requests are open. Whoever opens must finish or abort.
+        People store what is identified into Images, and on behalf of third parties what their record says; applications
+        the same, and results into what was granted to them; what leaves a hospital for another release is protected by
+        its receiver. Raises `forbidden`, `not-found`, `no-agreement`, `level-not-agreed` and the like, each audited
+        where it is raised, and `rate-limited` or `unavailable` where too many requests are open. Whoever opens must
+        finish or abort.
         """
+        way = self._way(origin)
+        return StoreRequest(self._archive, self._access, way, origin, self._admission.enter(origin.principal))
+
+    def _way(self, origin: Origin) -> Way:
+        if origin.principal.kind is PrincipalKind.APPLICATION:
+            if origin.study_uid is not None and origin.source is None:
+                return self._results(origin, origin.study_uid)
+            return self._upload(origin, Operation.UPLOAD)
+        if origin.source is not None:
+            return self._upload(origin, Operation.STORE)
         principal = origin.principal
         institution = self._access.require_store(principal, request=origin.request, address=origin.address)
         direct = origin.application == IMAGES and origin.level is Level.IDENTIFIED
         if principal.kind is not PrincipalKind.RECEIVER and not direct:
-            self._deny(origin, "release")
-            raise WardlightError("forbidden", reason="release")
+            raise self._denied(origin, WardlightError("forbidden", reason="release"))
         try:
             self._agreements.require(institution, origin.application, origin.level)
         except WardlightError as error:
-            self._deny(origin, error.code)
-            raise
-        return StoreRequest(
-            self._archive, self._access, institution, origin, self._admission.enter(principal)
+            raise self._denied(origin, error) from None
+        return Way(
+            institution,
+            Demands(origin.level, origin.study_uid),
+            self._into(institution, origin, ReleaseOrigin(producer=_producer(principal))),
+            Telling(quarantined=origin.quarantined),
         )
 
-    def _deny(self, origin: Origin, reason: str) -> None:
-        self._access.deny(
+    def _results(self, origin: Origin, study_uid: str) -> Way:
+        """An application's results go into the release that it sees, under the grant by which it sees it."""
+        scope = self._access.scope_for(
             origin.principal,
-            Action.DICOMWEB_STUDY_STORE,
-            reason,
+            Action.DICOMWEB_RESULT_STORE,
+            operation=Operation.RESULTS,
             request=origin.request,
             address=origin.address,
         )
+        try:
+            place = self._archive.results.place(scope, study_uid)
+        except WardlightError as error:
+            raise self._denied(origin, error, Action.DICOMWEB_RESULT_STORE) from None
+        demands = Demands(place.level, study_uid, place)
+        return Way(scope.institution, demands, lambda _study: place.target, place.telling)
+
+    def _upload(self, origin: Origin, operation: Operation) -> Way:
+        """What is of a third party goes into Images, with the record of where it is from (R2.4)."""
+        principal = origin.principal
+        scope = self._access.scope_for(
+            principal,
+            Action.DICOMWEB_STUDY_STORE,
+            operation=operation,
+            request=origin.request,
+            address=origin.address,
+        )
+        try:
+            source = self._agreed_source(scope.institution, origin)
+        except WardlightError as error:
+            raise self._denied(origin, error) from None
+        declared = _ANONYMISED if source.anonymised else None
+        made = ReleaseOrigin(_producer(principal), source.id, declared)
+        # What is anonymised already has no level of ours.
+        level = Level.IDENTIFIED if source.anonymised else origin.level
+        into = self._into(scope.institution, replace(origin, application=IMAGES, level=level), made)
+        return Way(scope.institution, Demands(level, origin.study_uid), into, Telling(declared=declared))
+
+    def _agreed_source(self, institution: UUID, origin: Origin) -> Source:
+        """The record, if it and who sends are agreed on. Raises `bad-request`, `forbidden`, and what agreements do."""
+        principal = origin.principal
+        sender = principal.id if principal.kind is PrincipalKind.APPLICATION else IMAGES
+        agreement = self._agreements.show(institution, sender)
+        wanted = origin.source or agreement.source
+        if wanted is None:
+            raise WardlightError(
+                "bad-request", "data of third parties needs the record of its source", "source"
+            )
+        if agreement.source not in (None, wanted):
+            raise WardlightError("forbidden", reason="source")
+        source = self._agreements.source(institution, wanted)
+        if source is None:
+            raise WardlightError("bad-request", "there is no record of this source", "source")
+        if not source.anonymised:
+            for application in {sender, IMAGES}:
+                self._agreements.require(institution, application, origin.level)
+        return source
+
+    def _into(self, institution: UUID, origin: Origin, made: ReleaseOrigin) -> Callable[[str], ReleaseTarget]:
+        """Finds, or reserves, the release of a study."""
+
+        def target(study_uid: str) -> ReleaseTarget:
+            return self._archive.target(
+                institution,
+                origin.application,
+                origin.level,
+                study_uid,
+                origin.study_group,
+                by=actor_of(origin.principal),
+                request=origin.request,
+                origin=made,
+            )
+
+        return target
+
+    def _denied(
+        self, origin: Origin, error: WardlightError, action: Action = Action.DICOMWEB_STUDY_STORE
+    ) -> WardlightError:
+        """The error; where it is a refusal, written into the trail. All others are told by whoever answers."""
+        if error.kind.http != 403:
+            return error
+        reason = error.reason or error.code
+        self._access.deny(
+            origin.principal, action, reason, request=origin.request, address=origin.address,
+            status=error.kind.http,
+        )  # fmt: skip
+        return error
 
 
 class StoreRequest:
@@ -120,15 +229,12 @@ class StoreRequest:
     is always right. Not thread-safe.
     """
 
-    def __init__(
-        self, archive: Archive, access: Access, institution: UUID, origin: Origin, lease: Lease
-    ) -> None:
+    def __init__(self, archive: Archive, access: Access, way: Way, origin: Origin, lease: Lease) -> None:
         self._lease: Final = lease
         self._archive: Final = archive
         self._access: Final = access
         self._origin: Final = origin
-        self._institution: Final = institution
-        self._demands: Final = Demands(origin.level, origin.study_uid)
+        self._way: Final = way
         self._segments: dict[str, Segment] = {}
         self._studies: set[str] = set()
         self._outcomes: list[PartOutcome] = []
@@ -140,7 +246,7 @@ class StoreRequest:
 
     def begin(self, *, discarded: bool = False) -> None:
         """A file begins. discarded: as in `PartOutcome`."""
-        self._part = IncomingPart(self._open_segment, self._hold, self._demands)
+        self._part = IncomingPart(self._open_segment, self._hold, self._way.demands)
         self._outcomes.append(PartOutcome(discarded=discarded))
 
     def refuse(self, error: WardlightError, uids: Uids = _UNNAMED) -> None:
@@ -226,16 +332,7 @@ class StoreRequest:
             if len(self._studies) >= _STUDIES and study_uid not in self._studies:
                 raise WardlightError("too-large", f"more than {_STUDIES} studies in one request", "studies")
             self._studies.add(study_uid)
-            origin = self._origin
-            target = self._archive.target(
-                self._institution,
-                origin.application,
-                origin.level,
-                study_uid,
-                origin.study_group,
-                by=actor_of(origin.principal),
-                request=origin.request,
-            )
+            target = self._way.target(study_uid)
             segment = self._segments[study_uid] = Segment(target, self._archive.begin_segment(target))
         return segment
 
@@ -277,6 +374,7 @@ class StoreRequest:
             actor=self._origin.principal,
             request=self._origin.request,
             address=self._origin.address,
+            telling=self._way.telling,
         )
         for place, outcome in zip(segment.places, outcomes, strict=True):
             if outcome.outcome is Outcome.CONFLICT:
@@ -284,3 +382,8 @@ class StoreRequest:
 
     def _set_error(self, place: int, error: WardlightError) -> None:
         self._outcomes[place] = PartOutcome(self._outcomes[place].uids, error)
+
+
+def _producer(principal: Principal) -> str | None:
+    """Who made a release, where that is no person."""
+    return None if principal.kind is PrincipalKind.PERSON else f"{principal.kind.value}:{principal.id}"

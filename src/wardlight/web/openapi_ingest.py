@@ -53,6 +53,51 @@ SCHEMAS: Final[dict[str, Any]] = {
         "required": ["shares"],
         "properties": {"shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}}},
     },
+    "Results": {
+        "type": "object",
+        "required": ["results"],
+        "properties": {
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "application", "study", "instance", "bytes", "handed_out"],
+                    "properties": {
+                        "id": _ID,
+                        "application": {**_TEXT, "description": "Who made it."},
+                        "release_application": {**_TEXT, "description": "For whom its release was made."},
+                        "level": _LEVEL,
+                        "study": _TEXT,
+                        "series": _TEXT,
+                        "instance": _TEXT,
+                        "sop_class": _TEXT,
+                        "bytes": _COUNT,
+                        "created": _TIME,
+                        "handed_out": {"type": "boolean", "description": "It waits to be acknowledged."},
+                    },
+                },
+            }
+        },
+    },
+    "ResultReceipt": {
+        "type": "object",
+        "required": ["received"],
+        "properties": {"received": {"type": "boolean"}},
+        "additionalProperties": False,
+    },
+    "ResultReceived": {
+        "type": "object",
+        "required": ["id", "received"],
+        "properties": {"id": _ID, "received": {"type": "boolean"}},
+    },
 }
 
-PARAMETERS: Final[dict[str, Any]] = {}
+PARAMETERS: Final[dict[str, Any]] = {
+    "result": {
+        "name": "result",
+        "in": "path",
+        "required": True,
+        "description": "Id of a result that waits for a receiver.",
+        "schema": _ID,
+    },
+}

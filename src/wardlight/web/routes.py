@@ -163,5 +163,10 @@ def actions_of(operation: Operation) -> tuple[Action, ...]:
         return ()
     beside: tuple[Action, ...] = operation.beside if isinstance(operation, Api | Manage | Open) else ()
     if isinstance(operation, Store):
-        beside = (Action.ARCHIVE_KEY_CREATE, Action.INGEST_OBJECT_REFUSE)
+        beside = (
+            Action.ARCHIVE_KEY_CREATE,
+            Action.INGEST_OBJECT_REFUSE,
+            Action.DICOMWEB_RESULT_STORE,
+            Action.INGEST_CLASS_ANONYMISED,
+        )
     return (operation.action, *beside, Action.ACCESS_DECISION_DENY)
