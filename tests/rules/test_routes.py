@@ -25,6 +25,9 @@ PUBLIC = {
     "/dicom-web/",
     "/api/openapi.json",
     "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+    "/oauth2/jwks",
+    "/federation/jwks",
 }
 
 

@@ -28,7 +28,7 @@ def begin(request: OpenRequest) -> Answer:
             slug, local_path(query.get(RETURN, "")), again=query.get(AGAIN) == "1"
         )
     except FederationRefused as error:
-        return _refused(request, error.reason, 502)
+        return _refused(request, error.reason, 503)
     except WardlightError as error:
         if error.code != "not-found":
             raise

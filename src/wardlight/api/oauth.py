@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from wardlight.agreements.purposes import PURPOSES
+from wardlight.api import oidc
 from wardlight.api.call import OpenRequest
 from wardlight.api.exchange import Exchange
 from wardlight.db.engine import EVERYWHERE
@@ -53,7 +54,7 @@ def metadata(base: str) -> dict[str, Any]:
         "token_endpoint": base + TOKEN,
         "introspection_endpoint": base + INTROSPECT,
         "revocation_endpoint": base + REVOKE,
-        "grant_types_supported": sorted(_GRANTS),
+        "grant_types_supported": sorted(GRANTS),
         "token_endpoint_auth_methods_supported": [method.value for method in AuthMethod],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "scopes_supported": sorted(APPLICATION_SCOPES),
@@ -97,7 +98,7 @@ def _token(request: OpenRequest, asked: ClientRequest) -> Mapping[str, Any]:
     platform = request.platform
     # First: a client that must come again with a nonce has not used up its assertion.
     jkt = _proved(request, asked)
-    grant = _GRANTS.get(asked.required("grant_type"))
+    grant = GRANTS.get(asked.required("grant_type"))
     if grant is None:
         raise OAuthError("unsupported_grant_type")
     client = platform.clients.authenticate(asked)
@@ -177,6 +178,8 @@ def _confidential(request: OpenRequest, asked: ClientRequest) -> Client:
 
 
 #: By grant_type: what is given for it.
-_GRANTS: Final[Mapping[str, Callable[[Exchange], Mapping[str, Any]]]] = {
+GRANTS: Final[Mapping[str, Callable[[Exchange], Mapping[str, Any]]]] = {
     "client_credentials": _client_credentials,
+    "authorization_code": oidc.authorization_code,
+    "refresh_token": oidc.refresh_token,
 }

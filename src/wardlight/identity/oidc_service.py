@@ -36,7 +36,7 @@ from wardlight.identity.oidc_model import (
     Login,
     User,
 )
-from wardlight.identity.oidc_request import IMAGES, OPENID, PROFILE, AuthorizationRequest
+from wardlight.identity.oidc_request import IMAGES, OPENID, PROFILE, AuthorizationRequest, origin_of
 from wardlight.identity.tokens import TokenKind, new_token, token_hash, token_kind
 
 #: Whether people of an institution may sign in to an application: who uses none of it has nothing to do there.
@@ -249,6 +249,11 @@ class Provider:
             )
             self._recorder.write(tx, principal.institution, event)
         return claims_of(user, principal.scopes)
+
+    def knows_origin(self, origin: str) -> bool:
+        """Whether pages of this origin are of an active application that can keep no secret."""
+        with self._database.read() as tx:
+            return any(origin_of(uri) == origin for uri in store.public_redirects(tx))
 
     # ---- ends ----
 

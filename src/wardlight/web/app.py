@@ -19,6 +19,7 @@ from wardlight.web import (
     grants,
     health,
     oauth,
+    oidc,
     openapi,
     operations,
     problems,
@@ -123,6 +124,7 @@ PLATFORM: Final[tuple[Operation, ...]] = (
     *agreements.ROUTES,
     *INGEST,
     *oauth.OAUTH,
+    *oidc.OIDC,
     *SIGN_IN,
     *PEOPLE,
     *DELIVERY,
@@ -168,6 +170,7 @@ def create_app(services: Services) -> FastAPI:
             about.METRICS,
         ),
         Public(oauth.METADATA_PATH, oauth.Metadata(services), shown, oauth.METADATA),
+        *oidc.public(services),
         # Retrieve Capabilities (PS3.18 section 8.9)
         Public(_ROOT, describe, shown, about.CAPABILITIES),
         Public(_ROOT, describe, shown, about.CAPABILITIES, method="OPTIONS"),
@@ -179,8 +182,9 @@ def create_app(services: Services) -> FastAPI:
     endpoints += operations.install(app, services, tuple(every[len(DICOMWEB) :]))
     https = web.tls_certificate is not None or web.behind_tls_proxy
     app.entrance = Edge(Paths(app, endpoints), metrics=metrics, limit=web.request_bytes, https=https)
-    if web.cors_origins:
-        app.entrance = Cors(app.entrance, origins=web.cors_origins)
+    app.entrance = Cors(
+        app.entrance, origins=web.cors_origins, paths=oidc.FOR_PAGES, registered=oidc.registered(services)
+    )
     return app
 
 

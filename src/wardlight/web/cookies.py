@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import parse_qs
 
 from fastapi import Request
 
 from wardlight.access.model import Principal
 from wardlight.api.browser import CSRF_HEADER, cookie_name, from_own_page
+from wardlight.identity.oauth import FORM
 from wardlight.identity.sessions import csrf_fits
 from wardlight.web.addresses import secure, site_url
 from wardlight.web.services import Services
@@ -16,11 +18,14 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _LENGTH: Final = 256
 
 
-def cookie_principal(services: Services, request: Request) -> tuple[Principal | None, str]:
+def cookie_principal(
+    services: Services, request: Request, body: bytes = b""
+) -> tuple[Principal | None, str]:
     """Whom the cookie stands for; else None and why.
 
     An unsafe method must come from a page of ours, as Origin or Sec-Fetch-Site say, and bring what only a page that
-    reads our answers knows: else another site's page could act with the cookie that the browser sends along.
+    reads our answers knows: else another site's page could act with the cookie that the browser sends along. A form
+    without script brings it as its field `csrf`; body: of a form.
     """
     tls = secure(services, request)
     cookie = request.cookies.get(cookie_name(tls), "")
@@ -32,7 +37,16 @@ def cookie_principal(services: Services, request: Request) -> tuple[Principal | 
     if request.method not in _SAFE:
         if not from_own_page(request.headers, site_url(services, request)):
             return None, "origin"
-        if not csrf_fits(cookie, request.headers.get(CSRF_HEADER, "")):
+        if not csrf_fits(cookie, request.headers.get(CSRF_HEADER) or _field(request, body)):
             return None, "csrf"
     principal = services.identity.authenticate_session(cookie)
     return (principal, "") if principal is not None else (None, "invalid-token")
+
+
+def _field(request: Request, body: bytes) -> str:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        return ""
+    try:
+        return parse_qs(body.decode("ascii"), max_num_fields=30).get("csrf", [""])[0]
+    except ValueError:
+        return ""

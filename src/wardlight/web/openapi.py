@@ -159,6 +159,8 @@ _MEANING: Final = {
     304: "The client has it.",
     400: "As RFC 6749 section 5.2 says why not.",
     401: "The client is not known by what it shows.",
+    403: "Not from here.",
+    404: "There is none.",
     409: "No instance was stored.",
     503: "Not ready.",
 }
@@ -173,7 +175,7 @@ def _content(about: About, status: int) -> dict[str, Any]:
         content[MULTIPART] = {"schema": {}}
     if status == 206:
         content[BYTE_RANGES] = {"schema": {}}
-    if status == 409:
+    if status >= 400:
         content[_PROBLEM] = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return content
 

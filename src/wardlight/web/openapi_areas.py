@@ -10,6 +10,7 @@ from wardlight.web import (
     openapi_grants,
     openapi_ingest,
     openapi_oauth,
+    openapi_oidc,
     openapi_people,
 )
 
@@ -18,6 +19,7 @@ _AREAS: Final = (
     openapi_agreements,
     openapi_ingest,
     openapi_oauth,
+    openapi_oidc,
     openapi_people,
     openapi_delivery,
 )

@@ -272,7 +272,7 @@ async def _open_to_all(services: Services, operation: Open, request: Request, th
             client_address(services, request),
             site_url(services, request),
             secure(services, request),
-            cookie_principal(services, request)[0],
+            cookie_principal(services, request, body)[0],
         )
         answer = conditional.apply(operation.handler(asked), _conditions(request), request.method)
         return AnswerResponse(answer, head=request.method == "HEAD")

@@ -9,21 +9,20 @@ from urllib.parse import parse_qs, urlsplit
 
 from wardlight.api.browser import session_cookie
 from wardlight.api.call import OpenRequest
+from wardlight.api.oidc import AGAIN, RETURN, form_targets
 from wardlight.api.sign_in import by_password, own_cookie
 from wardlight.dicomweb.call import Answer
 from wardlight.errors import WardlightError
 from wardlight.identity.sessions import LIMITED, csrf_token
 
-#: Where the page lets somebody go on to who has signed in: an address of this site.
-RETURN: Final = "return"
-
 _SELF: Final = "/signin"
 _HTML: Final = "text/html; charset=utf-8"
 _FORM: Final = "application/x-www-form-urlencoded"
 _TYPES: Final = {"signin.css": "text/css; charset=utf-8", "signin.js": "text/javascript; charset=utf-8"}
+_POLICY: Final = "Content-Security-Policy"
 # Stricter than the portal's: nothing but our own style and script, and nothing posted elsewhere.
 _HEADERS: Final = {
-    "Content-Security-Policy": (
+    _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     ),
@@ -40,10 +39,10 @@ def show(request: OpenRequest) -> Answer:
     """GET /signin?return=/…: the form; who is signed in goes on at once."""
     target = _target(request.query.get(RETURN, ""))
     principal = request.principal
-    if principal is not None and principal.scopes and target:
+    if principal is not None and principal.scopes and target and AGAIN not in request.query:
         return _go_on(target)
     limited = csrf_token(own_cookie(request)) if principal is not None and not principal.scopes else ""
-    return _page(target, limited=limited)
+    return _page(request, target, limited=limited)
 
 
 def submit(request: OpenRequest) -> Answer:
@@ -58,7 +57,7 @@ def submit(request: OpenRequest) -> Answer:
     except WardlightError as error:
         if error.code == "forbidden":
             raise
-        return _again(error, target, login)
+        return _again(request, error, target, login)
     # Who has no second factor comes back to the page, and is shown how to add one.
     target = _SELF if opened.method == LIMITED else target or _SELF
     return _go_on(target, {"Set-Cookie": session_cookie(opened.cookie, request.secure)})
@@ -72,7 +71,7 @@ def static(request: OpenRequest) -> Answer:
     return Answer(resources.files("wardlight.web").joinpath("static", name).read_bytes(), _TYPES[name])
 
 
-def _again(error: WardlightError, target: str, login: str) -> Answer:
+def _again(request: OpenRequest, error: WardlightError, target: str, login: str) -> Answer:
     headers = dict(error.headers)
     message = _REFUSED
     if error.code == "rate-limited":
@@ -81,7 +80,7 @@ def _again(error: WardlightError, target: str, login: str) -> Answer:
         message = _WHICH
     elif error.code not in ("sign-in-failed", "conflict"):
         raise error
-    return _page(target, message, login, status=error.kind.http, headers=headers)
+    return _page(request, target, message, login, status=error.kind.http, headers=headers)
 
 
 def _fields(request: OpenRequest) -> dict[str, str]:
@@ -109,6 +108,7 @@ def _go_on(target: str, headers: dict[str, str] | None = None) -> Answer:
 
 
 def _page(
+    request: OpenRequest,
     target: str,
     message: str = "",
     login: str = "",
@@ -125,7 +125,10 @@ def _page(
         institution=_INSTITUTION if message == _WHICH else "",
         limited=escape(limited),
     )
-    return Answer(body.encode("utf-8", "replace"), _HTML, status, {**_HEADERS, **(headers or {})})
+    shown = {**_HEADERS, **(headers or {})}
+    if targets := form_targets(request, target):
+        shown[_POLICY] = shown[_POLICY].replace("form-action 'self'", f"form-action 'self' {' '.join(targets)}")
+    return Answer(body.encode("utf-8", "replace"), _HTML, status, shown)
 
 
 _INSTITUTION: Final = """
@@ -151,6 +154,12 @@ _TEMPLATE: Final = """<!doctype html>
 <label>Code <input name="code" autocomplete="one-time-code" maxlength="40"></label>{institution}
 <button>Sign in</button>
 <button type="button" id="passkey" hidden>Sign in with a passkey</button>
+</form>
+<form id="institution" method="get" action="/federation">
+<input type="hidden" name="return" value="{target}">
+<label>Or your institution's short name <input name="institution" autocomplete="organization" required
+ maxlength="40"></label>
+<button>Sign in with my hospital</button>
 </form>
 <form id="link" hidden>
 <p>Choose a password of at least 12 characters.</p>

@@ -3,6 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const form = byId("signin");
+const institution = byId("institution");
 const link = byId("link");
 const add = byId("add");
 const told = byId("told");
@@ -36,6 +37,7 @@ const goOn = () => location.assign(form.elements.return.value || "/signin");
 
 const only = (shown) => {
   for (const one of [form, link, add]) one.hidden = one !== shown;
+  institution.hidden = shown !== form;
 };
 
 const signInByPasskey = async () => {
