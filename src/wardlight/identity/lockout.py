@@ -43,6 +43,11 @@ def delay_ms(failures: int) -> int:
     return 0 if failures < FREE else min(LONGEST_MS, 1000 << min(failures - FREE, 20))
 
 
+def require_free(tx: Connection, both: tuple[str, str]) -> None:
+    """Raise `rate-limited` where the account has to wait now. A look that writes nothing, for those who only knock."""
+    _require_free(store.delays(tx, both), clock.unix_ms())
+
+
 def begin(tx: Connection, both: tuple[str, str]) -> bool:
     """Count an attempt as a failure before it is looked at, so that many at once gain nothing; else `forgive` it.
 
@@ -52,9 +57,7 @@ def begin(tx: Connection, both: tuple[str, str]) -> bool:
     now = clock.unix_ms()
     store.add_delays(tx, both)
     rows = store.delays(tx, both, lock=True)
-    wait = max(row.until_ms for row in rows) - now
-    if wait > 0:
-        raise too_many(-(-wait // 1000))
+    _require_free(rows, now)
     first = False
     for row in rows:
         failures = 1 if row.failed_ms < now - FORGET_MS else row.failures + 1
@@ -76,6 +79,12 @@ def unlock(tx: Connection, name: str) -> None:
 def sweep(tx: Connection) -> int:
     """Drop what is forgotten."""
     return store.sweep_delays(tx, clock.unix_ms() - FORGET_MS)
+
+
+def _require_free(rows: list[store.Delay], now: int) -> None:
+    wait = max((row.until_ms for row in rows), default=0) - now
+    if wait > 0:
+        raise too_many(-(-wait // 1000))
 
 
 def _key(*parts: str) -> str:

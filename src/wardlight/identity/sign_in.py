@@ -80,6 +80,8 @@ class SignIn:
         """
         name = normal_name(login)
         both = lockout.keys(name, attempt.address)
+        with self._database.read() as tx:
+            lockout.require_free(tx, both)
         with self._database.begin() as tx:
             self._take(tx, both[0], attempt)
             first = lockout.begin(tx, both)
@@ -199,6 +201,7 @@ class SignIn:
         place = home(principal)
         with self._database.read(place_of(place)) as tx:
             row = store.people(tx, place, id_=principal.id)[0]
+        require_good(new, row.login)
         name = normal_name(row.login)
         both = lockout.keys(name, attempt.address)
         with self._database.begin() as tx:
