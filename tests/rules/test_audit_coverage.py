@@ -53,10 +53,7 @@ NOT_YET = {
         "app:user:logout app:user:deny app:setting:change app:data:send app:record:note"
     ),
     "notifications": (
-        "events:webhook:create events:webhook:change events:webhook:delete events:webhook:test "
-        "events:notification:send events:notification:deliver events:notification:fail events:notification:dead "
-        "events:notification:redeliver events:notification:acknowledge events:feed:read notify:definition:change "
-        "notify:preference:change notify:mail:send notify:mail:fail"
+        "notify:definition:change notify:preference:change notify:mail:send notify:mail:fail"
     ),
     "enrolment of receivers, PACS and results": (
         "identity:receiver:revoke receiver:quarantine:release receiver:pacs:query receiver:pacs:retrieve "
