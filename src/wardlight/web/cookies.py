@@ -18,9 +18,7 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _LENGTH: Final = 256
 
 
-def cookie_principal(
-    services: Services, request: Request, body: bytes = b""
-) -> tuple[Principal | None, str]:
+def cookie_principal(services: Services, request: Request, body: bytes = b"") -> tuple[Principal | None, str]:
     """Whom the cookie stands for; else None and why.
 
     An unsafe method must come from a page of ours, as Origin or Sec-Fetch-Site say, and bring what only a page that

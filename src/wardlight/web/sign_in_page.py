@@ -127,7 +127,9 @@ def _page(
     )
     shown = {**_HEADERS, **(headers or {})}
     if targets := form_targets(request, target):
-        shown[_POLICY] = shown[_POLICY].replace("form-action 'self'", f"form-action 'self' {' '.join(targets)}")
+        shown[_POLICY] = shown[_POLICY].replace(
+            "form-action 'self'", f"form-action 'self' {' '.join(targets)}"
+        )
     return Answer(body.encode("utf-8", "replace"), _HTML, status, shown)
 
 
