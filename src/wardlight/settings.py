@@ -321,12 +321,8 @@ class Settings(BaseSettings):
             reasons.append("web.tls_certificate and web.tls_key go together")
         if not self.web.tls_certificate and not self.web.behind_tls_proxy and not _is_loopback(self.web.host):
             reasons.append("web.host is reachable from the network without TLS")
-        if self.receiver.platform_url:
-            address = http_address(self.receiver.platform_url)
-            if address is None:
-                reasons.append("receiver.platform_url is not an http or https address")
-            elif address.scheme == "http" and not _is_loopback(address.hostname or ""):
-                reasons.append("receiver.platform_url is not https")
+        if self.receiver.platform_url and (why := unsafe_address(self.receiver.platform_url)):
+            reasons.append(f"receiver.platform_url {why}")
         reasons += _unsafe_stores(self)
         secrets, data = self.receiver_secrets.resolve(), self.data_dir.resolve()
         if secrets.is_relative_to(data) and not self.allow_secrets_in_data:
@@ -385,12 +381,8 @@ def _unsafe_stores(settings: Settings) -> list[str]:
         near = all(not host or host.startswith("/") or _is_loopback(host) for host in hosts)
         if parts.scheme != "sqlite" and not near and options.get("sslmode") != ["verify-full"]:
             reasons.append("database_url crosses the network without sslmode=verify-full")
-    if settings.s3.endpoint:
-        address = http_address(settings.s3.endpoint)
-        if address is None:
-            reasons.append("s3.endpoint is not an http or https address")
-        elif address.scheme == "http" and not _is_loopback(address.hostname or ""):
-            reasons.append("s3.endpoint is not https")
+    if settings.s3.endpoint and (why := unsafe_address(settings.s3.endpoint)):
+        reasons.append(f"s3.endpoint {why}")
     return reasons
 
 
@@ -401,6 +393,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def unsafe_address(url: str) -> str:
+    """Why secrets and data must not be sent to this address; "" where they may."""
+    address = http_address(url)
+    if address is None:
+        return "is not an http or https address"
+    return "is not https" if address.scheme == "http" and not _is_loopback(address.hostname or "") else ""
 
 
 def http_address(url: str) -> SplitResult | None:

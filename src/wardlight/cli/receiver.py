@@ -51,6 +51,45 @@ def receiver(context: typer.Context, config: ConfigOption = None) -> None:
         raise typer.Exit(1) from None
 
 
+@app.command("enrol")
+def enrol(
+    code: Annotated[str, typer.Argument(help="The code that an administrator gave out: WL1-…-…")],
+    platform: Annotated[
+        str, typer.Option("--platform", help="Address of the platform; wins over receiver.platform_url.")
+    ] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Become known to a platform: make a key, bring the code, and show six digits for its administrator to compare.
+
+    Example: wardlight receiver enrol WL1-ABCDEFGHIJKLMNOPQRST-ABCDEFGHIJKLMNOPQRSTUVWXYZ --platform https://ward.example
+    """
+    from wardlight.receiver import enrolment
+    from wardlight.receiver.places import platform_address
+
+    chosen = _load(config)
+    if platform:
+        inner = chosen.receiver.model_copy(update={"platform_url": platform})
+        chosen = chosen.model_copy(update={"receiver": inner})
+    address = platform_address(chosen)
+    try:
+        if why := settings.unsafe_address(address.url):
+            raise WardlightError("bad-request", f"the platform's address {why}")
+        found = enrolment.enrol(code, enrolment.over_http(address), chosen.receiver_secrets)
+    except WardlightError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        shown = {name: found[name] for name in ("receiver", "name", "institution", "digits")}
+        typer.echo(json.dumps(shown))
+        return
+    typer.echo(
+        f"{found['name']} of {found['institution']}: compare these digits with the administrator's screen\n"
+    )
+    typer.echo(f"    {found['digits'][:3]} {found['digits'][3:]}\n")
+    typer.echo("Once they are confirmed there, the receiver uploads. `wardlight receiver status` tells.")
+
+
 @app.command("status")
 def status(
     config: ConfigOption = None,
@@ -170,7 +209,9 @@ def _page(found: dict[str, Any]) -> str:
         why = f": {platform['why']}" if platform.get("why") else ""
         lines.append(f"             {'reachable' if platform['reachable'] else 'not reachable'} now{why}")
     if not platform["credential"]:
-        lines.append("             no credential: see `wardlight admin receiver create`")
+        lines.append("             no credential: see `wardlight receiver enrol`")
+    elif platform["last"] == "unauthenticated":
+        lines.append("             the platform does not take the credential: not confirmed yet, or revoked")
     lines += [
         f"refused      {target}: {row['reason']} since {row['since']}"
         for target, row in platform["refused"].items()

@@ -20,7 +20,7 @@ from wardlight.receiver.connection import Address
 from wardlight.receiver.followed import NOTE
 from wardlight.receiver.model import UploadState
 from wardlight.receiver.places import database_path, platform_address, spool_dir
-from wardlight.receiver.secrets import TOKEN_FILE, WITNESS_FILE
+from wardlight.receiver.secrets import CREDENTIAL_FILE, TOKEN_FILE, WITNESS_FILE
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import (
     agreed_target,
@@ -52,7 +52,8 @@ def status(chosen: Settings, *, ask_platform: bool = True) -> dict[str, Any]:
     result["spool"] |= _disk(spool_dir(chosen))
     # The one tier that is built: key files of the service's user outside the data folder (security.md section 5).
     result["spool"]["key_tier"] = 3
-    result["platform"]["credential"] = (chosen.receiver_secrets / TOKEN_FILE).exists()
+    files = (chosen.receiver_secrets / CREDENTIAL_FILE, chosen.receiver_secrets / TOKEN_FILE)
+    result["platform"]["credential"] = any(file.exists() for file in files)
     result["witness"]["key"] = (chosen.receiver_secrets / WITNESS_FILE).exists()
     if ask_platform:
         result["platform"]["reachable"], result["platform"]["why"] = reachable(platform_address(chosen))

@@ -19,14 +19,16 @@ from typing import Any, Final
 from wardlight import clock, log
 from wardlight.audit import tree
 from wardlight.audit.actions import Action
-from wardlight.audit.note import LOG, Note, VerifierKey, cosign
+from wardlight.audit.note import LOG, WITNESS, Note, VerifierKey, cosign
 from wardlight.receiver import secrets
+from wardlight.receiver.credential import enrolled
 from wardlight.receiver.exchange import Exchange, ExchangeError
 from wardlight.receiver.followed import FORK, Followed, FollowedLogs
 from wardlight.receiver.setbacks import Backoff
 
 OFFER: Final = "/api/v1/audit/log/witness"
 COSIGNATURES: Final = "/api/v1/audit/log/cosignatures"
+WITNESS_KEY: Final = "/api/v1/receiver/witness-key"
 #: How often the platform is asked for its head, and how often a head is cosigned unless somebody waits, in seconds.
 POLL_S: Final = 5.0
 COSIGN_MS: Final = 60_000
@@ -84,6 +86,8 @@ class Witness:
 
     def round(self) -> bool:
         """Ask once, and cosign what is due; whether there is more to ask for at once. Raises ExchangeError."""
+        if secrets.witness_key(self._secrets_dir) is None and enrolled(self._secrets_dir) is not None:
+            self._register()
         held = self._logs.newest() or self._pinned()
         offer = self._ask(held)
         try:
@@ -98,6 +102,21 @@ class Witness:
             return False
         self._logs.state(self._give(moved, wanted=offer.wanted))
         return offer.rotation is not None
+
+    def _register(self) -> None:
+        """A receiver that enrolled makes its witness key itself, and is told the name that it has among witnesses."""
+        seed, public = secrets.new_witness_seed()
+        answer = self._exchange.post(
+            WITNESS_KEY, json.dumps({"public": base64.b64encode(public).decode()}).encode()
+        )
+        try:
+            key = VerifierKey.parse(answer["vkey"])
+            first = answer["log_vkey"] and VerifierKey.parse(answer["log_vkey"]).text
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise ExchangeError("bad-answer") from None
+        if key != VerifierKey.of(key.name, seed, WITNESS):
+            raise ExchangeError("bad-answer")
+        secrets.save_witness_key(self._secrets_dir, seed, key.text, first)
 
     def _pinned(self) -> Followed | None:
         """What was given out when the receiver was made: the log's key, and thereby its origin."""
