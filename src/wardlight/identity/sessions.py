@@ -137,6 +137,13 @@ class Sessions:
         with self._database.read(place_of(home(principal))) as tx:
             return store.sessions(tx, principal.id)
 
+    def of_person(self, institution: UUID, person: str, *, by: Actor) -> list[Session]:
+        """Somebody's sessions, newest first; that they were shown is in the trail."""
+        with self._database.begin(place_of(institution)) as tx:
+            event = Event(Action.IDENTITY_PERSON_READ, by, target=Target("person", id=person))
+            self._recorder.write(tx, log_of(institution), event)
+            return store.sessions(tx, person)
+
     def logout(self, principal: Principal, *, by: Actor, address: str = "", request: str = "") -> None:
         """End the session that was used."""
         assert principal.token is not None
