@@ -103,6 +103,7 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.IDENTITY_FACTOR_REMOVE: {"factor": str},
     Action.IDENTITY_PERSON_CREATE: {"name": str},
     Action.IDENTITY_PERSON_CHANGE: {"name": str},
+    Action.IDENTITY_CONSENT_GIVE: {"scopes": list},
     Action.IDENTITY_TOKEN_ISSUE: {"kind": str, "scopes": list, "expires": str},
     Action.AGREEMENT_AGREEMENT_CREATE: {"application": str, "levels": list, "purposes": list, "basis": str},
     Action.AGREEMENT_AGREEMENT_AMEND: {"application": str, "levels": list, "purposes": list, "basis": str},
