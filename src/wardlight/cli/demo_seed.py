@@ -20,7 +20,7 @@ from pynetdicom import AE, _config
 from wardlight.agreements.model import IMAGES, Level
 from wardlight.bootstrap import Platform
 from wardlight.cli import demo_studies
-from wardlight.cli.admin_witnesses import give_witness_key
+from wardlight.cli.admin_receivers import enrol_here
 from wardlight.cli.audit_bundle import TRUST
 from wardlight.cli.demo_applications import PARTNERS, seed_applications
 from wardlight.errors import WardlightError
@@ -110,16 +110,8 @@ def _institution(platform: Platform) -> Institution:
 
 def _credential(platform: Platform, institution: Institution) -> None:
     folder = platform.settings.receiver_secrets
-    receivers = platform.identity.receivers(institution.id)
-    receiver = receivers[0] if receivers else platform.identity.create_receiver(
-        institution.id, "gateway-1", by=LOCAL_ADMINISTRATOR
-    )  # fmt: skip
-    if secrets.witness_key(folder) is None:
-        give_witness_key(platform, institution, receiver, folder)
-    try:
-        secrets.token(folder)
-    except WardlightError:
-        secrets.save_token(folder, platform.identity.issue_receiver_token(receiver, by=LOCAL_ADMINISTRATOR))
+    if secrets.credential(folder) is None:
+        enrol_here(platform, institution, "gateway-1", folder)
 
 
 def seed_routes(settings: Settings) -> None:

@@ -12,7 +12,7 @@ import json
 import re
 import secrets
 from base64 import b32encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -204,6 +204,7 @@ class Enrolments:
                 store.revoke_tokens(tx, institution, row.id, now)
                 action = Action.IDENTITY_RECEIVER_ROTATE_KEY if others else Action.IDENTITY_RECEIVER_ENROL
                 self._write(tx, action, row, by, "confirmed")
+                row = replace(row, state=store.ACTIVE)
             else:
                 receiver_store.end_one(tx, waiting[-1].id, now)
                 self._write(tx, Action.IDENTITY_RECEIVER_REVOKE, row, by, "other-digits")
