@@ -16,17 +16,18 @@ from wardlight.cli import (
     admin_audit,
     admin_entitlements,
     admin_forward,
+    admin_people,
     admin_receivers,
     admin_witnesses,
     route,
 )
 from wardlight.cli.opened import ConfigOption, DataOption, InstitutionArgument, JsonOption, opened
 from wardlight.cli.rows import show
+from wardlight.identity.institutions import ANYWHERE
 from wardlight.identity.model import Role, TokenScope
 from wardlight.identity.service import (
     LOCAL_ADMINISTRATOR,
     PERSON_TOKEN_HOURS,
-    USUAL_SCOPES,
 )
 
 app = typer.Typer(
@@ -51,6 +52,10 @@ for _name, _group in (
     app.add_typer(_group, name=_name)
 for _name, _command in admin_audit.COMMANDS.items():
     app.command(_name)(_command)
+for _name, _command in admin_people.INSTITUTION_COMMANDS.items():
+    institution_app.command(_name)(_command)
+for _name, _command in admin_people.USER_COMMANDS.items():
+    user_app.command(_name)(_command)
 admin_receivers.app.command("witness-key")(admin_witnesses.receiver_witness_key)
 
 NameOption = Annotated[str, typer.Option("--name", help="Name that people see.")]
@@ -61,6 +66,7 @@ def institution_create(
     slug: Annotated[str, typer.Argument(help="Short name for addresses: a-z, 0-9, hyphens.")],
     name: NameOption,
     region: Annotated[str, typer.Option("--region", help="Where its data stays.")] = "eu",
+    network: admin_people.NetworkOption = None,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -70,7 +76,9 @@ def institution_create(
     Example: wardlight admin institution create stmary --name "St. Mary Hospital" --region eu
     """
     with opened(data, config, create=True) as platform:
-        row = platform.identity.create_institution(slug, name, region, by=LOCAL_ADMINISTRATOR)
+        row = platform.identity.create_institution(
+            slug, name, region, tuple(network or ANYWHERE), by=LOCAL_ADMINISTRATOR
+        )
     show([row], as_json, one=True)
 
 
@@ -147,7 +155,7 @@ def user_token(
     hours: Annotated[float, typer.Option("--hours", help="Life in hours.")] = PERSON_TOKEN_HOURS,
     scope: Annotated[
         list[TokenScope] | None,
-        typer.Option("--scope", help="May be repeated. Default: images.read, images.store."),
+        typer.Option("--scope", help="May be repeated. Default: reading, storing, the trail; of an operator: platform."),
     ] = None,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -157,11 +165,10 @@ def user_token(
 
     Example: wardlight admin user token stmary dr.hale@stmary.example --hours 8
     """
-    scopes = scope or USUAL_SCOPES
     with opened(data, config) as platform:
         person = platform.identity.person(platform.identity.institution(institution).id, login)
         token = platform.identity.issue_person_token(
-            person, by=LOCAL_ADMINISTRATOR, hours=hours, scopes=scopes
+            person, by=LOCAL_ADMINISTRATOR, hours=hours, scopes=scope or None
         )
     typer.echo(json.dumps({"person": person.id, "token": token}) if as_json else token)
 
