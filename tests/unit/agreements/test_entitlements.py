@@ -44,7 +44,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stores):
+def bench(stores):
     with a_platform() as platform:
         yield World(platform)
 
@@ -55,14 +55,14 @@ def refused(code, call, *arguments, **options):
     assert error.value.code == code
 
 
-def test_a_request_is_a_version_with_its_declaration(world):
-    application = world.application()
-    first = world.entitlements.request(application, **ASKED)
+def test_a_request_is_a_version_with_its_declaration(bench):
+    application = bench.application()
+    first = bench.entitlements.request(application, **ASKED)
     assert first.classes == {DataClass.HEALTH, DataClass.IMAGE_PSEUDONYMISED}
-    second = world.entitlements.request(application, **ASKED | {"purposes": ["TREAT"]})
+    second = bench.entitlements.request(application, **ASKED | {"purposes": ["TREAT"]})
     assert (first.version, second.version) == (1, 2)
-    assert world.entitlements.list(application) == [second, first]
-    entry = world.entry()
+    assert bench.entitlements.list(application) == [second, first]
+    entry = bench.entry()
     assert entry["action"] == Action.AGREEMENT_ENTITLEMENT_REQUEST
     assert entry["object"] == {"kind": "application", "id": application, "version": 2}
     assert "Ann" not in json.dumps(entry)
@@ -81,57 +81,57 @@ def test_a_request_is_a_version_with_its_declaration(world):
         ({"document": "\0"}, "bad-request"),
     ],
 )
-def test_requests_are_checked(world, change, code):
-    application = world.application()
-    refused(code, world.entitlements.request, application, **ASKED | change)
-    refused("not-found", world.entitlements.request, "ghost", **ASKED)
-    assert world.entitlements.list(application) == []
+def test_requests_are_checked(bench, change, code):
+    application = bench.application()
+    refused(code, bench.entitlements.request, application, **ASKED | change)
+    refused("not-found", bench.entitlements.request, "ghost", **ASKED)
+    assert bench.entitlements.list(application) == []
 
 
-def test_why_not(world):
-    institution, abroad, application = world.institution(), world.institution("us"), world.application()
-    assert world.why_not(institution, application) == "not-subscribed"
+def test_why_not(bench):
+    institution, abroad, application = bench.institution(), bench.institution("us"), bench.application()
+    assert bench.why_not(institution, application) == "not-subscribed"
     for one in (institution, abroad):
-        world.entitlements.subscribe(one, application, by=BY)
-    assert world.why_not(institution, application) == "not-entitled"
-    world.entitlements.request(application, **ASKED)
-    assert world.why_not(institution, application) == ""
-    assert world.why_not(institution, application, level=Level.MEDIUM) == ""
-    assert world.why_not(institution, application, level=Level.LOW) == "not-entitled"
-    assert world.why_not(institution, application, level=Level.IDENTIFIED) == "not-entitled"
-    assert world.why_not(institution, application, purpose="HRESCH") == "not-entitled"
-    assert world.why_not(abroad, application) == "not-entitled"
-    with world.platform.database.begin() as tx:
+        bench.entitlements.subscribe(one, application, by=BY)
+    assert bench.why_not(institution, application) == "not-entitled"
+    bench.entitlements.request(application, **ASKED)
+    assert bench.why_not(institution, application) == ""
+    assert bench.why_not(institution, application, level=Level.MEDIUM) == ""
+    assert bench.why_not(institution, application, level=Level.LOW) == "not-entitled"
+    assert bench.why_not(institution, application, level=Level.IDENTIFIED) == "not-entitled"
+    assert bench.why_not(institution, application, purpose="HRESCH") == "not-entitled"
+    assert bench.why_not(abroad, application) == "not-entitled"
+    with bench.platform.database.begin() as tx:
         tx.execute(text("UPDATE application SET state = 'suspended' WHERE id = :id"), {"id": application})
-    assert world.why_not(institution, application) == "application-suspended"
-    assert world.why_not(institution, IMAGES) == "not-subscribed"
-    world.entitlements.subscribe(institution, IMAGES, by=BY)
-    assert world.why_not(institution, IMAGES, level=Level.IDENTIFIED) == ""
+    assert bench.why_not(institution, application) == "application-suspended"
+    assert bench.why_not(institution, IMAGES) == "not-subscribed"
+    bench.entitlements.subscribe(institution, IMAGES, by=BY)
+    assert bench.why_not(institution, IMAGES, level=Level.IDENTIFIED) == ""
 
 
-def test_only_the_newest_request_holds(world):
-    institution, application = world.institution(), world.application()
-    world.entitlements.subscribe(institution, application, by=BY)
-    world.entitlements.request(application, **ASKED)
-    world.entitlements.request(application, **ASKED | {"purposes": ["HQUALIMP"], "level": Level.HIGH})
-    assert world.why_not(institution, application) == "not-entitled"
-    assert world.why_not(institution, application, "HQUALIMP") == ""
+def test_only_the_newest_request_holds(bench):
+    institution, application = bench.institution(), bench.application()
+    bench.entitlements.subscribe(institution, application, by=BY)
+    bench.entitlements.request(application, **ASKED)
+    bench.entitlements.request(application, **ASKED | {"purposes": ["HQUALIMP"], "level": Level.HIGH})
+    assert bench.why_not(institution, application) == "not-entitled"
+    assert bench.why_not(institution, application, "HQUALIMP") == ""
 
 
-def test_a_subscription_ends_and_begins_again(world):
-    institution, application = world.institution(), world.application()
-    world.entitlements.request(application, **ASKED)
-    first = world.entitlements.subscribe(institution, application, by=BY)
-    assert world.entry()["action"] == Action.AGREEMENT_ENTITLEMENT_SUBSCRIBE
-    refused("already-exists", world.entitlements.subscribe, institution, application, by=BY)
-    ended = world.entitlements.unsubscribe(institution, application, by=BY)
-    assert world.entry()["action"] == Action.AGREEMENT_ENTITLEMENT_UNSUBSCRIBE
+def test_a_subscription_ends_and_begins_again(bench):
+    institution, application = bench.institution(), bench.application()
+    bench.entitlements.request(application, **ASKED)
+    first = bench.entitlements.subscribe(institution, application, by=BY)
+    assert bench.entry()["action"] == Action.AGREEMENT_ENTITLEMENT_SUBSCRIBE
+    refused("already-exists", bench.entitlements.subscribe, institution, application, by=BY)
+    ended = bench.entitlements.unsubscribe(institution, application, by=BY)
+    assert bench.entry()["action"] == Action.AGREEMENT_ENTITLEMENT_UNSUBSCRIBE
     assert ended.ended_ms is not None and ended.ended_by == "operator:local-admin"
-    assert world.why_not(institution, application) == "not-subscribed"
-    refused("not-found", world.entitlements.unsubscribe, institution, application, by=BY)
-    refused("not-found", world.entitlements.subscribe, institution, "ghost", by=BY)
-    again = world.entitlements.subscribe(institution, application, by=BY)
+    assert bench.why_not(institution, application) == "not-subscribed"
+    refused("not-found", bench.entitlements.unsubscribe, institution, application, by=BY)
+    refused("not-found", bench.entitlements.subscribe, institution, "ghost", by=BY)
+    again = bench.entitlements.subscribe(institution, application, by=BY)
     # What began under the first one is older than this one, and does not come back.
     assert again.created_ms >= ended.ended_ms >= first.created_ms and again.ended_ms is None
-    assert world.entitlements.subscriptions(institution) == [again]
-    assert world.entitlements.subscriptions(world.institution()) == []
+    assert bench.entitlements.subscriptions(institution) == [again]
+    assert bench.entitlements.subscriptions(bench.institution()) == []
