@@ -18,7 +18,7 @@ from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
-from wardlight.identity import application_store, store
+from wardlight.identity import application_store, oidc_store, store
 from wardlight.identity.application_model import Application
 from wardlight.identity.clients import Client
 from wardlight.identity.jose import encode
@@ -112,16 +112,18 @@ class AccessTokens:
 
     def introspect(self, client: Client, token: str) -> dict[str, Any]:
         """What the client's own token stands for (RFC 7662 section 2.2); of any other it learns nothing."""
-        row = None
+        row = user = None
         if token_kind(token) is TokenKind.APPLICATION:
             with self._database.read(EVERYWHERE) as tx:
                 row = application_store.token_of(tx, client.id, token_hash(token))
+                user = oidc_store.user(tx, row.holder, client.id) if row and row.holder else None
         if row is None or row.revoked_ms is not None or row.expires_ms <= clock.unix_ms():
             return {"active": False}
         found = {
             "active": True,
             "client_id": client.id,
-            "sub": row.holder or client.id,
+            # A user is known by the name that only this application has for them.
+            "sub": user.subject if user else client.id,
             "scope": row.scopes,
             "token_type": "DPoP" if row.jkt else "Bearer",
             "iat": row.created_ms // 1000,
@@ -136,8 +138,12 @@ class AccessTokens:
         digest = token_hash(token)
         with self._database.begin(EVERYWHERE) as tx:
             row = application_store.token_of(tx, client.id, digest)
-            if row is None or not application_store.end_tokens(tx, client.id, clock.unix_ms(), digest):
+            now = clock.unix_ms()
+            if row is None or not application_store.end_tokens(tx, client.id, now, digest):
                 return
+            if row.login:
+                # The user is signed out of the application, whichever of its tokens came back (RFC 7009 section 2.1).
+                oidc_store.end_logins(tx, [row.login], now, tell=False)
             event = Event(
                 Action.IDENTITY_TOKEN_REVOKE,
                 client.actor,

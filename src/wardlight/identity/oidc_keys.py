@@ -59,6 +59,10 @@ class TokenKeys:
             log.error("oidc.key.wipe", error)
         return key.kid
 
+    def ensure(self) -> None:
+        """Make the first key where there is none: to be called before a transaction in which something is signed."""
+        self._signing()
+
     def sign(self, kind: str, claims: Mapping[str, Any]) -> str:
         """A token of this `typ` with these claims."""
         key = self._signing()

@@ -182,6 +182,7 @@ class Provider:
         """
         code, now = request.required("code"), clock.unix_ms()
         uri, verifier = request.required("redirect_uri"), request.required("code_verifier")
+        self.keys.ensure()
         with self._database.read(EVERYWHERE) as tx:
             login = store.login_of_code(tx, _digest(code))
         if login is None:
@@ -205,6 +206,7 @@ class Provider:
         One that comes twice ends the whole sign-in: it was stolen before it was used, or after.
         """
         token, now = request.required("refresh_token"), clock.unix_ms()
+        self.keys.ensure()
         with self._database.read(EVERYWHERE) as tx:
             known = token_kind(token) is TokenKind.REFRESH
             found = store.refresh(tx, token_hash(token)) if known else None
