@@ -105,9 +105,9 @@ class AsyncClient:
         except httpx.TransportError as error:
             raise Interrupted("the connection ended before the study did") from error
 
-    async def store(self, files: Iterable[Path | bytes]) -> list[str]:
-        """Store results; returns their SOP Instance UIDs."""
-        return await self._ask(calls.store(files))
+    async def store(self, study: str, files: Iterable[Path | bytes]) -> list[str]:
+        """Store results on a study; returns their SOP Instance UIDs."""
+        return await self._ask(calls.store(study, files))
 
     async def define_audit(self, codes: Sequence[str], params: Mapping[str, Any]) -> None:
         """Register what entries of the audit trail may say."""

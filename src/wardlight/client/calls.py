@@ -115,7 +115,7 @@ def events(after: int, wait: float) -> Call[tuple[list[Event], int]]:
 
 def acknowledge(event: Event) -> Call[None]:
     """That an event was acted upon."""
-    return Call("POST", f"{API}/events/{quote(event.id, safe='')}/acknowledge", _nothing)
+    return Call("POST", f"{API}/events/{quote(event.id, safe='')}/acknowledge", _nothing, json={})
 
 
 def grant(id_: str) -> Call[Grant]:
@@ -152,9 +152,9 @@ def _nothing(answer: httpx.Response) -> None:
     require(answer)
 
 
-def store(files: Iterable[Path | bytes]) -> Call[list[str]]:
-    """Store instances (PS3.18 section 10.5)."""
-    return Call("POST", f"{DICOMWEB}/studies", _stored, body=FilesBody(files), accept=_MODULE)
+def store(study: str, files: Iterable[Path | bytes]) -> Call[list[str]]:
+    """Store instances of a study (PS3.18 section 10.5)."""
+    return Call("POST", f"{DICOMWEB}/studies/{study}", _stored, body=FilesBody(files), accept=_MODULE)
 
 
 def _stored(answer: httpx.Response) -> list[str]:

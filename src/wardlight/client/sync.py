@@ -131,12 +131,13 @@ class Client:
         except httpx.TransportError as error:
             raise Interrupted("the connection ended before the study did") from error
 
-    def store(self, files: Iterable[Path | bytes]) -> list[str]:
-        """Store results: paths or bytes of DICOM files. Returns their SOP Instance UIDs; raises NotStored otherwise.
+    def store(self, study: str, files: Iterable[Path | bytes]) -> list[str]:
+        """Store results on a study: paths or bytes of DICOM files. Returns their SOP Instance UIDs.
 
-        Sent again with the same content, an instance is stored once.
+        They name study and patient as the study does. Sent again with the same content, an instance is stored once.
+        Raises NotStored where one was refused.
         """
-        return self._ask(calls.store(files))
+        return self._ask(calls.store(study, files))
 
     def dicomweb(self) -> DICOMwebClient:
         """A client of the package dicomweb-client, with this client's tokens (`pip install wardlight[client]`)."""

@@ -410,7 +410,8 @@ def test_results_are_sent_as_multipart(tmp_path) -> None:
     refused = problem(401, "unauthenticated")
     stub = Stub(refused, httpx.Response(200, content=json.dumps(stored), headers=module))
     with stub.client() as client:
-        assert client.store([tmp_path / "a.dcm", b"bytes"]) == ["1.2"]
+        assert client.store("2.25.1", [tmp_path / "a.dcm", b"bytes"]) == ["1.2"]
+    assert stub.requests[0].url.path == "/dicom-web/studies/2.25.1"
     first, second = stub.requests  # with the second token the body is read once more
     assert first.content == second.content
     assert b"\r\n\r\nfile\r\n--" in second.content
@@ -421,10 +422,10 @@ def test_results_are_sent_as_multipart(tmp_path) -> None:
     for status in (202, 409):
         stub = Stub(httpx.Response(status, content=json.dumps(failed), headers=module))
         with stub.client() as client, pytest.raises(wl.NotStored, match="0x0124") as raised:
-            client.store([b"x"])
+            client.store("2.25.1", [b"x"])
         assert raised.value.failed == {"1.3": 0x0124}
     with Stub(problem(409, "conflict")).client() as client, pytest.raises(wl.Conflict):
-        client.store([b"x"])
+        client.store("2.25.1", [b"x"])
 
 
 def test_a_large_file_is_not_held(tmp_path) -> None:
@@ -486,7 +487,7 @@ def test_the_asynchronous_client_does_the_same(tmp_path) -> None:
             assert (await client.grant("g")).study == "2.25.1"
             (path,) = await client.download("2.25.1", tmp_path / "study")
             assert path.read_bytes() == b"one"
-            assert await client.store([b"x"]) == []
+            assert await client.store("2.25.1", [b"x"]) == []
             found = []
             async for event in client.events():
                 found.append(event.position)
