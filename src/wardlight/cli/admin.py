@@ -155,7 +155,9 @@ def user_token(
     hours: Annotated[float, typer.Option("--hours", help="Life in hours.")] = PERSON_TOKEN_HOURS,
     scope: Annotated[
         list[TokenScope] | None,
-        typer.Option("--scope", help="May be repeated. Default: reading, storing, the trail; of an operator: platform."),
+        typer.Option(
+            "--scope", help="May be repeated. Default: reading, storing, the trail; of an operator: platform."
+        ),
     ] = None,
     data: DataOption = None,
     config: ConfigOption = None,
