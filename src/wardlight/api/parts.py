@@ -9,6 +9,7 @@ from wardlight.access.service import Access
 from wardlight.agreements.entitlements import Entitlements
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
+from wardlight.archive.links import Links
 from wardlight.archive.service import Archive
 from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
@@ -62,5 +63,6 @@ class ApiParts:
     audit_log: AuditLog
     application_entries: ApplicationEntries
     sharing: Sharing
+    links: Links
     feed: Feed
     webhooks: Webhooks

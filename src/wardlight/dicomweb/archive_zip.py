@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wardlight.access.model import Scope
 from wardlight.archive.model import InstanceLocation
+from wardlight.archive.service import Archive
 from wardlight.dicomweb.call import Answer, Call
 from wardlight.dicomweb.conditional import entity_tag
 from wardlight.dicomweb.media import ZIP
@@ -86,11 +88,18 @@ def instances(call: Call) -> Answer:
         raise WardlightError(
             "not-acceptable", "the files of a zip are given in their stored transfer syntax only"
         )
-    entries = list(_entries(locations))
     level = "instance" if "instance" in call.path else "series" if "series" in call.path else "study"
+    return zipped(call.archive, call.scope, locations, level)
+
+
+def zipped(archive: Archive, scope: Scope, locations: Sequence[InstanceLocation], level: str) -> Answer:
+    """These instances in one container that is named after their level."""
+    entries = list(_entries(locations))
     tag = entity_tag("zip", b"".join(location.row.bytes for location in locations))
     headers = {"Content-Disposition": f'attachment; filename="{level}.zip"'}
-    return Answer(_body(call, locations, entries), ZIP, headers=headers, length=_length(entries), etag=tag)
+    return Answer(
+        _body(archive, scope, locations, entries), ZIP, headers=headers, length=_length(entries), etag=tag
+    )
 
 
 def _entries(locations: Sequence[InstanceLocation]) -> Iterator[_Entry]:
@@ -108,18 +117,20 @@ def _entries(locations: Sequence[InstanceLocation]) -> Iterator[_Entry]:
         offset += len(entry.local(0)) + location.length
 
 
-def _body(call: Call, locations: Sequence[InstanceLocation], entries: Sequence[_Entry]) -> Iterator[bytes]:
+def _body(
+    archive: Archive, scope: Scope, locations: Sequence[InstanceLocation], entries: Sequence[_Entry]
+) -> Iterator[bytes]:
     checksums = array("I")
     for location, entry in zip(locations, entries, strict=True):
         if location.length <= _HELD:
-            held = b"".join(call.archive.read(call.scope, location))
+            held = b"".join(archive.read(scope, location))
             checksums.append(zlib.crc32(held))
             yield entry.local(checksums[-1])
             yield held
         else:
-            checksums.append(call.archive.checksum(call.scope, location))
+            checksums.append(archive.checksum(scope, location))
             yield entry.local(checksums[-1])
-            yield from call.archive.read(call.scope, location)
+            yield from archive.read(scope, location)
     size = 0
     for entry, checksum in zip(entries, checksums, strict=True):
         head = entry.central(checksum)

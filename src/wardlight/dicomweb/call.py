@@ -72,6 +72,7 @@ class Answer:
     body: the bytes, an iterator that gives them once, or a `ReadBody`. Work that costs belongs into an iterator: it is
     not begun where the answer turns out as 304. length: bytes of the body where it is no `bytes` and they are known
     ahead; a `ReadBody` needs it. etag: what `conditional.entity_tag` gives, "" where the answer has no validator.
+    shown_to: for whom it is, where that was found out by the handler: the answer ends when that access does.
     """
 
     body: bytes | Iterator[bytes] | ReadBody = field(repr=False)
@@ -80,6 +81,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
     etag: str = ""
+    shown_to: Scope | None = field(default=None, repr=False)
 
 
 def is_uid(value: str) -> bool:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from typing import Final
 
 from wardlight.access.model import Operation, PrincipalKind, TokenScope
-from wardlight.api import results, shares
+from wardlight.api import links, results, shares
 from wardlight.audit.actions import Action
-from wardlight.dicomweb.media import DICOM
-from wardlight.web.about import JSON, About
-from wardlight.web.routes import Manage
+from wardlight.dicomweb.media import DICOM, ZIP
+from wardlight.web.about import JSON, About, Parameter
+from wardlight.web.routes import Manage, Open
 
 SHARES: Final = "/api/v1/studies/{study}/shares"
 
+GRANTS: Final = "/api/v1/grants"
+LINKS: Final = "/dicom-web/p"
 RESULTS: Final = "/api/v1/receiver/results"
 
+_READERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.APPLICATION})
+_READ: Final = frozenset({TokenScope.IMAGES_READ})
+_LINKED: Final = "signed under the study's key; the grant, the time and the network are checked on each use"
+_LINK: Final = (
+    Parameter("e", "When it ends, in Unix seconds.", {"type": "integer"}),
+    Parameter("s", "Its signature.", {"type": "string"}),
+    Parameter("n", "The network that it is for, where it is for one.", {"type": "string"}),
+)
 _RECEIVERS: Final = frozenset({PrincipalKind.RECEIVER})
 _COLLECT: Final = frozenset({TokenScope.RECEIVER_COLLECT})
 _PEOPLE: Final = frozenset({PrincipalKind.PERSON})
@@ -49,6 +59,40 @@ INGEST: Final = (
         _PEOPLE,
         _MANAGE,
         About("List Shares", "How far the shares of a study are, newest first.", (JSON,), schema="Shares"),
+    ),
+    Manage(
+        f"{GRANTS}/{{grant}}/urls",
+        links.create,
+        Action.ACCESS_URL_CREATE,
+        Operation.GRANTS,
+        _READERS,
+        _READ,
+        About(
+            "Create Link",
+            "A link to one instance, or to the study as a zip, that needs no token; never longer than the grant.",
+            (JSON,),
+            consumes=(JSON,),
+            statuses=(201,),
+            schema="Link",
+            takes="LinkWish",
+        ),
+        method="POST",
+    ),
+    Open(
+        f"{LINKS}/{{grant}}/study",
+        links.study,
+        Action.DICOMWEB_STUDY_READ,
+        _LINKED,
+        About("Open Link to Study", "The study of a link as a zip of DICOM files.", (ZIP,), query=_LINK),
+        method="GET",
+    ),
+    Open(
+        f"{LINKS}/{{grant}}/instance/{{row}}",
+        links.instance,
+        Action.DICOMWEB_STUDY_READ,
+        _LINKED,
+        About("Open Link to Instance", "The DICOM file of a link, as it is stored.", (DICOM,), query=_LINK),
+        method="GET",
     ),
     Manage(
         RESULTS,

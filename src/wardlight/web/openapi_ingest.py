@@ -53,6 +53,20 @@ SCHEMAS: Final[dict[str, Any]] = {
         "required": ["shares"],
         "properties": {"shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}}},
     },
+    "LinkWish": {
+        "type": "object",
+        "properties": {
+            "instance": {**_TEXT, "description": "SOP Instance UID; the whole study where it is left out."},
+            "seconds": {"type": "integer", "minimum": 1, "maximum": 86400, "default": 300},
+            "network": {**_TEXT, "description": "CIDR from which alone it opens."},
+        },
+        "additionalProperties": False,
+    },
+    "Link": {
+        "type": "object",
+        "required": ["url", "expires_at"],
+        "properties": {"url": {"type": "string", "format": "uri"}, "expires_at": _TIME},
+    },
     "Results": {
         "type": "object",
         "required": ["results"],
@@ -93,6 +107,13 @@ SCHEMAS: Final[dict[str, Any]] = {
 }
 
 PARAMETERS: Final[dict[str, Any]] = {
+    "row": {
+        "name": "row",
+        "in": "path",
+        "required": True,
+        "description": "Our own id of an instance, as the link has it.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
     "result": {
         "name": "result",
         "in": "path",

@@ -274,8 +274,11 @@ async def _open_to_all(services: Services, operation: Open, request: Request, th
             secure(services, request),
             cookie_principal(services, request, body)[0],
         )
-        answer = conditional.apply(operation.handler(asked), _conditions(request), request.method)
-        return AnswerResponse(answer, head=request.method == "HEAD")
+        found = operation.handler(asked)
+        answer = conditional.apply(found, _conditions(request), request.method)
+        return AnswerResponse(
+            answer, head=request.method == "HEAD", reads=services.open_reads, shown_to=found.shown_to
+        )
 
     return await threads.public(work)
 
