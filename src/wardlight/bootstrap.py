@@ -38,6 +38,7 @@ from wardlight.agreements.entitlements_store import is_subscribed
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
 from wardlight.api.parts import ApiParts
+from wardlight.archive.links import Links
 from wardlight.archive.open_reads import OpenReads
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
@@ -263,6 +264,7 @@ class Platform:
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
             sharing=self.sharing,
+            links=Links(self.database, self.keystore, self.recorder, self.access),
             feed=self.feed,
             webhooks=self.webhooks,
         )
