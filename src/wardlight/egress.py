@@ -324,6 +324,7 @@ def _connect(addresses: list[Address], port: int, deadline: float) -> socket.soc
         try:
             tried.settimeout(left)
             tried.connect((str(address), port))
+            tried.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return tried
         except OSError as error:
             tried.close()
