@@ -18,6 +18,7 @@ from sqlalchemy import literal, select
 
 import wardlight.access.tables
 import wardlight.agreements.tables
+import wardlight.archive.deletion_tables
 import wardlight.archive.share_tables
 import wardlight.archive.tables
 import wardlight.audit.tables

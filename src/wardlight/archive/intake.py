@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access import store as access
-from wardlight.access.model import Principal, Rights
-from wardlight.archive import postings, postings_store, share_store, store
+from wardlight.access.model import Principal, PrincipalKind, Rights
+from wardlight.archive import deletion_store, postings, postings_store, share_store, store
 from wardlight.archive.attributes import (
     INSTANCE_TAGS,
     ISSUER_OF_PATIENT_ID,
@@ -187,8 +187,10 @@ class Intake:
         if found is None:
             study = self._recorder.references(institution).study(study_uid)
             made = audit.Event(Action.ARCHIVE_KEY_CREATE, by, subjects=(("", study),), request=request)
-            found = self._reserve(institution, application, level, token, study_group, made, origin)
-        release, key_id, source = found
+            found = self._reserve(institution, application, level, study_uid, study_group, made, origin)
+        release, key_id, source, state = found
+        if state == ReleaseState.DELETING.value:
+            raise WardlightError("study-deleted")
         if source != origin.source:
             # A third party adds nothing to what is the hospital's own, nor the other way about.
             raise WardlightError("conflict", "the study is there from another source", "source")
@@ -209,7 +211,7 @@ class Intake:
         institution: UUID,
         application: str,
         level: Level,
-        token: bytes,
+        study_uid: str,
         study_group: bytes | None,
         made: audit.Event,
         origin: Origin,
@@ -220,6 +222,10 @@ class Intake:
         """
         if study_group is not None and len(study_group) != 16:
             raise WardlightError("bad-request", "a study group is 16 bytes")
+        refs = [one.study(study_uid) for one in self._recorder.all_references(institution)]
+        with self._database.read(institution) as tx:
+            deletion_store.refuse_deleted(tx, institution, refs, study_group)
+        token = Tokens(self._keystore, institution).study(study_uid)
         key_id, key = self._keystore.create_key(institution, KeyKind.STUDY)
         now = clock.unix_ms()
         id_ = uuid7()
@@ -252,7 +258,9 @@ class Intake:
             else None,
         }
         with self._database.begin(institution) as tx:
-            if store.reserve(tx, values):
+            deletion_store.fence(tx, institution, exclusive=False)
+            deleted = deletion_store.deletion_of(tx, institution, refs, study_group)
+            if deleted is None and store.reserve(tx, values):
                 event = replace(made, target=audit.Target("key", id=str(key_id)))
                 self._recorder.write(tx, institution, event)
                 if origin.identifiability is not None and origin.source is not None:
@@ -266,6 +274,7 @@ class Intake:
                 return store.TargetRow(id_, key_id, origin.source)
         self._keystore.destroy_key(institution, key_id)
         with self._database.read(institution) as tx:
+            deletion_store.refuse_deleted(tx, institution, refs, study_group)
             found = store.find_target(tx, institution, application, level, token)
         if found is None:
             raise WardlightError("unavailable", "the release was removed at the same moment")
@@ -306,6 +315,9 @@ class Intake:
             nonlocal decided
             decided = False  # It may be tried again.
             outcomes, added = self._add(tx, batch, stored)
+            if added and (actor.kind is PrincipalKind.PERSON or not batch.study):
+                person = actor.id if actor.kind is PrincipalKind.PERSON else None
+                deletion_store.note_uploader(tx, target.release, person, added)
             self._record(tx, batch, outcomes, actor, request, address)
             decided = True
             return outcomes, added
@@ -373,6 +385,8 @@ class Intake:
         release = store.release_by_id(tx, target.release, lock=True)
         if release is None:
             raise WardlightError("conflict", "the release was removed at the same moment")
+        if release.state is ReleaseState.DELETING:
+            raise WardlightError("study-deleted")
         if batch.telling.grant is not None:
             require_rights(tx, target.institution, batch.telling.grant)
         known = store.digests_by_token(tx, target.release, set(batch.tokens))

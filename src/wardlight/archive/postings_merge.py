@@ -163,10 +163,11 @@ class Postings:
             if state != seen:
                 return 0
             waiting = postings_store.still_in_tail(tx, [row.id for row in rows])
+            staying = postings_store.staying(tx, [row.id for row in rows])
             additions: dict[Token, list[bytes]] = defaultdict(list)
             for one in opened.values():
-                # What is in the tail as a whole comes by `merge`.
-                if waiting.get(one.release.id, True):
+                # What is in the tail as a whole comes by `merge`; what is deleted meanwhile was taken out already.
+                if waiting.get(one.release.id, True) and one.release.id in staying:
                     for token in one.study | one.requests:
                         additions[token].append(entry_of(one.release))
             chains = Chains(tx, institution, state.building, self._keys(institution, state.building))

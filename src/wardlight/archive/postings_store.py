@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, update
 
+from wardlight.archive.model import ReleaseState
 from wardlight.archive.store import IN_VALUES, RELEASE_COLUMNS, ReleaseRow, release_row
 from wardlight.archive.tables import posting, release, search_state, series, tail
 from wardlight.db.insert import add_missing, upsert
@@ -215,12 +216,23 @@ def series_of(tx: Connection, releases: Sequence[UUID]) -> dict[UUID, list[tuple
     return found
 
 
+_STAYING: Final = select(release.c.id).where(
+    release.c.id.in_(_RELEASES), release.c.state != ReleaseState.DELETING.value
+)
+
+
+def staying(tx: Connection, releases: Sequence[UUID]) -> set[UUID]:
+    """Those of these releases that are there and are not being deleted."""
+    return set(tx.execute(_STAYING, {"releases": releases}).scalars()) if releases else set()
+
+
 _AFTER: Final = (
     select(*RELEASE_COLUMNS)
     .where(
         release.c.institution == bindparam("institution"),
         release.c.number > bindparam("after"),
         release.c.instance_count > 0,
+        release.c.state != ReleaseState.DELETING.value,
     )
     .order_by(release.c.number)
     .limit(bindparam("limit"))
@@ -228,6 +240,6 @@ _AFTER: Final = (
 
 
 def releases_after(tx: Connection, institution: UUID, after: int, limit: int) -> list[ReleaseRow]:
-    """Releases with instances by number, those above `after`."""
+    """Releases with instances by number, those above `after`, without what is being deleted."""
     values = {"institution": institution, "after": after, "limit": limit}
     return [release_row(row) for row in tx.execute(_AFTER, values)]

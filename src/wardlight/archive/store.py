@@ -91,10 +91,11 @@ class TargetRow(NamedTuple):
     id: UUID
     key_id: UUID
     source: UUID | None
+    state: str = ReleaseState.RECEIVING.value
 
 
 _FIND_TARGET: Final = Prepared(
-    select(release.c.id, release.c.key_id, release.c.source).where(
+    select(release.c.id, release.c.key_id, release.c.source, release.c.state).where(
         release.c.institution == bindparam("institution"),
         release.c.token == bindparam("token"),
         release.c.application == bindparam("application"),

@@ -70,6 +70,8 @@ release: Final = Table(
     column("origin", LargeBinary, nullable=True, data_class=DataClass.HEALTH, protection="sealed"),
     # Objects of the study that did not get here, as nothing verified them.
     column("quarantined", Integer, nullable=True, data_class=DataClass.STATUS),
+    # The person who alone has sent what it holds.
+    column("uploader", String(32), nullable=True, data_class=DataClass.ACCOUNT),
     UniqueConstraint("institution", "token", "application", "level"),
     # The order of pages, with the columns that most searches look at, so that rows passed over are not read.
     Index("archive_release_page", "institution", "application", "study_date", "number", "modalities"),

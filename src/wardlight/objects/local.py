@@ -21,6 +21,8 @@ from wardlight.objects.store import ObjectReader, ObjectWriter, new_object_id
 
 # The disk is set going after so many bytes: small enough that the last fdatasync waits for little.
 _WRITEBACK_BYTES: Final = 4 << 20
+#: Folder of the files of tombstones, beside the folders of objects.
+TOMBSTONES: Final = "tombstones"
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -95,6 +97,33 @@ class LocalObjectStore:
         """See `ObjectStore.check`."""
         if not os.access(self._incoming, os.W_OK | os.X_OK):
             raise WardlightError("unavailable", "the folder of objects cannot be written to")
+
+    def put_tombstones(self, name: str, content: bytes) -> None:
+        """See `ObjectStore.put_tombstones`."""
+        file = self._folder / TOMBSTONES / name
+        partial = file.with_name(f".{name}.{new_object_id().hex}")
+        try:
+            private_folder(file.parent)
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                write_all(descriptor, memoryview(content))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            partial.replace(file)
+            sync_folder(file.parent)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise disk_error(error) from None
+
+    def tombstones(self) -> Iterator[tuple[str, bytes]]:
+        """See `ObjectStore.tombstones`."""
+        for file in sorted((self._folder / TOMBSTONES).glob("[!.]*")):
+            yield file.name, file.read_bytes()
+
+    def drop_tombstones(self, name: str) -> None:
+        """See `ObjectStore.drop_tombstones`."""
+        (self._folder / TOMBSTONES / name).unlink(missing_ok=True)
 
     def _path(self, object_id: UUID) -> Path:
         name = object_id.hex

@@ -18,6 +18,7 @@ class MemoryObjectStore:
 
     def __init__(self) -> None:
         self.objects: dict[UUID, bytes] = {}
+        self._tombstones: dict[str, bytes] = {}
 
     def create(self, sk: bytes, key_id: UUID, kind: ObjectKind) -> ObjectWriter:
         """See `ObjectStore.create`."""
@@ -48,6 +49,18 @@ class MemoryObjectStore:
 
     def check(self) -> None:
         """See `ObjectStore.check`."""
+
+    def put_tombstones(self, name: str, content: bytes) -> None:
+        """See `ObjectStore.put_tombstones`."""
+        self._tombstones[name] = content
+
+    def tombstones(self) -> Iterator[tuple[str, bytes]]:
+        """See `ObjectStore.tombstones`."""
+        yield from [*self._tombstones.items()]
+
+    def drop_tombstones(self, name: str) -> None:
+        """See `ObjectStore.drop_tombstones`."""
+        self._tombstones.pop(name, None)
 
 
 class _MemoryDestination:

@@ -46,6 +46,8 @@ _HEADERS: Final = 10_000
 _HEADER_S: Final = 60.0
 _VERSIONING_S: Final = 60.0
 
+#: Below the prefix, where the files of tombstones are.
+_TOMBSTONES: Final = "tombstones/"
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
 _Result = TypeVar("_Result")
 
@@ -145,12 +147,7 @@ class S3ObjectStore:
         """See `ObjectStore.delete`. Where the bucket keeps versions, all of them go."""
         with self._lock:
             self._headers.pop(object_id, None)
-        key = self._key(object_id)
-        if self._keeps_versions():
-            self._calls.delete_versions(key)
-        else:
-            with suppress(FileNotFoundError):
-                _asked(lambda: obstore.delete(self._store, key))
+        self._forget(self._key(object_id))
 
     def list(self) -> Iterator[tuple[UUID, int]]:
         """See `ObjectStore.list`."""
@@ -175,6 +172,24 @@ class S3ObjectStore:
         """Raise `unavailable` unless the bucket answers and takes the credentials."""
         listing = obstore.list(self._store, self._prefix + "0" * 32, chunk_size=1)
         _asked(lambda: next(listing, None))
+
+    def put_tombstones(self, name: str, content: bytes) -> None:
+        """See `ObjectStore.put_tombstones`."""
+        _asked(lambda: obstore.put(self._store, self._prefix + _TOMBSTONES + name, content))
+
+    def tombstones(self) -> Iterator[tuple[str, bytes]]:
+        """See `ObjectStore.tombstones`."""
+        prefix = self._prefix + _TOMBSTONES
+        listing = obstore.list(self._store, prefix, chunk_size=1000)
+        while (rows := _asked(lambda: next(listing, None))) is not None:
+            for row in rows:
+                path = row["path"]
+                with suppress(FileNotFoundError):  # Another process put a newer one in its place.
+                    yield path.removeprefix(prefix), self._whole(path)
+
+    def drop_tombstones(self, name: str) -> None:
+        """See `ObjectStore.drop_tombstones`."""
+        self._forget(self._prefix + _TOMBSTONES + name)
 
     # What destination and source need.
 
@@ -216,6 +231,17 @@ class S3ObjectStore:
             return _asked(get)
         except FileNotFoundError:
             raise WardlightError("object-damaged", "the object is missing", reason="missing") from None
+
+    def _whole(self, key: str) -> bytes:
+        return _asked(lambda: bytes(obstore.get(self._store, key).bytes()))
+
+    def _forget(self, key: str) -> None:
+        """Delete what has this key, in all versions."""
+        if self._keeps_versions():
+            self._calls.delete_versions(key)
+        else:
+            with suppress(FileNotFoundError):
+                _asked(lambda: obstore.delete(self._store, key))
 
     def _key(self, object_id: UUID) -> str:
         return self._prefix + object_id.hex

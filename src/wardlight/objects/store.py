@@ -199,6 +199,21 @@ class ObjectStore(Protocol):
         """Raise `WardlightError("unavailable")` unless objects can be stored and read now, as far as that shows."""
         ...
 
+    def put_tombstones(self, name: str, content: bytes) -> None:
+        """Keep a file of tombstones beside the objects, in clear; in the place of one of this name. Durable on return.
+
+        name: a-z, 0-9, `-` and `.`. Tombstones say which keys were destroyed, for whoever restores a backup.
+        """
+        ...
+
+    def tombstones(self) -> Iterator[tuple[str, bytes]]:
+        """(name, content) of every file of tombstones, in no order."""
+        ...
+
+    def drop_tombstones(self, name: str) -> None:
+        """Remove a file of tombstones. Does nothing when there is none."""
+        ...
+
 
 def new_object_id() -> UUID:
     """A random name."""

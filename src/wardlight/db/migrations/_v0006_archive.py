@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, SmallInteger, String
 
 from wardlight.db.columns import Id
 
@@ -13,6 +13,7 @@ from wardlight.db.columns import Id
 def upgrade(op: Operations) -> None:
     """Only adds."""
     _sharing(op)
+    _deletion(op)
 
 
 def _sharing(op: Operations) -> None:
@@ -69,6 +70,53 @@ def _sharing(op: Operations) -> None:
     )
     op.create_index("archive_result_waiting", "archive_result", ["receiver", "acknowledged_ms", "created_ms"])
     op.create_index("archive_result_release", "archive_result", ["release"])
+
+
+def _deletion(op: Operations) -> None:
+    op.add_column("archive_release", Column("uploader", _text(32)))
+    op.create_table(
+        "archive_deletion",
+        Column("id", Id, primary_key=True),
+        Column("institution", Id, ForeignKey("institution.id"), nullable=False),
+        Column("state", _text(16), nullable=False),
+        Column("deleted_by", _text(80), nullable=False),
+        Column("role", _text(32), nullable=False),
+        Column("entry", Id, nullable=False),
+        Column("access_ended_ms", BigInteger, nullable=False),
+        Column("key_destroyed_ms", BigInteger),
+        Column("removed_ms", BigInteger),
+        Column("unreadable_ms", BigInteger),
+        Column("allowed_ms", BigInteger),
+        Column("rebuild", SmallInteger, nullable=False),
+    )
+    op.create_index("archive_deletion_page", "archive_deletion", ["institution", "id"])
+    op.create_index("archive_deletion_state", "archive_deletion", ["state"])
+    op.create_table(
+        "archive_deleted_release",
+        Column("release", Id, primary_key=True),
+        Column("deletion", Id, ForeignKey("archive_deletion.id"), nullable=False),
+        Column("institution", Id, ForeignKey("institution.id"), nullable=False),
+        Column("application", _text(64), nullable=False),
+        Column("level", _text(16), nullable=False),
+        Column("key_id", Id, nullable=False),
+        Column("study_group", LargeBinary(16), nullable=False),
+        Column("study_ref", _text(64), nullable=False),
+        Column("instances", Integer, nullable=False),
+        Column("bytes", BigInteger, nullable=False),
+        Column("objects", Integer, nullable=False),
+    )
+    op.create_index("ix_archive_deleted_release_deletion", "archive_deleted_release", ["deletion"])
+    op.create_index("ix_archive_deleted_release_key_id", "archive_deleted_release", ["key_id"])
+    op.create_index("archive_deleted_group", "archive_deleted_release", ["institution", "study_group"])
+    op.create_index("archive_deleted_ref", "archive_deleted_release", ["institution", "study_ref"])
+    op.create_table(
+        "archive_deletion_told",
+        Column("deletion", Id, ForeignKey("archive_deletion.id"), primary_key=True),
+        Column("application", _text(64), primary_key=True),
+        Column("institution", Id, ForeignKey("institution.id"), nullable=False),
+        Column("event", Id, nullable=False),
+        Column("acknowledged_ms", BigInteger),
+    )
 
 
 def _text(length: int) -> Any:
