@@ -50,7 +50,7 @@ _RENDERED: Final = Action.DICOMWEB_RENDERED_READ
 _THUMBNAIL: Final = Action.DICOMWEB_THUMBNAIL_READ
 _STORE: Final = Action.DICOMWEB_STUDY_STORE
 
-_PEOPLE: Final = frozenset({PrincipalKind.PERSON})
+_READERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.APPLICATION})
 _SENDERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.RECEIVER, PrincipalKind.APPLICATION})
 _SEE: Final = frozenset({TokenScope.IMAGES_READ})
 _SEND: Final = frozenset(
@@ -73,48 +73,48 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
     Store(f"{_ROOT}/studies", _STORE, _SENDERS, _SEND, about.STORE),
     Store(_STUDY, _STORE, _SENDERS, _SEND, about.STORE),
     # Search (QIDO-RS)
-    Read(f"{_ROOT}/studies", or_xml(search.studies), _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_ROOT}/series", or_xml(search.series), _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_ROOT}/instances", or_xml(search.instances), _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_STUDY}/series", or_xml(search.series), _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_STUDY}/instances", or_xml(search.instances), _QUERY, _PEOPLE, _SEE, about.SEARCH),
-    Read(f"{_SERIES}/instances", or_xml(search.instances), _QUERY, _PEOPLE, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/studies", or_xml(search.studies), _QUERY, _READERS, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/series", or_xml(search.series), _QUERY, _READERS, _SEE, about.SEARCH),
+    Read(f"{_ROOT}/instances", or_xml(search.instances), _QUERY, _READERS, _SEE, about.SEARCH),
+    Read(f"{_STUDY}/series", or_xml(search.series), _QUERY, _READERS, _SEE, about.SEARCH),
+    Read(f"{_STUDY}/instances", or_xml(search.instances), _QUERY, _READERS, _SEE, about.SEARCH),
+    Read(f"{_SERIES}/instances", or_xml(search.instances), _QUERY, _READERS, _SEE, about.SEARCH),
     # Retrieve (WADO-RS)
-    Read(_STUDY, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
-    Read(_SERIES, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
-    Read(_INSTANCE, representations.instances, _READ, _PEOPLE, _SEE, about.INSTANCES),
-    Read(f"{_STUDY}/metadata", or_xml(retrieve.metadata), _METADATA, _PEOPLE, _SEE, about.METADATA),
-    Read(f"{_SERIES}/metadata", or_xml(retrieve.metadata), _METADATA, _PEOPLE, _SEE, about.METADATA),
-    Read(f"{_INSTANCE}/metadata", or_xml(retrieve.metadata), _METADATA, _PEOPLE, _SEE, about.METADATA),
-    Read(f"{_INSTANCE}/frames/{{frames}}", frames.frames, _FRAME, _PEOPLE, _SEE, about.FRAMES),
+    Read(_STUDY, representations.instances, _READ, _READERS, _SEE, about.INSTANCES),
+    Read(_SERIES, representations.instances, _READ, _READERS, _SEE, about.INSTANCES),
+    Read(_INSTANCE, representations.instances, _READ, _READERS, _SEE, about.INSTANCES),
+    Read(f"{_STUDY}/metadata", or_xml(retrieve.metadata), _METADATA, _READERS, _SEE, about.METADATA),
+    Read(f"{_SERIES}/metadata", or_xml(retrieve.metadata), _METADATA, _READERS, _SEE, about.METADATA),
+    Read(f"{_INSTANCE}/metadata", or_xml(retrieve.metadata), _METADATA, _READERS, _SEE, about.METADATA),
+    Read(f"{_INSTANCE}/frames/{{frames}}", frames.frames, _FRAME, _READERS, _SEE, about.FRAMES),
     # Retrieve bulk data and pixel data
-    Read(f"{_STUDY}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),
-    Read(f"{_SERIES}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),
-    Read(f"{_INSTANCE}/bulkdata", bulk.bulk_data, _BULK, _PEOPLE, _SEE, about.BULK_DATA),
-    Read(f"{_INSTANCE}/bulkdata/{{tags:path}}", bulk.value, _BULK, _PEOPLE, _SEE, about.BULK_VALUE),
-    Read(f"{_STUDY}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
-    Read(f"{_SERIES}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
-    Read(f"{_INSTANCE}/pixeldata", bulk.pixel_data, _BULK, _PEOPLE, _SEE, about.PIXEL_DATA),
+    Read(f"{_STUDY}/bulkdata", bulk.bulk_data, _BULK, _READERS, _SEE, about.BULK_DATA),
+    Read(f"{_SERIES}/bulkdata", bulk.bulk_data, _BULK, _READERS, _SEE, about.BULK_DATA),
+    Read(f"{_INSTANCE}/bulkdata", bulk.bulk_data, _BULK, _READERS, _SEE, about.BULK_DATA),
+    Read(f"{_INSTANCE}/bulkdata/{{tags:path}}", bulk.value, _BULK, _READERS, _SEE, about.BULK_VALUE),
+    Read(f"{_STUDY}/pixeldata", bulk.pixel_data, _BULK, _READERS, _SEE, about.PIXEL_DATA),
+    Read(f"{_SERIES}/pixeldata", bulk.pixel_data, _BULK, _READERS, _SEE, about.PIXEL_DATA),
+    Read(f"{_INSTANCE}/pixeldata", bulk.pixel_data, _BULK, _READERS, _SEE, about.PIXEL_DATA),
     # Retrieve rendered resources and thumbnails
-    Read(f"{_STUDY}/rendered", rendered.instances, _RENDERED, _PEOPLE, _SEE, about.RENDERED),
-    Read(f"{_SERIES}/rendered", rendered.instances, _RENDERED, _PEOPLE, _SEE, about.RENDERED),
-    Read(f"{_INSTANCE}/rendered", rendered.instance, _RENDERED, _PEOPLE, _SEE, about.RENDERED),
+    Read(f"{_STUDY}/rendered", rendered.instances, _RENDERED, _READERS, _SEE, about.RENDERED),
+    Read(f"{_SERIES}/rendered", rendered.instances, _RENDERED, _READERS, _SEE, about.RENDERED),
+    Read(f"{_INSTANCE}/rendered", rendered.instance, _RENDERED, _READERS, _SEE, about.RENDERED),
     Read(
-        f"{_INSTANCE}/frames/{{frames}}/rendered", rendered.frames, _RENDERED, _PEOPLE, _SEE, about.RENDERED
+        f"{_INSTANCE}/frames/{{frames}}/rendered", rendered.frames, _RENDERED, _READERS, _SEE, about.RENDERED
     ),
-    Read(f"{_STUDY}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _PEOPLE, _SEE, about.THUMBNAIL),
-    Read(f"{_SERIES}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _PEOPLE, _SEE, about.THUMBNAIL),
-    Read(f"{_INSTANCE}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _PEOPLE, _SEE, about.THUMBNAIL),
+    Read(f"{_STUDY}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _READERS, _SEE, about.THUMBNAIL),
+    Read(f"{_SERIES}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _READERS, _SEE, about.THUMBNAIL),
+    Read(f"{_INSTANCE}/thumbnail", thumbnail.thumbnail, _THUMBNAIL, _READERS, _SEE, about.THUMBNAIL),
     Read(
         f"{_INSTANCE}/frames/{{frames}}/thumbnail",
         thumbnail.thumbnail,
         _THUMBNAIL,
-        _PEOPLE,
+        _READERS,
         _SEE,
         about.THUMBNAIL,
     ),
     # WADO-URI (PS3.18 chapter 9)
-    Read(f"{_ROOT}/wado", uri.retrieve_object, _READ, _PEOPLE, _SEE, about.URI),
+    Read(f"{_ROOT}/wado", uri.retrieve_object, _READ, _READERS, _SEE, about.URI),
 )
 
 
