@@ -25,6 +25,7 @@ from wardlight.archive.model import (
     StoreOutcome,
     ValuePlace,
 )
+from wardlight.archive.service import Telling
 from wardlight.decoding.pool import DecoderPool
 from wardlight.deid.engine import METHODS
 from wardlight.deid.profile import load_profile
@@ -176,6 +177,7 @@ class FakeArchive:
         actor: Principal,
         request: str,
         address: str = "",
+        telling: Telling | None = None,
     ) -> list[StoreOutcome]:
         assert not writer.aborted and instances and len(request) == 32
         if self.fail is not None:
