@@ -119,6 +119,8 @@ class AccessTokens:
                 user = oidc_store.user(tx, row.holder, client.id) if row and row.holder else None
         if row is None or row.revoked_ms is not None or row.expires_ms <= clock.unix_ms():
             return {"active": False}
+        if row.holder and not (user and user.active):
+            return {"active": False}
         found = {
             "active": True,
             "client_id": client.id,

@@ -22,22 +22,20 @@ from wardlight.audit.references import base64url
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.identity import oidc_store as store
-from wardlight.identity import store as identity_store
 from wardlight.identity.clients import Client
 from wardlight.identity.model import Principal
 from wardlight.identity.oauth import ClientRequest, OAuthError
 from wardlight.identity.oidc_keys import TokenKeys
 from wardlight.identity.oidc_model import (
-    ACCESS_TOKEN_S,
     CODE_S,
-    ID_TOKEN_S,
     LOGIN_S,
     Consent,
     Login,
     User,
 )
-from wardlight.identity.oidc_request import IMAGES, OPENID, PROFILE, AuthorizationRequest, origin_of
-from wardlight.identity.tokens import TokenKind, new_token, token_hash, token_kind
+from wardlight.identity.oidc_request import AuthorizationRequest, origin_of
+from wardlight.identity.oidc_tokens import LoginTokens, claims_of
+from wardlight.identity.tokens import TokenKind, token_hash, token_kind
 
 #: Whether people of an institution may sign in to an application: who uses none of it has nothing to do there.
 MaySignIn = Callable[[Connection, UUID, str], bool]
@@ -55,6 +53,7 @@ class Provider:
         self._recorder = recorder
         self.keys = keys
         self.issuer = issuer
+        self._tokens = LoginTokens(recorder, keys, issuer)
         self._may_sign_in = may_sign_in
 
     # ---- the person agrees ----
@@ -172,7 +171,7 @@ class Provider:
         )
         with self._database.begin(principal.institution) as tx:
             store.add_login(tx, row)
-            self._tell_issued(tx, row, "code", row.scopes, row.code_expires_ms, by, address, number)
+            self._tokens.tell(tx, row, "code", row.scopes, row.code_expires_ms, by, address, number)
         return code
 
     def redeem(self, client: Client, request: ClientRequest, jkt: bytes | None = None) -> dict[str, Any]:
@@ -194,7 +193,7 @@ class Provider:
             user = store.user(tx, login.person, login.application)
             reason = reason or self._lost(tx, login, user)
             if not reason and user is not None:
-                return self._tokens(tx, login, user, login.scopes, request, jkt, now)
+                return self._tokens.issue(tx, login, user, login.scopes, request, jkt, now)
             self._end(tx, login, reason, client.actor, request, now)
         raise OAuthError("invalid_grant", "", reason)
 
@@ -226,7 +225,7 @@ class Provider:
             user = store.user(tx, login.person, login.application)
             reason = reason or self._lost(tx, login, user)
             if not reason and user is not None:
-                return self._tokens(tx, login, user, scopes, request, jkt, now)
+                return self._tokens.issue(tx, login, user, scopes, request, jkt, now)
             self._end(tx, login, reason, client.actor, request, now)
         raise OAuthError("invalid_grant", "", reason)
 
@@ -309,110 +308,6 @@ class Provider:
             counts={"tokens": ended},
         )
         self._recorder.write(tx, login.institution, event)
-
-    # ---- tokens ----
-
-    def _tokens(
-        self,
-        tx: Connection,
-        login: Login,
-        user: User,
-        scopes: frozenset[str],
-        request: ClientRequest,
-        jkt: bytes | None,
-        now: int,
-    ) -> dict[str, Any]:
-        access, refresh = new_token(TokenKind.APPLICATION), new_token(TokenKind.REFRESH)
-        ends = min(now + ACCESS_TOKEN_S * 1000, login.expires_ms)
-        self._add(tx, login, access, "application", scopes, jkt, now, ends)
-        self._add(tx, login, refresh, store.REFRESH, login.scopes, jkt, now, login.expires_ms)
-        by = Actor("application", login.application)
-        self._tell_issued(tx, login, "application", scopes, ends, by, request.address, request.request)
-        answer: dict[str, Any] = {
-            "access_token": access,
-            "token_type": "DPoP" if jkt else "Bearer",
-            "expires_in": (ends - now) // 1000,
-            "refresh_token": refresh,
-            "scope": " ".join(sorted(scopes)),
-        }
-        if OPENID in scopes:
-            answer["id_token"] = self.keys.sign("JWT", self._id_claims(login, user, scopes, access, now))
-        return answer
-
-    def _id_claims(
-        self, login: Login, user: User, scopes: frozenset[str], access: str, now: int
-    ) -> dict[str, Any]:
-        """Core section 2. `sid`: this sign-in's own id, as logout tokens name it."""
-        claims = {
-            **claims_of(user, scopes),
-            "iss": self.issuer,
-            "aud": login.application,
-            "iat": now // 1000,
-            "exp": now // 1000 + ID_TOKEN_S,
-            "auth_time": login.auth_ms // 1000,
-            "sid": login.id.hex,
-            "at_hash": base64url(sha256(access.encode()).digest()[:16]),
-        }
-        return claims | ({"nonce": login.nonce} if login.nonce else {})
-
-    def _add(
-        self,
-        tx: Connection,
-        login: Login,
-        token: str,
-        kind: str,
-        scopes: frozenset[str],
-        jkt: bytes | None,
-        now: int,
-        ends: int,
-    ) -> None:
-        values = {
-            "id": uuid7(),
-            "hash": token_hash(token),
-            "kind": kind,
-            "institution": login.institution,
-            "holder": login.person,
-            "scopes": " ".join(sorted(scopes)),
-            "created_ms": now,
-            "expires_ms": ends,
-            "application": login.application,
-            "purpose": login.purpose if IMAGES in scopes else "",
-            "jkt": jkt,
-            "login": login.id,
-        }
-        identity_store.add_token(tx, values)
-
-    def _tell_issued(
-        self,
-        tx: Connection,
-        login: Login,
-        kind: str,
-        scopes: frozenset[str],
-        ends: int,
-        by: Actor,
-        address: str,
-        number: str,
-    ) -> None:
-        behalf = Actor("person", login.person) if by.kind == "application" else None
-        event = Event(
-            Action.IDENTITY_TOKEN_ISSUE,
-            by,
-            behalf=behalf,
-            target=Target("application", id=login.application),
-            purpose=login.purpose if IMAGES in scopes else "",
-            address=address,
-            request=number,
-            detail={"kind": kind, "scopes": sorted(scopes), "expires": clock.timestamp_ms(ends)},
-        )
-        self._recorder.write(tx, login.institution, event)
-
-
-def claims_of(user: User, scopes: frozenset[str]) -> dict[str, Any]:
-    """What an application with these scopes may know of a user (docs/reference/openid.md)."""
-    claims = {"sub": user.subject, "institution": user.institution}
-    if PROFILE in scopes:
-        claims |= {"name": user.name, "preferred_username": user.login, "role": user.role}
-    return claims
 
 
 def _misfit(login: Login, client: str, uri: str, verifier: str, now_ms: int) -> str:
