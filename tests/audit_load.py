@@ -104,7 +104,7 @@ def write(values: dict[str, Any], institution: str) -> None:
 
     operations = (
         person, person, rolled_back, rolled_back, rolled_back, store, store, read,
-        lambda: identity.create_application(name(), "A", "V", by=BY),
+        lambda: platform.applications.register(f"a_b_{name()}", "A", "V", by=BY),
         lambda: identity.create_receiver(own, name(), by=BY),
     )  # fmt: skip
     while True:

@@ -350,9 +350,6 @@ CASES: dict[str, Callable[[World], object]] = {
     ),
     "identity/service.Identity.people": lambda w: w.identity.people(w.own.id, by=BY),
     "identity/service.Identity.create_receiver": lambda w: w.identity.create_receiver(w.own.id, "g2", by=BY),
-    "identity/service.Identity.create_application": lambda w: w.identity.create_application(
-        "a", "A", "V", by=BY
-    ),
     "identity/service.Identity.revoke_tokens": lambda w: w.identity.revoke_tokens(
         w.own.id, w.receiver.id, by=BY
     ),

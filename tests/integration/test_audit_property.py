@@ -174,7 +174,7 @@ class Trail:
             self.expect("identity:token:issue", "success", "operator")
             self.expect("identity:token:revoke", "success", "operator", {"tokens": 1})
         elif what == "application":
-            identity.create_application(name, name, "Vendor", by=by)
+            self.platform.applications.register(f"a_b_{name}", name, "Vendor", by=by)
             self.expect("identity:application:register", "success", "operator")
         elif what == "institution":
             identity.create_institution(name, name, "eu", by=by)

@@ -22,6 +22,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.classification.model import DataClass
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
+from wardlight.identity import application_store
 from wardlight.identity import store as identity
 
 _REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
@@ -61,7 +62,7 @@ class Entitlements:
         require_text(document, "document", 500)
         try:
             with self._database.begin() as tx:
-                if not identity.applications(tx, application):
+                if not application_store.applications(tx, application):
                     raise WardlightError("not-found", "there is no such application")
                 before = store.newest(tx, application)
                 row = Entitlement(
@@ -86,7 +87,7 @@ class Entitlements:
         """The institution uses the application from now on. Raises `not-found`, `already-exists`."""
         try:
             with self._database.begin(institution) as tx:
-                if application != IMAGES and not identity.applications(tx, application):
+                if application != IMAGES and not application_store.applications(tx, application):
                     raise WardlightError("not-found", "there is no such application")
                 if store.is_subscribed(tx, institution, application):
                     raise WardlightError("already-exists", "the institution subscribes to it already")
@@ -126,7 +127,7 @@ class Entitlements:
             return "not-subscribed"
         if application == IMAGES:
             return ""
-        found = identity.applications(tx, application)
+        found = application_store.applications(tx, application)
         if not found or found[0].state != identity.ACTIVE:
             return "application-suspended"
         asked = store.newest(tx, application)

@@ -21,6 +21,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.events import outbox
+from wardlight.identity import application_store
 from wardlight.identity import store as identity
 
 #: Access lasts at least a minute and at most ten years, in seconds.
@@ -244,7 +245,7 @@ class Agreements:
         if terms.retention_days is not None and not 0 < terms.retention_days <= _RETENTION_DAYS:
             raise WardlightError("bad-request", "retention is a number of days, at most 200 years")
         for one in {application, *terms.results_of} - {IMAGES}:
-            if not identity.applications(tx, one):
+            if not application_store.applications(tx, one):
                 raise WardlightError("not-found", "there is no such application")
         if terms.source is not None and not sources_store.sources(tx, institution, terms.source):
             raise WardlightError("not-found", "there is no such source")

@@ -48,7 +48,7 @@ _CODE: Final = re.compile(r"WL1-([A-Z2-7]{20})-([A-Z2-7]{26})")
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """One that has not ended. state: `open`, `late`, `waiting` for its digits, or `confirmed`. digits: while it waits."""
+    """One that has not ended. state: `open`, `late`, `waiting` for its digits, `confirmed`. digits: while it waits."""
 
     receiver: str
     state: str

@@ -60,7 +60,7 @@ class TokenScope(StrEnum):
 class Principal:
     """Somebody whose token was accepted. `institution` is None for the operator only.
 
-    token_ref: first 16 bytes of the SHA-256 of the token's id, base64url: how the audit trail names the token. token: the
+    token_ref: first 16 bytes of the SHA-256 of the token's id, base64url: how the audit trail names the token. token:
     id of the row that it was found by, of a token or a session. purpose: the one that an application's token is for; ""
     for people, whose requests name it. networks: where people of the institution may come from, as CIDRs. step_up:
     whether its holder proved presence in the last minutes. person: for whom an application acts, with `role` theirs; ""
@@ -117,16 +117,5 @@ class Receiver:
     id: str
     institution: UUID
     name: str
-    state: str
-    created_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """A partner application; `images` is the institutions' own and always there."""
-
-    id: str
-    name: str
-    vendor: str
     state: str
     created_ms: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,7 +23,6 @@ from wardlight.errors import WardlightError
 from wardlight.identity import store
 from wardlight.identity.institutions import Institutions, printable
 from wardlight.identity.model import (
-    Application,
     Person,
     Principal,
     PrincipalKind,
@@ -47,7 +45,6 @@ LOCAL_ADMINISTRATOR: Final = Actor("operator", "local-admin")
 
 # Beginning of ids.
 _RECEIVER: Final = "rc"
-_APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 #: What a person's token may do where nothing else is asked for; the role allows less.
 USUAL_SCOPES: Final = (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ)
 _PERSON_SCOPES: Final = frozenset({*USUAL_SCOPES, TokenScope.IMAGES_UPLOAD, TokenScope.MANAGE, TokenScope.STEP_UP})
@@ -151,27 +148,6 @@ class Identity(Institutions):
         return self._issue(
             TokenKind.RECEIVER, receiver.institution, receiver.id, scopes, timedelta(days=days), by
         )
-
-    def create_application(self, id_: str, name: str, vendor: str, *, by: Actor) -> Application:
-        """Register a partner application. Raises `bad-request`, `already-exists`."""
-        if not _APPLICATION_ID.fullmatch(id_):
-            raise WardlightError("bad-request", "an application id is 1 to 64 of a-z, 0-9, _ . -")
-        printable(name, "name")
-        printable(vendor, "vendor")
-        row = Application(id_, name, vendor, store.ACTIVE, clock.unix_ms())
-        event = Event(Action.IDENTITY_APPLICATION_REGISTER, by, target=Target("application", id=id_))
-        try:
-            with self._database.begin() as tx:
-                store.add_application(tx, row)
-                self._recorder.write(tx, None, event)
-        except IntegrityError:
-            raise WardlightError("already-exists", "an application has this id") from None
-        return row
-
-    def applications(self) -> list[Application]:
-        """All registered applications."""
-        with self._database.read() as tx:
-            return store.applications(tx)
 
     def revoke_tokens(self, institution: UUID, holder: str, *, by: Actor) -> int:
         """End all tokens of a person or receiver at once; returns how many lived."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from wardlight.db.prepared import Prepared
-from wardlight.identity.model import Application, Institution, Person, Receiver, Role
+from wardlight.identity.model import Institution, Person, Receiver, Role
 from wardlight.identity.tables import application, institution, person, receiver, token
 
 ACTIVE: Final = "active"
@@ -181,28 +181,6 @@ def receivers(tx: Connection, institution_id: UUID) -> list[Receiver]:
     return [
         Receiver(row.id, row.institution, row.name, row.state, row.created_ms) for row in tx.execute(query)
     ]
-
-
-def add_application(tx: Connection, row: Application) -> None:
-    """Insert an application; raises IntegrityError where its id is taken."""
-    tx.execute(
-        insert(application),
-        {
-            "id": row.id,
-            "name": row.name,
-            "vendor": row.vendor,
-            "state": row.state,
-            "created_ms": row.created_ms,
-        },
-    )
-
-
-def applications(tx: Connection, id_: str | None = None) -> list[Application]:
-    """All registered applications by id, or the one of this id."""
-    query = select(application).order_by(application.c.id)
-    if id_ is not None:
-        query = query.where(application.c.id == id_)
-    return [Application(row.id, row.name, row.vendor, row.state, row.created_ms) for row in tx.execute(query)]
 
 
 def add_token(tx: Connection, values: dict[str, Any]) -> None:

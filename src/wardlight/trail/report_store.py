@@ -19,6 +19,7 @@ from wardlight.audit.actions import Action
 from wardlight.audit.log_store import Head
 from wardlight.audit.tree import leaf_hash
 from wardlight.errors import WardlightError
+from wardlight.identity import application_store
 from wardlight.trail import store
 from wardlight.trail.filters import Filter
 from wardlight.trail.parts import Parts
@@ -115,8 +116,8 @@ def _gap(entry: Mapping[str, Any]) -> Gap:
 @contextmanager
 def opened(parts: Parts, institution: UUID) -> Iterator[ReportStore]:
     """The institution's logs, read in one snapshot; no other institution's rows can be seen."""
-    applications = {row.id: row.name for row in parts.identity.applications()}
     with parts.database.read(institution) as tx:
+        applications = {row.id: row.name for row in application_store.applications(tx)}
         yield ReportStore(tx, institution, applications)
 
 

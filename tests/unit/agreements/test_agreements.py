@@ -98,8 +98,8 @@ def terms(**changes):
 
 @pytest.fixture
 def acme(platform, request):
-    id_ = f"acme_{abs(hash(request.node.name)) % 10**9}"
-    platform.identity.create_application(id_, "Acme", "Acme", by=LOCAL_ADMINISTRATOR)
+    id_ = f"acme_reader_{abs(hash(request.node.name)) % 10**9}"
+    platform.applications.register(id_, "Acme", "Acme", by=LOCAL_ADMINISTRATOR)
     return id_
 
 

@@ -27,7 +27,9 @@ class World:
 
     def application(self):
         self.number += 1
-        return self.platform.identity.create_application(f"acme_{self.number}", "A", "V", by=BY).id
+        id_ = f"acme_reader_{self.number}"
+        self.platform.applications.register(id_, "A", "V", by=BY)
+        return self.platform.applications.approve(id_, by=BY).id
 
     def institution(self, region="eu"):
         self.number += 1

@@ -135,9 +135,6 @@ def test_names_are_taken_once(platform, institution, person, receiver):
     refused("already-exists", identity.create_institution, "stmary", "Other", "eu", by=BY)
     refused("already-exists", identity.create_person, institution.id, "hale", "X", Role.CLINICIAN, by=BY)
     refused("already-exists", identity.create_receiver, institution.id, "gateway-1", by=BY)
-    identity.create_application("acme", "Acme", "Acme Inc.", by=BY)
-    refused("already-exists", identity.create_application, "acme", "Acme", "Acme Inc.", by=BY)
-    assert [row.id for row in identity.applications()] == ["acme"]
 
 
 @pytest.mark.parametrize("slug", ["", "operator", "Upper", "-x", "x-", "a/b", "x" * 41, "ü"])
@@ -148,7 +145,6 @@ def test_slugs(platform, slug):
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, "\u202e"])
 def test_names_are_printable(platform, institution, name):
     refused("bad-request", platform.identity.create_person, institution.id, "z", name, Role.CLINICIAN, by=BY)
-    refused("bad-request", platform.identity.create_application, "app", name, "V", by=BY)
 
 
 def test_look_ups(platform, institution, person):
