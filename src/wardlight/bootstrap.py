@@ -39,9 +39,13 @@ from wardlight.agreements.entitlements_store import is_subscribed
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
 from wardlight.api.parts import ApiParts
+from wardlight.archive.deletion import Deletion
+from wardlight.archive.deletion_work import DeletionWork, Places
 from wardlight.archive.links import Links
 from wardlight.archive.open_reads import OpenReads
+from wardlight.archive.receipts import Receipts
 from wardlight.archive.service import Archive
+from wardlight.archive.tombstones import Tombstones
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.generations import Generations
@@ -79,6 +83,7 @@ from wardlight.identity.sign_in import SignIn
 from wardlight.ingest.copying import Copier
 from wardlight.ingest.sharing import Sharing
 from wardlight.installation import require_whole
+from wardlight.keys.epochs import Epochs
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.oidc_keys import TokenUse
@@ -151,6 +156,34 @@ class Platform:
             self.audit_log,
             host,
         )
+
+    @property
+    def tombstones(self) -> Tombstones:
+        """Files that tell which keys were destroyed."""
+        return Tombstones(
+            self.database, self.keystore, self.recorder, self.signer, self.audit_log, self.objects
+        )
+
+    @property
+    def epochs(self) -> Epochs:
+        """Rolls epoch keys."""
+        return Epochs(self.keystore, self.settings.keystore_copies_dir)
+
+    @property
+    def deletion(self) -> Deletion:
+        """Begins deletions and tells of them."""
+        return Deletion(self.database, self.keystore, self.recorder, self.grants)
+
+    @property
+    def deletion_work(self) -> DeletionWork:
+        """Carries deletions on."""
+        places = Places(self.database, self.keystore, self.objects, self.recorder)
+        return DeletionWork(places, self.epochs, self.tombstones)
+
+    @property
+    def receipts(self) -> Receipts:
+        """Issues receipts of deletions."""
+        return Receipts(self.database, self.recorder, self.signer, self.audit_log)
 
     @property
     def egress(self) -> Egress:
@@ -265,6 +298,8 @@ class Platform:
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
             sharing=self.sharing,
+            deletion=self.deletion,
+            receipts=self.receipts,
             links=Links(self.database, self.keystore, self.recorder, self.access),
             feed=self.feed,
             webhooks=self.webhooks,
@@ -370,6 +405,11 @@ ROUND: Final = (
         "end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)
     ),
     Job(
+        "delete-studies",
+        lambda built: built.deletion_work.work(WORKER),
+        (Action.ARCHIVE_KEY_DESTROY, Action.ARCHIVE_RECEIPT_ISSUE),
+    ),
+    Job(
         "index-studies",
         lambda built: built.archive.index(WORKER),
         why="orders search postings; shows nobody anything",
@@ -419,6 +459,11 @@ SENDING: Final = (
 #: What the worker does each hour.
 HOURLY: Final = (
     Job("rotate-log-keys", lambda built: built.generations.rotate_old(), (Action.AUDIT_LOG_ROTATE_KEY,)),
+    Job(
+        "roll-epochs",
+        lambda built: built.deletion_work.roll_due(WORKER),
+        (Action.ARCHIVE_KEY_REWRAP, Action.ARCHIVE_RECEIPT_ISSUE),
+    ),
     Job("prune-entries", lambda built: built.retention.prune(), (Action.AUDIT_ENTRIES_PRUNE,)),
     Job(
         "sweep-archive",

@@ -175,6 +175,11 @@ class Settings(BaseSettings):
     keystore_dir: Path | None = Field(
         None, description="Folder of the keystore; empty: `keystore` in the data folder."
     )
+    keystore_copies_dir: Path | None = Field(
+        None,
+        description="Folder that the worker ships copies of the keystore to, at least each minute, on another disk or "
+        "machine than index and objects; empty: none are shipped.",
+    )
     keyslot_dirs: tuple[Path, ...] = Field(
         (), description="Folders that mirror the keyslots, two at least outside demo."
     )

@@ -9,7 +9,9 @@ from wardlight.access.service import Access
 from wardlight.agreements.entitlements import Entitlements
 from wardlight.agreements.service import Agreements
 from wardlight.agreements.sources import Sources
+from wardlight.archive.deletion import Deletion
 from wardlight.archive.links import Links
+from wardlight.archive.receipts import Receipts
 from wardlight.archive.service import Archive
 from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
@@ -63,6 +65,8 @@ class ApiParts:
     audit_log: AuditLog
     application_entries: ApplicationEntries
     sharing: Sharing
+    deletion: Deletion
+    receipts: Receipts
     links: Links
     feed: Feed
     webhooks: Webhooks

@@ -227,7 +227,7 @@ def rows_of(tx: Connection, releases: Sequence[UUID]) -> list[ReleaseRow]:
     return [release_row(row) for row in tx.execute(query)]
 
 
-def remove_instances(tx: Connection, release_id: UUID) -> int:
+def remove_instances(release_id: UUID, tx: Connection) -> int:
     """Remove some rows of instances of a release; how many."""
     some = select(instance.c.id).where(instance.c.release == release_id).limit(ROWS)
     return tx.execute(delete(instance).where(instance.c.id.in_(some))).rowcount
@@ -248,6 +248,14 @@ def readable(tx: Connection, institution: UUID, before_ms: int) -> list[Deletion
         deletion.c.unreadable_ms.is_(None),
     )
     return [_row(row) for row in tx.execute(query.order_by(deletion.c.id))]
+
+
+def unsettled(tx: Connection) -> list[UUID]:
+    """Institutions with deletions whose backups can be read as far as anybody knows."""
+    query = select(deletion.c.institution).where(
+        deletion.c.key_destroyed_ms.is_not(None), deletion.c.unreadable_ms.is_(None)
+    )
+    return sorted(tx.execute(query.distinct()).scalars(), key=lambda one: one.bytes)
 
 
 # ---- what stays ----

@@ -309,11 +309,16 @@ class Keystore:
                 UUID(bytes=key_id), UUID(bytes=institution), KeyKind(kind), epoch_of(wrapped), created
             )
 
-    def tombstones(self) -> list[Tombstone]:
-        """The keys that were destroyed, oldest first."""
+    def tombstones(self, key_ids: Sequence[UUID] | None = None) -> list[Tombstone]:
+        """The keys that were destroyed, or those of these that were, oldest first."""
         with self._lock:
             rows = self._database.execute("SELECT * FROM tombstone ORDER BY destroyed_ms").fetchall()
-        return [Tombstone(UUID(bytes=key_id), UUID(bytes=owner), at) for key_id, owner, at in rows]
+        wanted = None if key_ids is None else {one.bytes for one in key_ids}
+        return [
+            Tombstone(UUID(bytes=key_id), UUID(bytes=owner), at)
+            for key_id, owner, at in rows
+            if wanted is None or key_id in wanted
+        ]
 
     def close(self) -> None:
         """Close the database and forget all keys."""
