@@ -31,12 +31,8 @@ PAGE = ROOT / "docs" / "reference" / "audit-actions.md"
 NOT_YET = {
     "backups": "platform:backup:create platform:backup:restore",
     "locks": "platform:lock:break",
-    "sign-in to the portal": (
-        "identity:federation:change"
-    ),
-    "people in the portal": (
-        "identity:consent:give identity:consent:withdraw"
-    ),
+    "sign-in to the portal": ("identity:federation:change"),
+    "people in the portal": ("identity:consent:give identity:consent:withdraw"),
     "partner applications": (
         "identity:application:approve identity:application:change identity:application:rotate_key "
         "identity:application:suspend identity:application:delete identity:token:refuse "
@@ -47,9 +43,7 @@ NOT_YET = {
         "app:study:view app:study:process app:study:export app:study:delete app:result:create app:user:login "
         "app:user:logout app:user:deny app:setting:change app:data:send app:record:note"
     ),
-    "notifications": (
-        "notify:definition:change notify:preference:change notify:mail:send notify:mail:fail"
-    ),
+    "notifications": ("notify:definition:change notify:preference:change notify:mail:send notify:mail:fail"),
     "enrolment of receivers, PACS and results": (
         "identity:receiver:revoke receiver:quarantine:release receiver:pacs:query receiver:pacs:retrieve "
         "receiver:result:reidentify receiver:result:send receiver:commitment:confirm receiver:vault:read "
@@ -169,7 +163,9 @@ def test_every_route_declares_an_action_that_a_decision_knows() -> None:
         assert Action.ACCESS_DECISION_DENY in actions_of(route)
     assert len({(route.method, route.path) for route in routes()}) == len(routes())
     kinds = {kind.__name__ for kind in get_args(Operation)}
-    assert kinds == {"Read", "Store", "Api", "Manage", "Open", "Public"}, "actions_of must know the new kind of route"
+    assert kinds == {"Read", "Store", "Api", "Manage", "Open", "Public"}, (
+        "actions_of must know the new kind of route"
+    )
 
 
 def leaves(name: str, command: Any) -> Any:
