@@ -169,7 +169,10 @@ class Links:
         if grant is None:
             raise WardlightError(_NOT_FOUND)
         release = self._release(grant)
-        key = release_key(self._keystore, release)
+        try:
+            key = release_key(self._keystore, release)
+        except WardlightError as error:
+            raise WardlightError(_NOT_FOUND) if error.code == "key-destroyed" else error from None
         right = sign(key.key, grant.id, path, expires, network)
         if not hmac.compare_digest(right.encode(), query["s"].encode("utf-8", "replace")) or not _inside(
             address, network
