@@ -131,7 +131,7 @@ class Hospital(Kit):
         return tokens.issue(
             client,
             self.institution.id,
-            scopes=scopes or list(TokenScope),
+            scopes=scopes or [scope.value for scope in TokenScope],
             purpose=purpose,
             jkt=None,
             request=asked,

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from wardlight import clock, log
+from wardlight.access import store as access_store
 from wardlight.access.grants import Completed, Grants, Terms
 from wardlight.access.model import Scope, SystemScope
 from wardlight.access.service import Access
@@ -167,6 +168,9 @@ class Sharing:
             raise WardlightError("forbidden", reason="grant-expired")
         whole = self._archive.whole(row.institution, row.source)
         with self._database.read(row.institution) as tx:
+            granted = row.access_grant
+            if granted and access_store.live_by_id(tx, row.institution, granted, clock.unix_ms()) is None:
+                raise WardlightError("forbidden", reason="grant-ended")
             wish = Wish(row.application, row.person, row.purpose, row.level)
             agreement, _, reason = self._agreed(tx, row.institution, whole.release.level, wish)
         if reason or agreement is None:
