@@ -22,9 +22,10 @@ import postgres
 from archive_kit import dataset, part10
 from canary import Canaries
 from integration.test_audit_commands import certificate
+from oauth_kit import an_application
 from platform_kit import STORES
 from wardlight.access.model import Role, TokenScope
-from wardlight.agreements.model import Level
+from wardlight.agreements.model import Level, SourceKind
 from wardlight.archive.fsck import Fsck, Report
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Event
@@ -42,8 +43,9 @@ SOURCE = Path(__file__).resolve().parent.parent.parent / "src" / "wardlight"
 STUDY, SERIES, INSTANCE = "1.2.826.0.1.78.1", "1.2.826.0.1.78.2", "1.2.826.0.1.78.3"
 VALUES = ("Zeppelinfield^Ottoline", "MRN-5518842", "Thorax of Ottoline", STUDY, SERIES, INSTANCE)
 CANARIES = Canaries(VALUES)
+PARTNER, UNUSED = "acme_reader_prod", "acme_lens_prod"
 PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010"}
-PLACES |= {"level": "0", "tile": "0"}
+PLACES |= {"level": "0", "tile": "0", "application": "acme_reader_prod", "grant": "0" * 32}
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {
@@ -53,6 +55,7 @@ ELSEWHERE = {
     "audit/retention.Retention._tell": "the sealer's tests",
     "audit/sealer.Sealer._refuse": "the sealer's tests: sealing has stopped already",
     "audit/denials.Denials._end": "test_audit_recorder: the count waits for the next time",
+    "api/agreements._read": "asked here as a route",
     "trail/receiver_entries.store": "asked here as a route",
     "trail/report_service.Reports._record": "asked here as a route",
     "trail/service.Trail.begin": "asked here as a route",
@@ -78,11 +81,24 @@ class World:
         self.kit.store(self.file)
         self.person = self.identity.create_person(self.own.id, "b@x.example", "B", Role.ADMINISTRATOR, by=BY)
         self.receiver = self.identity.create_receiver(self.own.id, "gateway", by=BY)
+        for application in (PARTNER, UNUSED):
+            an_application(self.platform, application, None)
+        self.platform.agreements.create(
+            self.own.id, PARTNER, [Level.HIGH], legal_basis="gdpr:6.1.e+9.2.h", purposes=("TREAT",),
+            attested_by="Kim", by=BY,
+        )  # fmt: skip
+        self.platform.entitlements.subscribe(self.own.id, PARTNER, by=BY)
         self.tokens = {
             "person": self.identity.issue_person_token(
                 self.person,
                 by=BY,
-                scopes=(TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ),
+                scopes=(
+                    TokenScope.IMAGES_READ,
+                    TokenScope.IMAGES_STORE,
+                    TokenScope.AUDIT_READ,
+                    TokenScope.MANAGE,
+                    TokenScope.STEP_UP,
+                ),
             ),
             "receiver": self.identity.issue_receiver_token(self.receiver, by=BY),
         }
@@ -136,9 +152,10 @@ def world(stores):
 on_all = pytest.mark.parametrize("stores", STORES, indirect=True, scope="module")
 
 
-#: Routes that show hashes and signed heads of the log, nothing of anybody: a witness asks them each minute.
+#: Routes that show hashes and signed heads of the log, or configuration that names nobody: a receiver asks some of them
+#: each few seconds.
 HASHES = ("/audit/logs", "/log/checkpoint", "/log/tile/{level}/{tile:path}", "/log/proof/inclusion",
-          "/log/proof/consistency", "/log/witness")  # fmt: skip
+          "/log/proof/consistency", "/log/witness", "/receiver/agreements", "/entitlements", "/subscriptions")  # fmt: skip
 
 
 def routes(world: World) -> list[APIRoute]:
@@ -152,7 +169,7 @@ def call(world: World, route: APIRoute, token: str | None) -> Any:
         path += f"?requestType=WADO&studyUID={STUDY}&seriesUID={SERIES}&objectUID={INSTANCE}"
     headers = {"Authorization": f"Bearer {token}"} if token else {"Authorization": "Bearer nobody"}
     body: dict[str, Any] = {}
-    if route.methods == {"POST"}:
+    if route.methods & {"POST", "PUT"}:
         dicom = path.startswith("/dicom-web")
         body = {"content": part10(dataset(StudyInstanceUID=f"{STUDY}.9") if "{" not in route.path else
                                   dataset(StudyInstanceUID=STUDY)) if dicom else b"{}"}  # fmt: skip
@@ -304,7 +321,18 @@ CASES: dict[str, Callable[[World], object]] = {
     "audit/denials.Denials.record": lambda w: w.platform.access.refuse(
         w.kit.principal, {"bad-data-set": 1}, request="0" * 32
     ),
-    "agreements/service.Agreements.create": _agree,
+    "agreements/service.Agreements._add": _agree,
+    "agreements/service.Agreements._end": lambda w: w.platform.agreements.withdraw(w.own.id, PARTNER, by=BY),
+    "agreements/service.subscribe": lambda w: w.platform.entitlements.subscribe(w.own.id, UNUSED, by=BY),
+    "agreements/entitlements.Entitlements.unsubscribe": lambda w: w.platform.entitlements.unsubscribe(
+        w.own.id, PARTNER, by=BY
+    ),
+    "agreements/entitlements.Entitlements.request": lambda w: w.platform.entitlements.request(
+        PARTNER, purposes=["TREAT"], level=Level.HIGH, regions=["eu"], declared_by="K", document="D", by=BY
+    ),
+    "agreements/sources.Sources.record": lambda w: w.platform.sources.record(
+        w.own.id, SourceKind.OWN, "S", legal_basis="gdpr:6.1.e+9.2.h", attested_by="K", document="D", by=BY
+    ),
     "archive/completion.Completion._publish": lambda w: w.platform.archive.complete(WORKER) or _fail(),
     "archive/fsck.Fsck.repair": lambda w: _fsck(w).repair(_orphan(w), BY),
     "archive/fsck.Fsck.record": lambda w: _fsck(w).record(Report(), BY, deep=False, repair=False),
