@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from starlette.testclient import TestClient
 
 from oauth_kit import BY, Caller, a_key, an_application, assertion
+from wardlight import clock
 from wardlight.access.model import Role
 from wardlight.identity.application_model import AuthMethod
 from web_kit import Web, a_web
@@ -61,7 +62,7 @@ class Partner:
         } | changes
         return "/oauth2/authorize?" + urlencode({k: v for k, v in fields.items() if v is not None})
 
-    def exchange(self, code: str, **changes: str | None) -> Any:
+    def exchange(self, code: str, /, **changes: str | None) -> Any:
         """The token endpoint's answer to a code."""
         fields = {
             "grant_type": "authorization_code",
@@ -78,7 +79,13 @@ class Partner:
         if self.key is None:
             fields = {"client_id": self.id, **fields}
             return self.caller.form("/oauth2/token", **fields)
-        return self.caller.token(assertion(self.key, self.id), purpose_of_use="", **fields)
+        return self.caller.token(self.proof(), purpose_of_use="", **fields)
+
+    def proof(self) -> str:
+        """A client assertion of now, wherever the test has moved the clock to."""
+        assert self.key is not None
+        now = clock.unix_ms() // 1000
+        return assertion(self.key, self.id, iat=now, exp=now + 60)
 
     def tokens(self, person: Person, **changes: str | None) -> dict[str, Any]:
         """What a whole sign-in gives."""
@@ -90,7 +97,9 @@ class Partner:
 class Person:
     """Somebody with a browser, signed in here."""
 
-    def __init__(self, world: World, login: str, role: Role = Role.CLINICIAN, *, method: str = "passkey") -> None:
+    def __init__(
+        self, world: World, login: str, role: Role = Role.CLINICIAN, *, method: str = "passkey"
+    ) -> None:
         self.world = world
         self.row = world.platform.identity.create_person(
             world.institution.id, login, "Robin Hale", role, by=BY
