@@ -155,7 +155,8 @@ on_all = pytest.mark.parametrize("stores", STORES, indirect=True, scope="module"
 #: Routes that show hashes and signed heads of the log, or configuration that names nobody: a receiver asks some of them
 #: each few seconds.
 HASHES = ("/audit/logs", "/log/checkpoint", "/log/tile/{level}/{tile:path}", "/log/proof/inclusion",
-          "/log/proof/consistency", "/log/witness", "/receiver/agreements", "/entitlements", "/subscriptions")  # fmt: skip
+          "/log/proof/consistency", "/log/witness", "/receiver/agreements", "/entitlements",
+          "/subscriptions")  # fmt: skip
 
 
 def routes(world: World) -> list[APIRoute]:
