@@ -36,8 +36,8 @@ NOT_YET = {
     "partner applications": (
         "identity:application:approve identity:application:change identity:application:rotate_key "
         "identity:application:suspend identity:application:delete identity:token:refuse "
-        "access:grant:create access:grant:share access:grant:change access:grant:expire access:grant:revoke "
-        "access:stream:cut access:url:create dicomweb:result:store"
+        "access:grant:change access:grant:expire access:grant:revoke "
+        "access:stream:cut"
     ),
     "entries by applications": (
         "app:study:view app:study:process app:study:export app:study:delete app:result:create app:user:login "
@@ -51,13 +51,12 @@ NOT_YET = {
         "receiver:pacs:change receiver:pacs:delete"
     ),
     "upload and de-identification on the platform": (
-        "ingest:upload:start ingest:upload:finish ingest:upload:abandon ingest:study:protect ingest:study:verify "
-        "ingest:study:quarantine ingest:class:anonymised"
+        "ingest:upload:start ingest:upload:finish ingest:upload:abandon ingest:study:verify "
     ),
     "life of studies": (
-        "archive:study:store archive:study:change archive:study:delete archive:study:expire archive:study:erase "
+        "archive:study:change archive:study:delete archive:study:expire archive:study:erase "
         "archive:study:hold archive:study:unhold archive:key:rewrap archive:receipt:issue "
-        "archive:receipt:acknowledge dicomweb:study:export"
+        "archive:receipt:acknowledge"
     ),
     "machine data": (
         "machine:data:store machine:data:read machine:data:query machine:data:delete machine:subscription:create "
