@@ -27,6 +27,7 @@ from wardlight.web import (
     trail_receiver,
 )
 from wardlight.web.cors import Cors
+from wardlight.web.deletions import DELETIONS
 from wardlight.web.delivery import DELIVERY
 from wardlight.web.ingest import INGEST
 from wardlight.web.metrics import Metrics
@@ -121,6 +122,7 @@ DICOMWEB: Final[tuple[Operation, ...]] = (
 #: The platform's own API: who may see what, and all that decides it.
 PLATFORM: Final[tuple[Operation, ...]] = (
     *grants.GRANTS,
+    *DELETIONS,
     *agreements.ROUTES,
     *INGEST,
     *oauth.OAUTH,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from wardlight.web import (
     openapi_agreements,
+    openapi_deletions,
     openapi_delivery,
     openapi_grants,
     openapi_ingest,
@@ -16,6 +17,7 @@ from wardlight.web import (
 
 _AREAS: Final = (
     openapi_grants,
+    openapi_deletions,
     openapi_agreements,
     openapi_ingest,
     openapi_oauth,
