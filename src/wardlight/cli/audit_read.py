@@ -187,7 +187,8 @@ def _cells(entry: dict[str, Any], names: dict[str, str]) -> list[str]:
         entry["recorded"],
         entry["action"] + (f" ({entry['phase']})" if "phase" in entry else ""),
         entry["outcome"] + (f" ({entry['reason']})" if "reason" in entry else ""),
-        names.get(who) or who,
+        # Not what the platform saw, but what the application tells.
+        f"says {actor['id']}" if entry["source"] == "application" else names.get(who) or who,
         " ".join(str(target[name]) for name in ("kind", "ref", "id") if target.get(name)),
         entry.get("purpose", ""),
     ]

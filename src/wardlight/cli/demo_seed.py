@@ -25,7 +25,7 @@ from wardlight.cli.audit_bundle import TRUST
 from wardlight.cli.demo_applications import PARTNERS, seed_applications
 from wardlight.errors import WardlightError
 from wardlight.identity import totp
-from wardlight.identity.model import OPERATORS, Institution, Role
+from wardlight.identity.model import OPERATORS, Institution, Role, TokenScope
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.keys.files import private_folder
 from wardlight.receiver import routes, secrets
@@ -49,6 +49,16 @@ _PEOPLE: Final = {
     Role.RESEARCHER: ("researcher@demo.example", "Sam Okafor"),
     Role.PRIVACY_OFFICER: ("privacy@demo.example", "Kim Berg"),
 }
+#: What the tokens are for: all that the roles of their holders allow.
+_PEOPLE_MAY: Final = (
+    TokenScope.IMAGES_READ,
+    TokenScope.IMAGES_STORE,
+    TokenScope.IMAGES_UPLOAD,
+    TokenScope.AUDIT_READ,
+    TokenScope.MANAGE,
+    TokenScope.STEP_UP,
+)
+_OPERATORS_MAY: Final = (TokenScope.PLATFORM, TokenScope.STEP_UP)
 _OPERATOR: Final = ("operator@demo.example", "Jo Petrov")
 _DRAWN: Final = (
     (Level.HIGH, demo_studies.CHEST),
@@ -97,7 +107,8 @@ def _person(
         if found:
             platform.factors.reset(person, by=by)
         secret = totp.shown(platform.factors.give_totp(person, by=by))
-    token = platform.identity.issue_person_token(person, by=by)
+    scopes = _OPERATORS_MAY if role is Role.OPERATOR else _PEOPLE_MAY
+    token = platform.identity.issue_person_token(person, by=by, scopes=scopes)
     return {"role": role.value, "login": login, "password": password, "totp_secret": secret, "token": token}
 
 

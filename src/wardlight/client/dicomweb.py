@@ -24,6 +24,8 @@ def dicomweb_client(url: str, auth: TokenAuth) -> DICOMwebClient:
 
 def _authenticated(request: Any, auth: TokenAuth) -> Any:
     """The request of `requests` with a token; where that is not taken, it is sent once more with a new one."""
+    # dicomweb-client names the host without its port, by which the platform would then be addressed in its answers.
+    request.headers.pop("Host", None)
     fields = auth.headers(request.method, request.url.partition("?")[0])
     request.headers.update(fields)
     token = fields["Authorization"].partition(" ")[2]
