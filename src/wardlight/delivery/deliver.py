@@ -130,7 +130,10 @@ class Deliverer:
             if status is not None and 200 <= status < 300:
                 store.ended(tx, one.id, State.DELIVERED, now, status, "")
                 if hook.failures:
-                    store.recovered(tx, hook.id, now)
+                    store.recovered(tx, hook.id)
+                # After one failure it was that event's; after several it was the webhook, and all waited for it.
+                if hook.failures > 1:
+                    store.hasten(tx, hook.id, now)
                 self._write(tx, tried.webhook, tried.told, Action.EVENTS_NOTIFICATION_DELIVER)
                 return True
             failures = hook.failures + 1

@@ -236,9 +236,9 @@ def release(tx: Connection, id_: UUID, holder: str) -> None:
 
 
 def next_due(tx: Connection, id_: UUID, now_ms: int) -> Delivery | None:
-    """The first delivery that may be tried now."""
+    """The delivery to try now: that which is due longest, so that one that fails again and again stands behind."""
     query = _DELIVERY.where(delivery.c.webhook == id_, *_deliverable(now_ms))
-    row = tx.execute(query.order_by(delivery.c.seq).limit(1)).first()
+    row = tx.execute(query.order_by(delivery.c.next_ms, delivery.c.seq).limit(1)).first()
     return _delivery(row) if row else None
 
 
@@ -264,9 +264,13 @@ def failing(tx: Connection, id_: UUID, failures: int, next_ms: int) -> None:
     tx.execute(update(webhook).where(webhook.c.id == id_).values(failures=failures, next_ms=next_ms))
 
 
-def recovered(tx: Connection, id_: UUID, now_ms: int) -> None:
-    """A webhook answers again: what waited for that is due."""
+def recovered(tx: Connection, id_: UUID) -> None:
+    """A webhook takes events again."""
     tx.execute(update(webhook).where(webhook.c.id == id_).values(failures=0, next_ms=0))
+
+
+def hasten(tx: Connection, id_: UUID, now_ms: int) -> None:
+    """What was put off at a webhook is due."""
     late = (
         delivery.c.webhook == id_,
         delivery.c.state == State.PENDING.value,
