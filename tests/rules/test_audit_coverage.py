@@ -53,11 +53,7 @@ NOT_YET = {
     "upload and de-identification on the platform": (
         "ingest:upload:start ingest:upload:finish ingest:upload:abandon ingest:study:verify "
     ),
-    "life of studies": (
-        "archive:study:change archive:study:delete archive:study:expire archive:study:erase "
-        "archive:study:hold archive:study:unhold archive:key:rewrap archive:receipt:issue "
-        "archive:receipt:acknowledge"
-    ),
+    "life of studies": ("archive:study:change archive:study:expire archive:study:erase archive:study:hold"),
     "machine data": (
         "machine:data:store machine:data:read machine:data:query machine:data:delete machine:subscription:create "
         "machine:subscription:delete"

@@ -172,8 +172,16 @@ class Deletion:
             self._shown(tx, scope, None, len(rows))
             return self._known(tx, scope.institution, rows)
 
+    def shown(self, institution: UUID, id_: UUID, by: Actor) -> Known:
+        """The same for whoever may run commands on the platform's machine, in the trail. Raises `not-found`."""
+        known = self.known(institution, id_)
+        event = Event(Action.ARCHIVE_RECEIPT_ISSUE, by, target=Target("deletion", id=id_.hex))
+        with self._database.begin(institution) as tx:
+            self._recorder.write(tx, institution, event)
+        return known
+
     def known(self, institution: UUID, id_: UUID) -> Known:
-        """The same for the platform itself, and for whoever may run commands on its machine. Raises `not-found`."""
+        """The same for the platform itself. Raises `not-found`."""
         with self._database.read(institution) as tx:
             row = store.find(tx, institution, id_)
             if row is None:

@@ -171,16 +171,21 @@ class DeletionWork:
 
     def roll_due(self, scope: SystemScope) -> int:
         """Roll the institutions whose first destroyed key is 22 hours old, and end rolls that were interrupted."""
-        before = clock.unix_ms() - ROLL_MS
-        due = {one for one, at in self._epochs.unrolled().items() if at <= before}
         done = 0
-        for institution in sorted({*due, *self._epochs.unfinished()}, key=lambda one: one.bytes):
+        for institution in sorted(self.due(), key=lambda one: one.bytes):
             try:
                 self.roll(institution, _actor(scope))
                 done += 1
             except Exception as error:  # noqa: BLE001 - one that cannot must not hold up the others
                 log.error("keys.roll", error, institution=str(institution))
         return done + self.catch_up(scope)
+
+    def due(self) -> set[UUID]:
+        """Institutions whose epoch has to roll by now, or whose roll was interrupted."""
+        before = clock.unix_ms() - ROLL_MS
+        return {one for one, at in self._epochs.unrolled().items() if at <= before} | set(
+            self._epochs.unfinished()
+        )
 
     def roll(self, institution: UUID, by: Actor) -> Roll:
         """Roll an institution's epoch now: what was destroyed before is in no backup that can be read.

@@ -26,6 +26,9 @@ _COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "receiver": ("wardlight.cli.receiver", "app", "Run the on-premises gateway, or ask for its status."),
     "admin": ("wardlight.cli.admin", "app", "Institutions, people, agreements, receivers and routes."),
     "audit": ("wardlight.cli.audit", "app", "Read, export and verify the audit trail."),
+    "study": ("wardlight.cli.study", "app", "Delete studies, and see what became of deletions."),
+    "receipt": ("wardlight.cli.receipt", "app", "Check receipts of deletions offline."),
+    "keys": ("wardlight.cli.keys", "app", "Roll epoch keys: old backups cannot be read any more."),
     "deidentify": (
         "wardlight.cli.deidentify",
         "deidentify",
