@@ -123,6 +123,8 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin receiver witness-key": (Action.IDENTITY_RECEIVER_ENROL, Action.IDENTITY_RECEIVER_ROTATE_KEY),
     "admin receiver list": _CONFIGURATION,
     "admin receiver revoke": (Action.IDENTITY_RECEIVER_REVOKE,),
+    "admin webhook list": _CONFIGURATION,
+    "admin webhook redeliver": (Action.EVENTS_NOTIFICATION_REDELIVER,),
     "admin route create": (Action.RECEIVER_ROUTE_CREATE,),
     "admin route change": (Action.RECEIVER_ROUTE_CHANGE,),
     "admin route delete": (Action.RECEIVER_ROUTE_DELETE,),

@@ -18,6 +18,7 @@ from wardlight.cli import (
     admin_forward,
     admin_people,
     admin_receivers,
+    admin_webhooks,
     admin_witnesses,
     route,
 )
@@ -46,6 +47,7 @@ for _name, _group in (
     ("source", admin_entitlements.source_app),
     ("receiver", admin_receivers.app),
     ("route", route.app),
+    ("webhook", admin_webhooks.app),
     *admin_witnesses.GROUPS,
     ("audit-forward", admin_forward.app),
 ):
