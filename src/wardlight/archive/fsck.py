@@ -11,7 +11,7 @@ from uuid import UUID
 from wardlight import clock
 from wardlight.archive import fsck_postings, fsck_rows, fsck_store, store
 from wardlight.archive.fsck_rows import Unsealed
-from wardlight.archive.fsck_store import ReleaseChecks
+from wardlight.archive.fsck_store import DeletedCheck, ReleaseChecks
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import ReleaseState
 from wardlight.archive.postings_merge import Postings
@@ -44,6 +44,8 @@ ERRORS: Final = {
     "wrong-place": "an instance lies outside its segment",
     "wrong-digest": "an instance is not what was taken in",
     "wrong-postings": "search postings of an institution are not those of its rows; --repair makes them anew",
+    "deleted-key": "the key of a deleted study is in the keystore: something put an old one back",
+    "deleted-release": "a release whose deletion is over has rows in the index",
     "wrong-counts": "a release does not hold as many series, instances or bytes as it says",
     **audit_fsck.ERRORS,
 }
@@ -51,6 +53,7 @@ ERRORS: Final = {
 NOTES: Final = {
     "orphan-object": "an object that no row names; --repair removes it",
     "unused-key": "a study key that no release names; --repair destroys it after a day",
+    "deleting": "a study that is being deleted; the worker carries it on",
     "reserved": "a release without an instance; the worker removes it after a day",
     **audit_fsck.NOTES,
 }
@@ -98,13 +101,15 @@ class Fsck:
         with self._database.read(EVERYWHERE) as tx:
             releases = fsck_store.all_releases(tx)
             named = store.referenced_objects(tx)
+            deletions = fsck_store.deletions(tx)
         for release in releases:
             self._release(report, release, deep)
             progress()
+        self._deleted(report, releases, deletions)
         self._presence(report, present, named)
         self._keys(report, releases)
         if deep:
-            self._postings(report, releases)
+            self._postings(report, releases, {one.institution for one in deletions if one.unlisting})
         report.findings += self._trail.check()
         return report
 
@@ -164,14 +169,30 @@ class Fsck:
         with self._database.begin() as tx:
             self._recorder.write(tx, None, event)
 
-    def _postings(self, report: Report, releases: list[ReleaseRow]) -> None:
+    def _deleted(self, report: Report, releases: list[ReleaseRow], deletions: list[DeletedCheck]) -> None:
+        """What was deleted has no key, and once its deletion is over no row."""
+        present = {release.id for release in releases}
+        keys = {key.key_id for key in self._keystore.list_keys()}
+        for one in deletions:
+            if one.shredded and one.key_id in keys:
+                report.findings.append(("deleted-key", one.key_id))
+            if one.removed and one.release in present:
+                report.findings.append(("deleted-release", one.release))
+
+    def _postings(self, report: Report, releases: list[ReleaseRow], but: Container[UUID]) -> None:
+        """but: institutions of which a study is on its way out of the postings."""
         for institution in sorted({release.institution for release in releases}, key=lambda id_: id_.bytes):
+            if institution in but:
+                continue
             with self._database.read(institution) as tx:
                 if not fsck_postings.agree(tx, self._keystore, institution):
                     report.findings.append(("wrong-postings", institution))
 
     def _release(self, report: Report, release: ReleaseRow, deep: bool) -> None:
         report.releases += 1
+        if release.state is ReleaseState.DELETING:
+            report.findings.append(("deleting", release.id))
+            return
         try:
             key = release_key(self._keystore, release)
         except WardlightError:

@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select
 
 from wardlight.archive import store
+from wardlight.archive.deletion_store import DeletionState
+from wardlight.archive.deletion_tables import deleted, deletion
 from wardlight.archive.store import InstanceRow, ReleaseRow, SeriesRow
 from wardlight.archive.tables import instance, release, segment, series
 
@@ -36,6 +38,32 @@ def _counts_of(tx: Connection, release_id: UUID) -> tuple[int, int, int, int]:
     rows = tx.execute(per_series).all()
     wrong = sum(row.instance_count != row.held or not row.held for row in rows)
     return len(rows), instances, size, wrong
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedCheck:
+    """A tombstone of the index. unlisting: it may be in postings; shredded: its key is gone; removed: so is its row."""
+
+    release: UUID
+    institution: UUID
+    key_id: UUID
+    unlisting: bool
+    shredded: bool
+    removed: bool
+
+
+def deletions(tx: Connection) -> list[DeletedCheck]:
+    """Every tombstone, for checks."""
+    query = select(
+        deleted.c.release, deleted.c.institution, deleted.c.key_id, deletion.c.state, deletion.c.rebuild
+    ).select_from(deleted.join(deletion, deletion.c.id == deleted.c.deletion))
+    found = []
+    for release_id, institution, key_id, state, rebuild in tx.execute(query):
+        removed = state == DeletionState.REMOVED.value
+        shredded = removed or state == DeletionState.SHREDDED.value
+        unlisting = state == DeletionState.ENDED.value or bool(rebuild)
+        found.append(DeletedCheck(release_id, institution, key_id, unlisting, shredded, removed))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,3 +269,17 @@ def test_postings_that_cannot_be_taken_out_are_made_anew(kit, monkeypatch):
     while kit.archive.index(WORKER):
         pass
     assert check(kit).findings == [] and found(kit) == ["1.5"]
+
+
+def test_fsck_knows_deletions_and_finds_what_came_back(kit):
+    sent(kit)
+    sent(kit, "1.5")
+    row = begin(kit)
+    assert {code for code, _ in check(kit).findings} == {"deleting"} and check(kit).clean
+    old = kit.platform.keystore._database.execute("SELECT * FROM key").fetchall()
+    work(kit)
+    assert check(kit).findings == []
+    kit.platform.keystore._database.executemany("INSERT OR IGNORE INTO key VALUES (?, ?, ?, ?, ?, ?)", old)
+    report = check(kit)
+    key = known(kit, row).releases[0].key_id
+    assert ("deleted-key", key) in report.findings and not report.clean
