@@ -31,10 +31,9 @@ PAGE = ROOT / "docs" / "reference" / "audit-actions.md"
 NOT_YET = {
     "backups": "platform:backup:create platform:backup:restore",
     "locks": "platform:lock:break",
-    "sign-in to the portal": ("identity:federation:change"),
-    "people in the portal": ("identity:consent:give identity:consent:withdraw"),
+    "sign-in to the portal": (""),
     "partner applications": (
-        "identity:application:approve identity:application:change identity:application:rotate_key "
+        "identity:application:approve identity:application:rotate_key "
         "identity:application:suspend identity:application:delete identity:token:refuse "
         "access:grant:change access:grant:expire access:grant:revoke "
         "access:stream:cut"

@@ -16,6 +16,7 @@ from wardlight.cli import (
     admin_audit,
     admin_entitlements,
     admin_forward,
+    admin_oidc,
     admin_people,
     admin_receivers,
     admin_webhooks,
@@ -49,6 +50,7 @@ for _name, _group in (
     ("route", route.app),
     ("webhook", admin_webhooks.app),
     *admin_witnesses.GROUPS,
+    *admin_oidc.GROUPS,
     ("audit-forward", admin_forward.app),
 ):
     app.add_typer(_group, name=_name)

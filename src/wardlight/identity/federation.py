@@ -159,6 +159,10 @@ class Federations:
             raise WardlightError("not-found", "the institution has no provider of its own")
         return row
 
+    def redirect_uri(self, institution: Institution) -> str:
+        """Where the provider sends browsers back to: each institution has an address of its own."""
+        return f"{self._base_url}/federation/{institution.slug}/callback"
+
     def remove(self, institution: UUID, *, by: Actor) -> None:
         """Nobody signs in by the provider any more; who has signed in stays so. Raises `not-found`."""
         with self._database.begin(institution) as tx:
@@ -193,7 +197,7 @@ class Federations:
         parameters = {
             "response_type": "code",
             "client_id": config.client_id,
-            "redirect_uri": self._redirect_uri(institution),
+            "redirect_uri": self.redirect_uri(institution),
             "scope": "openid profile email",
             "state": state,
             "nonce": _derived(secret, "nonce", state),
@@ -253,7 +257,7 @@ class Federations:
         form = {
             "grant_type": "authorization_code",
             "code": query["code"],
-            "redirect_uri": self._redirect_uri(institution),
+            "redirect_uri": self.redirect_uri(institution),
             "code_verifier": _derived(secret, "verifier", state),
         }
         token = parse_tokens(self._exchange(config, metadata, form))
@@ -339,9 +343,6 @@ class Federations:
             "exp": now + _ASSERTION_S,
         }
         return self.keys.sign("JWT", claims)
-
-    def _redirect_uri(self, institution: Institution) -> str:
-        return f"{self._base_url}/federation/{institution.slug}/callback"
 
     def _seal(self, institution: UUID, secret: str | None) -> bytes | None:
         if secret is None:

@@ -16,11 +16,13 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.audit.actions import Action
-from wardlight.audit.model import Actor, Event, Outcome, Target
+from wardlight.audit.model import Actor, Change, Event, Outcome, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.references import base64url
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
+from wardlight.egress import check_url
+from wardlight.errors import WardlightError
 from wardlight.identity import oidc_store as store
 from wardlight.identity.clients import Client
 from wardlight.identity.model import Principal
@@ -255,6 +257,24 @@ class Provider:
         """Whether pages of this origin are of an active application that can keep no secret."""
         with self._database.read() as tx:
             return any(origin_of(uri) == origin for uri in store.public_redirects(tx))
+
+    def set_logout_uri(self, application: str, uri: str, *, by: Actor) -> None:
+        """Where the application is told that a user signed out; "" for nowhere. Raises `bad-request`, `not-found`."""
+        try:
+            uri = check_url(uri) if uri else ""
+        except OSError:
+            raise WardlightError("bad-request", "the address is not an https address") from None
+        with self._database.begin() as tx:
+            before = store.logout_uri(tx, application)
+            if not store.set_logout_uri(tx, application, uri):
+                raise WardlightError("not-found", "there is no such application")
+            event = Event(
+                Action.IDENTITY_APPLICATION_CHANGE,
+                by,
+                target=Target("application", id=application),
+                change=(Change("logout_uri", before, uri),),
+            )
+            self._recorder.write(tx, None, event)
 
     # ---- ends ----
 
