@@ -27,7 +27,8 @@ class Request:
 
 @dataclass
 class Orders:
-    """What to do. answers: status, headers, body of the next requests. refuse: failure reasons by SOP Instance UID."""
+    """What to do. answers: status, headers, body of the next requests. refuse: failure reasons by SOP Instance UID.
+    agreed: what it says of agreements, if anything."""
 
     answers: list[tuple[int, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     always: tuple[int, dict[str, str], dict[str, Any]] | None = None
@@ -37,6 +38,7 @@ class Orders:
     before_answer: threading.Event | None = None
     delay_s: float = 0.0
     early: bool = False
+    agreed: list[dict[str, str]] | None = None
 
 
 class StowStub:
@@ -113,6 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.connections += 1
 
     def do_GET(self) -> None:
+        agreed = self.owner.orders.agreed
+        if agreed is not None and self.path == "/api/v1/receiver/agreements":
+            self._send(200, {}, {"targets": agreed})
+            return
         self._send(200, {}, {"status": "ok"})
 
     def do_POST(self) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from wardlight import clock
 from wardlight.db.engine import Database
-from wardlight.receiver.model import Level, Target
-from wardlight.receiver.tables import agreed_target, state
+from wardlight.receiver.model import Level, Target, UploadState
+from wardlight.receiver.tables import agreed_target, state, upload
 
 #: Under this name `status` finds how asking stands.
 NOTE: Final = "agreements"
@@ -76,7 +76,7 @@ def read(database: Database) -> Agreed:
 
 
 def write(database: Database, reasons: Mapping[Target, str]) -> None:
-    """Keep what the platform said in the place of what it said before."""
+    """Keep what the platform said in the place of what it said before; what is agreed and waits may go at once."""
     rows = [
         {"application": target.application, "level": target.level.value, "reason": reason}
         for target, reason in reasons.items()
@@ -86,4 +86,11 @@ def write(database: Database, reasons: Mapping[Target, str]) -> None:
         tx.execute(delete(agreed_target))
         if rows:
             tx.execute(insert(agreed_target), rows)
+        if names := [(row["application"], row["level"]) for row in rows if not row["reason"]]:
+            waiting = update(upload).where(
+                upload.c.state == UploadState.PENDING,
+                upload.c.not_before_ms > 0,
+                tuple_(upload.c.application, upload.c.level).in_(names),
+            )
+            tx.execute(waiting.values(not_before_ms=0))
         tx.execute(upsert(state).values(known).on_conflict_do_update(index_elements=["name"], set_=known))

@@ -148,8 +148,10 @@ class Pipeline:
             if agreed != self._agreed:
                 # What was held may leave now.
                 self._agreed, self._after = agreed, 0
+                self._holds.forget()
             due = {tick for tick in self._rescans if tick <= time.monotonic() / _TICK_S}
             if due:
+                self._store.take_up_held()
                 self._after = 0
                 self._rescans -= due
                 self._rescans.add(_tick(_RESCAN_S))

@@ -15,7 +15,7 @@ from wardlight import clock, log
 from wardlight.agreements.model import Level
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Outcome
-from wardlight.errors import WardlightError
+from wardlight.errors import CATALOGUE, WardlightError
 from wardlight.receiver.batches import Batch, Protected
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target, UploadState, Work
@@ -28,6 +28,9 @@ _NO_RESOURCES: Final = 0xA700
 _PROCESSING_FAILURE: Final = 0x0110
 _NOT_AUTHORISED: Final = 0x0124
 _DUPLICATE: Final = 0x0111
+_DELETED: Final = CATALOGUE["study-deleted"].dicom
+#: So often the platform is asked whether a study that was deleted may come again.
+HELD_S: Final = 600.0
 #: A processing failure, or no word at all, for the same instance this often is taken as final.
 _TRIES: Final = 10
 
@@ -58,6 +61,12 @@ class Holds:
             known = target in self._taken
             self._taken.add(target)
             return self._backoffs.pop(target, None) is not None or not known
+
+    def forget(self) -> None:
+        """What the platform refuses may have changed: all may be tried at once."""
+        with self._lock:
+            self._until.clear()
+            self._backoffs.clear()
 
     def held(self) -> list[Target]:
         """Targets for which nothing is to be sent now."""
@@ -164,6 +173,7 @@ class Uploader:
     def _settle(self, batch: Batch, answer: dict[str, int], request: str) -> None:
         results: list[tuple[Work, UploadState]] = []
         again: list[Work] = []
+        held: list[Work] = []
         refused: list[tuple[Protected, str]] = []
         for item in batch.items:
             reason = answer.get(item.outgoing.sop_uid)
@@ -171,6 +181,8 @@ class Uploader:
                 results.append((item.work, UploadState.STORED))
             elif reason == _DUPLICATE:
                 results.append((item.work, UploadState.CONFLICT))
+            elif reason == _DELETED:
+                held.append(item.work)
             elif (_may_pass(reason) and item.work.attempts < _TRIES) or reason in (
                 _NO_RESOURCES,
                 _NOT_AUTHORISED,
@@ -183,6 +195,9 @@ class Uploader:
             self._release([work for work, _ in results], None)
         if again:
             self._put_back(again, _wait_for(max(work.attempts for work in again)))
+        if held:
+            self._store.hold(held, clock.unix_ms() + int(HELD_S * 1000))
+            self._release(held, HELD_S)
         for item, code in refused:
             outgoing = item.outgoing
             wait = self._setbacks.keep_back(item.work, outgoing.read, outgoing.original_uid, (code,))
