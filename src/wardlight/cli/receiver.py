@@ -225,6 +225,11 @@ def _page(found: dict[str, Any]) -> str:
         for kind, row in found["throughput"].items()
     ]
     lines += _agreements(found["agreements"])
+    if found["held_deleted"]["uploads"]:
+        lines.append(
+            f"held         {found['held_deleted']['uploads']} objects of studies that were deleted on the platform,"
+            f" oldest {found['held_deleted']['oldest']}; decide there whether they may come again"
+        )
     lines.append(f"quarantine   {quarantine['objects']} objects")
     lines += [f"             {number} x {reason}" for reason, number in quarantine["reasons"].items()]
     lines.append(f"audit        {found['audit_pending']} entries wait to be shipped")

@@ -33,6 +33,8 @@ class UploadState(StrEnum):
     """The platform has it durably, be it from this upload or from one before."""
     CONFLICT = "conflict"
     """The platform has the instance with other content and keeps the first."""
+    HELD = "held"
+    """The study was deleted on the platform: the object waits, encrypted, until somebody there decides about it."""
     QUARANTINED = "quarantined"
     DAMAGED = "damaged"
     """The spool file cannot be read any more; it is kept for a person to look at."""

@@ -90,6 +90,11 @@ def _from_database(store: ReceiverStore) -> dict[str, Any]:
             .join(spooled, spooled.c.id == upload.c.object_id)
             .where(upload.c.state == UploadState.PENDING)
         ).one()
+        held = tx.execute(
+            select(func.count(), func.min(spooled.c.received_ms))
+            .join(spooled, spooled.c.id == upload.c.object_id)
+            .where(upload.c.state == UploadState.HELD)
+        ).one()
         damaged = tx.execute(select(func.count()).where(spool_file.c.damaged)).scalar_one()
         files = tx.execute(select(func.count()).select_from(spool_file)).scalar_one()
         reasons = Counter(
@@ -118,6 +123,8 @@ def _from_database(store: ReceiverStore) -> dict[str, Any]:
             "oldest": _moment(pending[3]),
             "attempts": pending[4],
         },
+        # Of studies that were deleted on the platform, where somebody has to decide about them.
+        "held_deleted": {"uploads": held[0], "oldest": _moment(held[1])},
         "last_day": {
             row[0]: {"instances": row[1], "bytes": row[2], "last": _moment(row[3])} for row in counters
         },

@@ -209,7 +209,7 @@ class ReceiverStore:
             not_(spooled.c.reported)
             | exists().where(
                 upload.c.object_id == spooled.c.id,
-                upload.c.state.in_([UploadState.PENDING, UploadState.DAMAGED]),
+                upload.c.state.in_([UploadState.PENDING, UploadState.HELD, UploadState.DAMAGED]),
             ),
         )
         query = select(spool_file.c.file_id).where(
@@ -310,6 +310,24 @@ class ReceiverStore:
                 .values(attempts=upload.c.attempts + int(counted), not_before_ms=bindparam("b_until")),
                 [{**_key(work), "b_until": until_ms} for work in works],
             )
+
+    def hold(self, works: Sequence[Work], until_ms: int) -> None:
+        """Keep these in the spool and ask again then: their study was deleted, and may be allowed again."""
+        with self.database.begin() as tx:
+            tx.execute(
+                update(upload)
+                .where(_OF_WORK)
+                .values(state=UploadState.HELD, not_before_ms=bindparam("b_until")),
+                [{**_key(work), "b_until": until_ms} for work in works],
+            )
+
+    def take_up_held(self) -> int:
+        """Let what was held long enough be tried again; how many."""
+        due = update(upload).where(
+            upload.c.state == UploadState.HELD, upload.c.not_before_ms <= clock.unix_ms()
+        )
+        with self.database.begin() as tx:
+            return tx.execute(due.values(state=UploadState.PENDING)).rowcount
 
     def damaged(self, work: Work) -> None:
         """The object cannot be read from the spool: nothing more is tried and its file is kept."""

@@ -20,7 +20,7 @@ from wardlight import clock
 from wardlight.deid.verify_pixels import Unverified
 from wardlight.dicom.part10 import write_meta
 from wardlight.errors import WardlightError
-from wardlight.receiver import secrets, setbacks, tables, uploader
+from wardlight.receiver import secrets, setbacks, status, tables, uploader
 from wardlight.receiver.batches import Batch, Protected
 from wardlight.receiver.body import Buffer, plain_part
 from wardlight.receiver.connection import Address
@@ -293,6 +293,25 @@ def test_a_taken_batch_is_done(desk: Desk) -> None:
         "verify",
         "upload",
     ]
+
+
+def test_what_belongs_to_a_deleted_study_is_held_until_somebody_decides(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.stub.orders.refuse = {"1.1": 0xC002}
+    desk.uploader.deliver(desk.batch(1, 2))
+    assert desk.states()[1] == "held" and desk.states()[2] == "stored"
+    assert desk.released == [([2], None), ([1], 600.0)]
+    desk.store.settle("f")
+    assert desk.store.finished_files() == [], "its file stays"
+    assert status._from_database(desk.store)["held_deleted"]["uploads"] == 1
+    assert desk.store.take_up_held() == 0, "not yet"
+    later = clock.unix_ms() + 601_000
+    monkeypatch.setattr(clock, "unix_ms", lambda: later)
+    assert desk.store.take_up_held() == 1
+    desk.stub.orders.refuse = {}
+    desk.uploader.deliver(desk.batch(1))
+    assert desk.states()[1] == "stored"
 
 
 def test_each_instance_gets_its_own_end(desk: Desk) -> None:
