@@ -37,7 +37,7 @@ class Served:
         self.reads = OpenReads(platform.database, platform.recorder)
         settings = platform.settings.model_copy(update={"web": WebSettings(port=0)})
         self.pool = DecoderPool(1, allow_unsandboxed=True)
-        ingest = Ingest(platform.archive, platform.access, platform.agreements, platform.sources)
+        ingest = Ingest(platform.archive, platform.access, platform.agreements)
         self.server = WebServer(
             Services(
                 settings, platform.identity, platform.access, platform.archive, ingest, self.pool,
