@@ -31,7 +31,6 @@ PAGE = ROOT / "docs" / "reference" / "audit-actions.md"
 NOT_YET = {
     "backups": "platform:backup:create platform:backup:restore",
     "locks": "platform:lock:break",
-    "sign-in to the portal": (""),
     "partner applications": (
         "identity:application:approve identity:application:rotate_key "
         "identity:application:suspend identity:application:delete identity:token:refuse "
