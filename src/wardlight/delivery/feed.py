@@ -16,6 +16,7 @@ from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.delivery import feed_store as store
 from wardlight.delivery.model import Page, Told
 from wardlight.errors import WardlightError
+from wardlight.identity import liveness
 from wardlight.identity.service import actor_of
 
 #: Events of one page.
@@ -35,11 +36,14 @@ class Feed:
     def page(self, scope: Scope, after: int, limit: int) -> Page:
         """Events behind a position. One whose grant has ended is told no more: `access.revoked` tells of that.
 
-        A page with events is in the trail before it is returned; asking in vain is not.
+        A page with events is in the trail before it is returned; asking in vain is not. Raises `unauthenticated` where
+        the token has ended since the decision: whoever waits asks long after it.
         """
         scope.require(Operation.FEED)
-        application = scope.principal.id
+        application, token = scope.principal.id, scope.principal.token
         with self._database.read(scope.institution) as tx:
+            if token is not None and liveness.ended(tx, [token]):
+                raise WardlightError("unauthenticated", reason="invalid-token")
             found = store.after(tx, scope.institution, application, after, limit, clock.unix_ms())
             if len(found) == limit:
                 after = found[-1].seq

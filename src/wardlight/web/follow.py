@@ -187,7 +187,20 @@ class EventStream(Response):
 
 
 def _page(call: Following, after: int, limit: int) -> Page:
-    return call.services.platform.feed.page(call.scope, after, limit)
+    try:
+        return call.services.platform.feed.page(call.scope, after, limit)
+    except WardlightError as error:
+        if error.kind.http == 401:
+            scope, access = call.scope, call.services.access
+            access.deny(
+                scope.principal,
+                scope.action,
+                error.reason,
+                request=scope.request,
+                address=scope.address,
+                status=401,
+            )
+        raise
 
 
 def _as_sent(told: Told) -> bytes:
