@@ -15,7 +15,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 #: Folders whose tests of a platform run on each of `platform_kit.STORES`.
-_ON_ALL = ("agreements", "audit", "access", "archive", "delivery", "events", "identity", "trail")
+_ON_ALL = ("agreements", "audit", "access", "archive", "delivery", "events", "identity", "ingest", "trail")
 _UNIT = Path(__file__).parent / "unit"
 
 

@@ -47,6 +47,10 @@ def ct(**values: Any) -> Dataset:
         **{
             "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
             "FrameOfReferenceUID": "1.2.3.4.9",
+            # 12 bits of 16 are the image's; the others would be cleared on the way.
+            "PixelData": bytes(
+                number % 16 if place % 2 else 7 * number % 256 for place, number in enumerate(range(32))
+            ),
             **CANARIES,
             **values,
         }
