@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from wardlight import clock
 from wardlight.db.engine import EVERYWHERE
-from wardlight.identity import totp
+from wardlight.identity import passwords, totp
 from wardlight.identity.model import Person, Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from web_kit import a_web
@@ -117,6 +117,17 @@ class Clock:
 
 
 @contextmanager
+def cheap_passwords() -> Iterator[None]:
+    """Hashes of 1 MiB in place of 32, as tests make many that are about something else."""
+    kept = passwords._MEMORY_KIB
+    passwords._MEMORY_KIB = 1024
+    try:
+        yield
+    finally:
+        passwords._MEMORY_KIB = kept
+
+
+@contextmanager
 def a_site(**settings: object) -> Iterator[Site]:
-    with a_web(**settings) as web:
+    with cheap_passwords(), a_web(**settings) as web:
         yield Site(web)

@@ -73,15 +73,13 @@ def _common(password: str, login: str) -> bool:
     text = normal(password).casefold()
     if len(set(text)) < 5:
         return True
-    words = [text, text.translate(_LEET)]
-    names = [part for part in re.split(r"[^\w]+", login.casefold()) if len(part) > 3]
-    for word in words:
-        letters = re.sub(r"[\W\d_]+", "", word)
-        for name in names:
-            letters = letters.replace(name, "")
-        if len(letters) < 4 and not _many_signs(text):
-            return True
-        if _made_of_words(letters):
+    # Who they are is no secret: what is left without it must be one.
+    rest = text
+    for name in re.split(r"\W+", login.casefold()):
+        rest = rest.replace(name, "") if len(name) > 3 else rest
+    for spelt in (rest, rest.translate(_LEET)):
+        letters = re.sub(r"[\W\d_]+", "", spelt)
+        if (len(letters) < 4 and not _many_signs(text)) or _made_of_words(letters):
             return True
     return _is_a_run(text)
 
