@@ -79,7 +79,7 @@ def _common(password: str, login: str) -> bool:
         rest = rest.replace(name, "") if len(name) > 3 else rest
     for spelt in (rest, rest.translate(_LEET)):
         letters = re.sub(r"[\W\d_]+", "", spelt)
-        if (len(letters) < 4 and not _many_signs(text)) or _made_of_words(letters):
+        if _made_of_words(letters) if len(letters) > 3 else not _many_signs(text):
             return True
     return _is_a_run(text)
 
