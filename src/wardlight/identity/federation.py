@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus, urlencode, urlsplit
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -29,7 +29,7 @@ from wardlight.audit.model import Actor, Change, Event, Outcome, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.references import base64url
 from wardlight.db.engine import EVERYWHERE, Database
-from wardlight.egress import Egress, check_url, reason_of
+from wardlight.egress import Egress, check_url, is_loopback, reason_of
 from wardlight.errors import WardlightError
 from wardlight.identity import federation_store as store
 from wardlight.identity.clients import ASSERTION
@@ -376,5 +376,6 @@ def _require_issuer(issuer: str) -> None:
         check_url(issuer)
     except OSError:
         raise WardlightError("bad-request", "the issuer is not an https address") from None
-    if "?" in issuer:
-        raise WardlightError("bad-request", "an issuer has no query")
+    parts = urlsplit(issuer)
+    if parts.query or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        raise WardlightError("bad-request", "an issuer is https, without a query")
