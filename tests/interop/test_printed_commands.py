@@ -1,19 +1,27 @@
-"""What `wardlight demo` prints works as printed: DCMTK sends, curl finds, the receiver and fsck answer."""
+"""What `wardlight demo` and the README print works as printed: DCMTK, curl, commands, the partner application."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import stat
 import subprocess
+import sys
+from pathlib import Path
 
+import pydicom
 import pytest
+import requests
 
 import bundle_kit
 import live
 from lone_verifier import Alone
+from wardlight import client as wl
 from wardlight import clock
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +98,134 @@ def test_a_bundle_of_it_verifies_where_wardlight_is_not(demo, tmp_path):
     verdict = json.loads(found.stdout)
     assert (found.returncode, verdict["verdict"]) == (1, "altered")
     assert verdict["first_bad"] == exports[-1]
+
+
+# ---- partner applications ----
+
+
+def own(demo, number: int, kind=wl.Client, **more):
+    """The client of one of the demo's applications."""
+    me = demo.facts["applications"][number]
+    return kind(
+        demo.facts["web"], me["client_id"], me["private_key_file"],
+        institution=demo.facts["institution"], purpose=me["purpose"], **more,
+    )  # fmt: skip
+
+
+def test_everybody_and_every_application_is_in_demo_json(demo):
+    for row in demo.facts["people"]:
+        assert row.keys() == {"role", "login", "password", "totp_secret", "token"}
+    assert {row["role"] for row in demo.facts["people"]} >= {"administrator", "operator"}
+    for row in demo.facts["applications"]:
+        assert row.keys() == {"id", "client_id", "private_key_file", "purpose", "token"}
+        assert stat.S_IMODE(Path(row["private_key_file"]).stat().st_mode) == 0o600
+        answer = requests.get(
+            demo.facts["web"] + "/api/v1/grants",
+            headers={"Authorization": f"Bearer {row['token']}"},
+            timeout=20,
+        )
+        grants = answer.json()["grants"]
+        assert len(grants) >= 2
+        assert {one["purpose"] for one in grants} == {row["purpose"]}
+
+
+def test_the_partner_application_of_the_readme(demo, tmp_path):
+    """The line of the developer's quick start, for the folder and the events of this demo."""
+    text = (ROOT / "README.md").read_text()
+    (line,) = re.findall(r"^\.venv/bin/python (examples/partner_app\.py \S+ \S+)", text, re.M)
+    arguments = line.replace("demo-data/demo.json", str(demo.data / "demo.json")).split()
+    first = subprocess.run(
+        [sys.executable, *arguments, "--events", "6"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert first.returncode == 0, first.stderr[-2000:]
+    # Two studies, and each once more as its report has joined it.
+    assert sorted(first.stdout.splitlines()) == [
+        *["study.available: 8 images, audit entry recorded"] * 2,
+        *["study.changed: 8 images, audit entry recorded"] * 2,
+    ]
+    folder = demo.data / "partner" / "lumen_reader_demo"
+    reports = [
+        pydicom.dcmread(file) for file in folder.glob("*/*.dcm") if "SR" in pydicom.dcmread(file).Modality
+    ]
+    assert len(reports) == 2
+    # The institution sees them, marked with who made them, and what the application says.
+    entries = requests.get(
+        demo.facts["web"] + "/api/v1/audit/entries?action=app:study:process",
+        headers={"Authorization": f"Bearer {demo.token()}"}, timeout=20,
+    ).json()  # fmt: skip
+    said = [*entries["sealing"], *(row["entry"] for row in entries["entries"])]
+    assert {one["source"] for one in said} == {"application"}
+    assert {one["detail"]["claim"]["code"] for one in said} == {"measured"}
+    assert {one["detail"]["grant"] for one in said} == {"live"}
+    assert "says lumen_reader_demo" in demo.wardlight("audit", "show", "demo", "--limit", "200").stdout
+
+
+def test_the_python_of_the_readme(demo):
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    code = block.replace("http://localhost:8080", demo.facts["web"]).replace("demo-data", str(demo.data))
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert len(re.findall(r"^2\.25\.\d+ TREAT until \d{4}-", ran.stdout, re.M)) >= 2
+
+
+@pytest.mark.parametrize("dpop", [False, True])
+def test_the_client_reads_what_was_granted_and_no_more(demo, tmp_path, dpop):
+    with own(demo, 0, dpop=dpop) as client, own(demo, 1) as other:
+        mine, theirs = client.grants(), other.grants()
+        assert client.grant(mine[0].id).study == mine[0].study
+        web = client.dicomweb()
+        found = {row["0020000D"]["Value"][0] for row in web.search_for_studies()}
+        assert found == {one.study for one in mine}
+        files = client.download(mine[0].study, tmp_path / "study")
+        assert {pydicom.dcmread(file).StudyInstanceUID for file in files} == {mine[0].study}
+        assert len(list(web.iter_study(mine[0].study, media_types=(("application/dicom", "*"),)))) == len(
+            files
+        )
+        assert web.search_for_studies()[0]["00081190"]["Value"][0].startswith(demo.facts["dicomweb"] + "/")
+        for study in (theirs[0].study, "2.25.1"):
+            with pytest.raises(wl.NotFound):
+                client.download(study, tmp_path / "none")
+        with pytest.raises(wl.NotFound):
+            client.grant(theirs[0].id)
+        assert not (tmp_path / "none").exists()
+
+
+def test_the_asynchronous_client(demo, tmp_path):
+    async def run():
+        async with own(demo, 1, wl.AsyncClient) as client:
+            grants = await client.grants()
+            files = await client.download(grants[0].study, tmp_path / "study")
+            result = pydicom.dcmread(files[0])
+            result.SOPInstanceUID = pydicom.uid.generate_uid()
+            result.file_meta.MediaStorageSOPInstanceUID = result.SOPInstanceUID
+            result.SeriesInstanceUID = pydicom.uid.generate_uid()
+            result.save_as(tmp_path / "result.dcm")
+            stored = await client.store(grants[0].study, [tmp_path / "result.dcm"])
+            result.PatientID = "somebody else"
+            result.save_as(tmp_path / "wrong.dcm")
+            with pytest.raises(wl.NotStored):
+                await client.store(grants[0].study, [tmp_path / "wrong.dcm"])
+            entry = wl.AuditEntry("app:study:view", grants[0].id, grants[0].study)
+            outcomes = await client.record(entry, entry, wl.AuditEntry("app:study:view", "0" * 32, "2.25.1"))
+            async for event in client.events():
+                return stored == [result.SOPInstanceUID], [one.status for one in outcomes], event.position
+
+    assert asyncio.run(run()) == (True, ["recorded", "duplicate", "refused"], 1)
+
+
+def test_access_that_ends_is_told_and_over(demo, tmp_path):
+    with own(demo, 1) as client:
+        grant = client.grants()[0]
+        answer = requests.delete(
+            f"{demo.facts['web']}/api/v1/grants/{grant.id}",
+            headers={"Authorization": f"Bearer {demo.token()}"}, timeout=20,
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        with pytest.raises(wl.NotFound):
+            client.download(grant.study, tmp_path / "study")
+        told = next(event for event in client.events() if event.type == "access.revoked")
+        assert told.grant == grant.id
+        client.acknowledge(told)
+        entry = wl.AuditEntry("app:study:delete", grant.id, grant.study)
+        assert client.record(entry)[0].status == "recorded"

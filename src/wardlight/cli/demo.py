@@ -140,10 +140,12 @@ def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, superviso
         },
     )
     typer.echo("ready")
-    typer.echo(_next_steps(chosen, token, folder, config, trust))
+    typer.echo(_next_steps(chosen, token, facts["applications"][0]["token"], folder, config, trust))
 
 
-def _next_steps(chosen: settings.Settings, token: str, folder: Path, config: Path, trust: Path) -> str:
+def _next_steps(
+    chosen: settings.Settings, token: str, application: str, folder: Path, config: Path, trust: Path
+) -> str:
     port = chosen.receiver.dicom_port
     program = sys.argv[0] if Path(sys.argv[0]).name == "wardlight" else f"{sys.executable} -m wardlight"
     return f"""
@@ -159,6 +161,10 @@ Try next, in another terminal:
   # find them (the token belongs to the demo's administrator and lives 24 hours)
   export TOKEN={token}
   curl -H "Authorization: Bearer $TOKEN" '{chosen.base_url}/dicom-web/studies?ModalitiesInStudy=MR'
+
+  # what a partner application may see, by a token of its own
+  export APPLICATION={application}
+  curl -H "Authorization: Bearer $APPLICATION" {chosen.base_url}/api/v1/grants
 
   # what the receiver did, and whether index, objects and keys fit together
   export WARDLIGHT_CONFIG={config}
