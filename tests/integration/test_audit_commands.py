@@ -73,6 +73,7 @@ CALLS = (
     "admin audit-anchor remove stmary ID",
     "admin audit-forward add stmary siem.example --ca PEM --cert PEM --key PEM",
     "admin audit-forward list stmary",
+    "admin webhook list",
     "admin audit-forward remove stmary siem.example:6514",
     "admin audit-retention stmary --days 4000",
     "admin audit-reference-epoch stmary",
@@ -90,7 +91,10 @@ CALLS = (
 )
 #: Commands that run until they are ended, whose processes `tests/fault` and `test_start` run; with them what writes an
 #: entry only where there is something to do.
-ELSEWHERE = {"demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness", "audit verify"}
+ELSEWHERE = {
+    "demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness", "audit verify",
+    "admin webhook redeliver",
+}  # fmt: skip
 #: What writes a part of its actions only where there is something to repair, or a receiver that never had a key.
 PARTLY = {"fsck", "admin receiver witness-key", "audit export"}
 ONLY_WHERE_THERE_IS_SOMETHING = {"receiver quarantine purge"}

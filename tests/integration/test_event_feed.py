@@ -80,7 +80,7 @@ class Served:
             answer.close()
 
 
-@pytest.fixture(scope="module", params=["embedded", "postgresql-s3"])
+@pytest.fixture(scope="module", params=["embedded", pytest.param("postgresql-s3", marks=pytest.mark.long)])
 def served(request):
     import platform_kit
 
