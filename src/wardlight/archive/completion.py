@@ -27,14 +27,13 @@ from wardlight.archive.content import header
 from wardlight.archive.intake import image_classes
 from wardlight.archive.keyring import ReleaseKey, release_key
 from wardlight.archive.model import BULK_BASE, InstanceLocation, ReleaseState
-from wardlight.archive.places import locations, patient_of
+from wardlight.archive.places import locations, subjects_of
 from wardlight.archive.store import ReleaseRow
 from wardlight.archive.sweeping import discard
 from wardlight.archive.values import pixel_place
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
-from wardlight.audit.references import References
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.json import to_json
@@ -188,14 +187,13 @@ class Completion:
         kind = EventKind.STUDY_CHANGED if seen.metadata_object else EventKind.STUDY_COMPLETED
         emit(tx, seen.institution, kind, {"release": str(seen.id), "instances": seen.instance_count})
         references = self._recorder.references(seen.institution)
-        study = references.study(study_uid)
-        patient = references.patient(*patient_of(seen, key))
+        subjects = subjects_of(references, seen, key, study_uid)
         origin = share_store.origin(tx, seen.id)
         event = Event(
             Action.ARCHIVE_STUDY_COMPLETE,
             Actor(PrincipalKind.SYSTEM.value, scope.reason),
-            target=Target("study", ref=study),
-            subjects=((patient, study), *_sources(references, key, origin)),
+            target=Target("study", ref=subjects[0][1]),
+            subjects=subjects,
             classes=image_classes(seen.level),
             counts={"instances": seen.instance_count},
             detail={"level": seen.level.value, "application": seen.application},
@@ -207,8 +205,8 @@ class Completion:
             application=seen.application,
             level=seen.level,
             study_group=seen.study_group,
-            patient_ref=patient,
-            study_ref=study,
+            patient_ref=subjects[0][0],
+            study_ref=subjects[0][1],
             instances=seen.instance_count,
             quarantined=origin.quarantined if origin else 0,
             first=seen.metadata_object is None,
@@ -216,14 +214,6 @@ class Completion:
         )
         self._completed(tx, done)
         return True
-
-
-def _sources(
-    references: References, key: ReleaseKey, origin: share_store.OriginRow | None
-) -> list[tuple[str, str]]:
-    """Whose the release is by those that it was made of, as the trail names them."""
-    subjects = key.unseal_origin(origin.sealed) if origin else []
-    return [(references.patient(one.patient, one.issuer), references.study(one.study)) for one in subjects]
 
 
 def describe(objects: ObjectStore, key: ReleaseKey, places: Sequence[InstanceLocation]) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from wardlight.archive.attributes import ISSUER_OF_PATIENT_ID, PATIENT_ID, SERIE
 from wardlight.archive.keyring import ReleaseKey
 from wardlight.archive.model import InstanceLocation
 from wardlight.archive.store import InstanceRow, ReleaseRow
+from wardlight.audit.references import References
 from wardlight.audit.sessions import Reading
 from wardlight.keys.attributes import RowLevel
 
@@ -16,6 +17,20 @@ def patient_of(release: ReleaseRow, key: ReleaseKey) -> tuple[str, str]:
     """Patient ID and its issuer as the release holds them."""
     study = key.unseal_study(release)
     return first_text(study, PATIENT_ID), first_text(study, ISSUER_OF_PATIENT_ID)
+
+
+def subjects_of(
+    references: References, release: ReleaseRow, key: ReleaseKey, study_uid: str
+) -> tuple[tuple[str, str], ...]:
+    """Whose a release is, as the trail names them: by itself, and by those that it was made of."""
+    own = (references.patient(*patient_of(release, key)), references.study(study_uid))
+    if release.origin is None:
+        return (own,)
+    sources = key.unseal_origin(release.origin)
+    return (
+        own,
+        *((references.patient(one.patient, one.issuer), references.study(one.study)) for one in sources),
+    )
 
 
 def locations(

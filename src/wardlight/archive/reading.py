@@ -24,7 +24,7 @@ from wardlight.archive.model import (
     ReleaseState,
     ValuePlace,
 )
-from wardlight.archive.places import locations, patient_of
+from wardlight.archive.places import locations, subjects_of
 from wardlight.archive.store import InstanceRow, ReleaseRow, SeriesRow
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Event, Target
@@ -226,14 +226,12 @@ class Reader:
         self, scope: Scope, release: ReleaseRow, key: ReleaseKey, study_uid: str, grant: GrantRow | None
     ) -> Reading:
         """Enter the read session; its `authorised` entry is durable when this returns."""
-        references = self._recorder.references(scope.institution)
-        study = references.study(study_uid)
-        patient = references.patient(*patient_of(release, key))
+        subjects = subjects_of(self._recorder.references(scope.institution), release, key, study_uid)
         event = Event(
             scope.action,
             actor_of(scope.principal),
-            target=Target("study", ref=study),
-            subjects=((patient, study),),
+            target=Target("study", ref=subjects[0][1]),
+            subjects=subjects,
             purpose=grant.purposes.split()[0] if grant and not scope.principal.purpose else scope.purpose,
             basis=grant.basis if grant else scope.basis,
             agreement=(grant.agreement, grant.agreement_version) if grant else scope.agreement,

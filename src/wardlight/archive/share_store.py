@@ -147,13 +147,12 @@ def due_shares(tx: Connection, now_ms: int, limit: int) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class OriginRow:
-    """What a release says of where it comes from. sealed: whose data it is by those that it was made of."""
+    """What a release says of where it comes from, and how much of it was held back there."""
 
     producer: str | None
     source: UUID | None
     identifiability: str | None
     derived_from: UUID | None
-    sealed: bytes | None
     quarantined: int
 
 
@@ -163,7 +162,6 @@ _ORIGIN: Final = Prepared(
         release.c.source,
         release.c.identifiability,
         release.c.derived_from,
-        release.c.origin,
         release.c.quarantined,
     ).where(release.c.id == bindparam("release"))
 )
@@ -174,8 +172,8 @@ def origin(tx: Connection, release_id: UUID) -> OriginRow | None:
     row = _ORIGIN.first(tx, {"release": release_id})
     if row is None:
         return None
-    producer, source, declared, derived_from, sealed, quarantined = row
-    return OriginRow(producer, source, declared, derived_from, sealed, quarantined or 0)
+    producer, source, declared, derived_from, quarantined = row
+    return OriginRow(producer, source, declared, derived_from, quarantined or 0)
 
 
 _RECEIVER: Final = "receiver:"

@@ -23,6 +23,10 @@ _Value = TypeVar("_Value")
 _FRAGMENT: Final = struct.Struct(">QI")
 
 
+#: By a name of its own, as a row has a member `bytes`.
+Blob = bytes
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseRow:
     """A release as the index holds it."""
@@ -46,6 +50,7 @@ class ReleaseRow:
     metadata_object: UUID | None
     metadata_size: int
     number: int
+    origin: Blob | None = None
 
 
 RELEASE_COLUMNS: Final = (
@@ -68,6 +73,7 @@ RELEASE_COLUMNS: Final = (
     release.c.metadata_object,
     release.c.metadata_size,
     release.c.number,
+    release.c.origin,
 )
 
 

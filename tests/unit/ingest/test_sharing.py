@@ -92,6 +92,10 @@ def test_entries_name_the_source_as_well(kit: Hospital) -> None:
     for action in (Action.ACCESS_GRANT_SHARE, Action.INGEST_STUDY_PROTECT, Action.ARCHIVE_STUDY_STORE):
         entry = kit.entries(action)[-1]
         assert {"patient": patient, "study": original} in entry["subjects"], action
+    shown(kit, now(kit, row))
+    read = kit.entries(Action.DICOMWEB_STUDY_READ)[-1]
+    assert {"patient": patient, "study": original} in read["subjects"] and len(read["subjects"]) == 2
+    assert kit.entries(Action.ARCHIVE_STUDY_COMPLETE)[-1]["subjects"] == read["subjects"]
     made = kit.entries(Action.ARCHIVE_STUDY_STORE)[-1]
     assert made["actor"] == {"kind": "system", "id": "worker"}
     assert made["behalf"] == {"kind": "person", "id": "u-7f3a"}
