@@ -143,7 +143,9 @@ class Person:
 
 
 class World:
-    """A platform with one institution and its web application."""
+    """A platform with one institution and its web application. port: of a provider, where a test has one."""
+
+    port = 0
 
     def __init__(self, web: Web) -> None:
         self.web, self.platform = web, web.kit.platform
