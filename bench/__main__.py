@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench import audit, audit_cost, deidentification, finding, ingest, reads, resources
+from bench import audit, audit_cost, deidentification, finding, ingest, reads, resources, revocation
 from bench.document import put
 from bench.rows import markdown, show
 from bench.runner import Run, workplace
@@ -34,16 +34,14 @@ BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "search": finding.search,
     "audit": audit.audit,
     "audit-cost": audit_cost.audit_cost,
+    "decision": revocation.decision,
+    "revocation": revocation.revocation,
     "memory": resources.receiver_memory,
     "start-up": resources.start_up,
 }
 LONG_ONLY: dict[str, Callable[[Run], None]] = {
     "large": ingest.large_objects,
 }
-
-
-NOT_BUILT = ("revocation to the last byte at the client: there are no grants yet that could be revoked",)
-"""Targets that have no row, and why."""
 
 
 def main() -> None:
@@ -68,8 +66,6 @@ def main() -> None:
                 everything[name](run)
             print(f"{name}: {run.seconds[name]:.0f} s", file=sys.stderr, flush=True)
             write(run, arguments.json, arguments.markdown)  # A long run that is ended keeps what it has.
-    if not arguments.only:
-        run.absent += NOT_BUILT
     report(run)
     write(run, arguments.json, arguments.markdown)
 

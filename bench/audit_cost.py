@@ -1,4 +1,4 @@
-"""What the audit trail costs: the same work with it, and with `without_audit` on the path of the server's processes."""
+"""What the audit trail costs: the same work with it, and with `without` on the path of the server's processes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ from bench.runner import OURS, Claim, Run, per_operation
 from bench.web_client import Client
 
 OFF: Final = "without audit"
-_WITHOUT: Final = {
-    "PYTHONPATH": os.pathsep.join(
-        filter(None, (str(Path(__file__).parent / "without_audit"), os.environ.get("PYTHONPATH")))
-    )
-}
+
+
+def without(part: str) -> dict[str, str]:
+    """The environment of a server that lacks a part."""
+    folder = str(Path(__file__).parent / "without")
+    path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "WARDLIGHT_BENCH_WITHOUT": part}
+
+
 _INCLUDES: Final = (
     "against the same server whose entries are made and then neither written nor sealed, signed or shipped; the trail "
     "is sealed meanwhile as it is in service"
@@ -38,7 +42,7 @@ def audit_cost(run: Run) -> None:
     files = run.files("b", count)
     both = {
         OURS: partial(ours.wardlight, run.folder),
-        OFF: partial(ours.wardlight, run.folder, environment=_WITHOUT),
+        OFF: partial(ours.wardlight, run.folder, environment=without("audit")),
     }
     run.compare(
         "audit on against off, end to end (b), 4 associations",

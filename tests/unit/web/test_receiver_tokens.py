@@ -1,4 +1,4 @@
-"""Receivers over HTTP: from a code to short tokens that only their key can use, and their end (security.md section 5)."""
+"""Receivers over HTTP: from a code to short tokens that only their key can use, and their end (security.md 5)."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""On the path of a server's interpreters, this takes the audit trail out of it: what audit costs is the difference.
+"""On the path of a server's interpreters, this takes a part out of it: what the part costs is the difference.
 
-For the benchmark alone: the product has no way to run without its trail. Events and references are still made; nothing
-is written, sealed, signed or shipped.
+For the benchmark alone: the product has no way to run without. `WARDLIGHT_BENCH_WITHOUT` says which. audit: events and
+references are still made; nothing is written, sealed, signed or shipped. decision: whoever has a token is shown what
+there is, and open answers are not watched.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
+import os
 import sys
 import uuid
 from collections.abc import Callable
@@ -36,12 +38,41 @@ def _statements(module: Any) -> None:
     module.append_audit = lambda *_arguments: None
 
 
-PATCHES: Final[dict[str, Callable[[Any], None]]] = {
-    "wardlight.audit.recorder": _recorder,
-    "wardlight.audit.sessions": _sessions,
-    "wardlight.audit.sealer": _sealer,
-    "wardlight.receiver.statements": _statements,
+def _granted(module: Any) -> None:
+    def find(tx: Any, holder: Any, token: bytes) -> Any:
+        row = module.FIND_RELEASE(tx, holder.institution, token)
+        return (row, module.GrantRow(uuid.UUID(int=0), " TREAT ", "-", 1, "")) if row else None
+
+    from wardlight.archive import store
+
+    module.FIND_RELEASE = store.find_release
+    module.find_granted = find
+
+
+def _access(module: Any) -> None:
+    module._refusal = lambda *_arguments, **_named: ""
+    module.Access._agreed = lambda *_arguments: (None, "")
+
+
+def _open_reads(module: Any) -> None:
+    module.OpenReads.enter = lambda *_arguments: None
+    module.OpenReads.start = lambda *_arguments: None
+
+
+_PARTS: Final[dict[str, dict[str, Callable[[Any], None]]]] = {
+    "audit": {
+        "wardlight.audit.recorder": _recorder,
+        "wardlight.audit.sessions": _sessions,
+        "wardlight.audit.sealer": _sealer,
+        "wardlight.receiver.statements": _statements,
+    },
+    "decision": {
+        "wardlight.archive.granted": _granted,
+        "wardlight.access.service": _access,
+        "wardlight.archive.open_reads": _open_reads,
+    },
 }
+PATCHES: Final = _PARTS[os.environ.get("WARDLIGHT_BENCH_WITHOUT", "audit")]
 
 
 class _Patched(Loader):
