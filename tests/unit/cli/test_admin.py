@@ -6,6 +6,7 @@ import stat
 import pytest
 import typer
 from click.testing import CliRunner
+from joserfc.jwk import ECKey, RSAKey
 from typer.main import get_command
 
 from archive_kit import dataset, incoming, part10
@@ -18,7 +19,7 @@ from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.cli import fsck as fsck_module
 from wardlight.cli.admin import app
 from wardlight.errors import WardlightError
-from wardlight.receiver import secrets
+from wardlight.receiver import credential, enrolment, secrets
 from wardlight.settings import Settings
 
 
@@ -77,14 +78,14 @@ def test_agreements(run):
     seed(run)
     shown = run("agreement", "show", "stmary", "images", "--json")
     assert shown["levels"] == ["high", "identified"] and shown["purposes"] == ["TREAT"]
-    run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
-    assert [row["id"] for row in run("application", "list", "--json")] == ["acme_ai"]
+    run("application", "create", "acme_ai_prod", "--name", "Acme AI", "--vendor", "Acme")
+    assert [row["id"] for row in run("application", "list", "--json")] == ["acme_ai_prod"]
     terms = ("--level", "high", "--basis", "hipaa:research", "--purpose", "HRESCH", "--attested-by", "O")
-    run("agreement", "create", "stmary", "acme_ai", *terms)
+    run("agreement", "create", "stmary", "acme_ai_prod", *terms)
     run("agreement", "create", "stmary", "ghost", *terms, error="not-found")
     run("agreement", "show", "stmary", "ghost", error="no-agreement")
     assert [row["application"] for row in run("agreement", "list", "stmary", "--json")] == [
-        "acme_ai",
+        "acme_ai_prod",
         "images",
     ]
 
@@ -115,26 +116,26 @@ def test_an_agreement_amended_compared_and_withdrawn(run):
 
 def test_entitlements_subscriptions_and_sources(run):
     seed(run)
-    run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
+    run("application", "create", "acme_ai_prod", "--name", "Acme AI", "--vendor", "Acme")
     asked = (
         "--purpose", "TREAT", "--level", "low", "--region", "eu", "--declared-by", "Lee", "--document", "D",
     )  # fmt: skip
-    run("entitlement", "request", "acme_ai", *asked)
+    run("entitlement", "request", "acme_ai_prod", *asked)
     run("entitlement", "request", "ghost", *asked, error="not-found")
     (row,) = run("entitlement", "list", "--json")
-    assert (row["application"], row["purposes"], row["level"]) == ("acme_ai", ["TREAT"], "low")
+    assert (row["application"], row["purposes"], row["level"]) == ("acme_ai_prod", ["TREAT"], "low")
     made = run(
-        "agreement", "create", "stmary", "acme_ai", "--level", "high", "--basis", "hipaa:tpo", "--purpose", "TREAT",
-        "--attested-by", "O",
+        "agreement", "create", "stmary", "acme_ai_prod", "--level", "high", "--basis", "hipaa:tpo",
+        "--purpose", "TREAT", "--attested-by", "O",
     )  # fmt: skip
     assert "nothing is taken in before" in made
-    run("entitlement", "subscribe", "stmary", "acme_ai")
-    run("entitlement", "subscribe", "stmary", "acme_ai", error="already-exists")
+    run("entitlement", "subscribe", "stmary", "acme_ai_prod")
+    run("entitlement", "subscribe", "stmary", "acme_ai_prod", error="already-exists")
     assert [one["application"] for one in run("entitlement", "list", "stmary", "--json")] == [
-        "acme_ai",
+        "acme_ai_prod",
         "images",
     ]
-    run("entitlement", "unsubscribe", "stmary", "acme_ai")
+    run("entitlement", "unsubscribe", "stmary", "acme_ai_prod")
     assert run("entitlement", "list", "stmary", "--json")[0]["ended"].endswith("Z")
     source = ("source", "add", "stmary", "--kind", "retailer", "--name", "Data Ltd", "--attested-by", "Kim")
     terms = ("--basis", "gdpr:6.1.f+9.2.j", "--document", "TDL-7")
@@ -149,26 +150,73 @@ def test_entitlements_subscriptions_and_sources(run):
     run("agreement", "amend", "stmary", "images", "--source", "x", "--attested-by", "O", error="not-found")
 
 
-def test_a_receivers_token_is_written_for_its_user_only(run, opened, tmp_path):
+def test_a_receiver_on_this_machine(run, opened, tmp_path):
     seed(run)
     run("receiver", "create", "stmary", "gateway-1")
-    file = opened.settings.receiver_secrets / "token"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o400
-    first = file.read_text().strip()
-    principal = opened.identity.authenticate(first)
-    assert principal.kind is PrincipalKind.RECEIVER and principal.scopes == {
-        "receiver.store",
-        "receiver.audit",
-    }
+    folder = opened.settings.receiver_secrets
+    assert stat.S_IMODE((folder / secrets.CREDENTIAL_FILE).stat().st_mode) == 0o400
+    first = credential.enrolled(folder)
+    (row,) = run("receiver", "list", "stmary", "--json")
+    assert (row["name"], row["state"], row["id"]) == ("gateway-1", "active", first.receiver)
+    run(
+        "receiver",
+        "create",
+        "stmary",
+        "gateway-1",
+        "--folder",
+        str(tmp_path / "other"),
+        error="already-exists",
+    )
     run("receiver", "create", "stmary", "gateway-2", error="already-exists")
-    assert [row["name"] for row in run("receiver", "list", "stmary", "--json")] == ["gateway-1"]
-    run("receiver", "create", "stmary", "gateway-2", "--token-file", str(tmp_path / "other" / "token"))
-    run("receiver", "token", "stmary", "gateway-1")
-    assert opened.identity.authenticate(first) is None
-    assert opened.identity.authenticate(file.read_text().strip()).id == principal.id
-    assert "1 tokens ended" in run("receiver", "revoke", "stmary", "gateway-1")
-    assert opened.identity.authenticate(file.read_text().strip()) is None
+    run("receiver", "create", "stmary", "gateway-2", "--folder", str(tmp_path / "other"))
+    run("receiver", "revoke", "stmary", "gateway-1")
+    assert {row["state"] for row in run("receiver", "list", "stmary", "--json")} == {"active", "revoked"}
     run("receiver", "revoke", "stmary", "nobody", error="not-found")
+
+
+def test_a_receiver_elsewhere(run, opened, tmp_path):
+    seed(run)
+    code = run("receiver", "enrol", "stmary", "gateway-1", "--json")["code"]
+    run("receiver", "confirm", "stmary", "gateway-1", "123456", error="conflict")
+    found = enrolment.enrol(
+        code, lambda signed: opened.enrolments.use(signed, issuer="https://w.example"), tmp_path
+    )
+    assert credential.enrolled(tmp_path).issuer == "https://w.example"
+    row = run("receiver", "confirm", "stmary", "gateway-1", found["digits"], "--json")
+    assert (row["id"], row["state"]) == (found["receiver"], "active")
+
+
+def test_an_applications_life(run, opened, tmp_path):
+    arguments = ("--name", "Acme AI", "--vendor", "Acme", "--owner", "Kim", "--kind", "on-premises")
+    row = run(
+        "application", "create", "acme_ai_test", *arguments, "--redirect-uri", "https://a.example/b", "--json"
+    )
+    assert (row["state"], row["kind"], row["environment"]) == ("pending", "on-premises", "test")
+    assert row["redirect_uris"] == ["https://a.example/b"]
+    run("application", "create", "acme_ai", *arguments, error="bad-request")
+    assert run("application", "approve", "acme_ai_test", "--json")["state"] == "active"
+    key = ECKey.generate_key("P-256", {"kid": "k1"})
+    (tmp_path / "key.jwk").write_text(json.dumps(key.as_dict(private=False)))
+    (tmp_path / "key.pem").write_bytes(ECKey.generate_key("P-384").as_pem(private=False))
+    (tmp_path / "rsa.pem").write_bytes(RSAKey.generate_key(2048).as_pem(private=False))
+    (tmp_path / "private.jwk").write_text(json.dumps(key.as_dict(private=True)))
+    (tmp_path / "private.pem").write_bytes(key.as_pem(private=True))
+    for name, algorithm in (("key.jwk", "ES256"), ("key.pem", "ES384"), ("rsa.pem", "RS384")):
+        assert (
+            run("application", "key", "add", "acme_ai_test", str(tmp_path / name), "--json")["alg"]
+            == algorithm
+        )
+    for name in ("private.jwk", "private.pem", "nothing"):
+        run("application", "key", "add", "acme_ai_test", str(tmp_path / name), error="bad-request")
+    run("application", "key", "remove", "acme_ai_test", "k1")
+    assert len(run("application", "key", "list", "acme_ai_test", "--json")) == 2
+    run("application", "secret", "acme_ai_test", error="conflict")
+    assert run("application", "suspend", "acme_ai_test", "--json")["state"] == "suspended"
+    assert run("application", "show", "acme_ai_test", "--json")["owner"] == "Kim"
+    run("application", "delete", "acme_ai_test")
+    assert run("application", "list", "--json") == []
+    run("application", "create", "acme_web_test", *arguments, "--auth", "client_secret_basic")
+    assert run("application", "secret", "acme_web_test").startswith("wl_cs_")
 
 
 def test_errors_are_of_the_catalogue(run):
@@ -183,12 +231,14 @@ def test_every_change_is_in_the_trail_by_the_operator(run, opened):
     run("user", "token", "stmary", "hale")
     run("user", "revoke", "stmary", "hale")
     run("receiver", "create", "stmary", "gateway-1")
-    run("application", "create", "acme_ai", "--name", "Acme AI", "--vendor", "Acme")
+    run("application", "create", "acme_ai_prod", "--name", "Acme AI", "--vendor", "Acme")
     with opened.database.read() as tx:
         rows = tx.exec_driver_sql("SELECT content FROM audit_pending ORDER BY seq").scalars().all()
     made, *entries = [json.loads(row) for row in rows]
     assert (made["action"], made["actor"]["kind"]) == (Action.PLATFORM_MIGRATION_RUN, "system")
-    assert {entry["actor"]["kind"] for entry in entries} == {"operator"}
+    # The receiver itself brings its code.
+    assert [entry["actor"]["kind"] for entry in entries].count("receiver") == 1
+    assert {entry["actor"]["kind"] for entry in entries} == {"operator", "receiver"}
     assert [entry["action"] for entry in entries] == [
         Action.PLATFORM_INSTITUTION_CREATE,
         Action.PLATFORM_INSTITUTION_CREATE,
@@ -197,9 +247,7 @@ def test_every_change_is_in_the_trail_by_the_operator(run, opened):
         Action.AGREEMENT_AGREEMENT_CREATE,
         Action.IDENTITY_TOKEN_ISSUE,
         Action.IDENTITY_TOKEN_REVOKE,
-        Action.IDENTITY_RECEIVER_ENROL,
-        Action.IDENTITY_TOKEN_ISSUE,
-        Action.IDENTITY_RECEIVER_ENROL,
+        *[Action.IDENTITY_RECEIVER_ENROL] * 4,
         Action.IDENTITY_APPLICATION_REGISTER,
     ]
     (change,) = entries[-2]["change"]
@@ -220,15 +268,7 @@ def test_a_receivers_witness_key(run, opened, tmp_path):
     assert second.name == "receiver.stmary/w2" and second.seed != first.seed
     assert [row["vkey"] for row in run("audit-witness", "list", "stmary", "--json")] == [vkey]
     run("receiver", "witness-key", "stmary", "gateway-2", error="not-found")
-    run(
-        "receiver",
-        "create",
-        "stmary",
-        "gateway-2",
-        "--token-file",
-        str(folder / "other"),
-        error="already-exists",
-    )
+    run("receiver", "create", "stmary", "gateway-2", error="already-exists")
     (folder / "witness.vkey").write_text("receiver.stmary/w1+00000000+AAAA")
     with pytest.raises(WardlightError, match="settings-unsafe"):
         secrets.witness_key(folder)
