@@ -137,9 +137,9 @@ def drive(live: Live, schema, name: str, examples: int) -> None:
         seeded(live, case, data)
         more: dict[str, Any] = {}
         headers = {"Authorization": live.token, "Accept": data.draw(st.sampled_from(ACCEPT))}
-        if case.method == "POST":
-            of_trail = name.startswith("post_api_v1_")
-            more["data"], headers["Content-Type"] = data.draw(JSON_BODIES if of_trail else bodies(live))
+        if case.method in ("POST", "PUT"):
+            of_api = not name.startswith("post_studies")
+            more["data"], headers["Content-Type"] = data.draw(JSON_BODIES if of_api else bodies(live))
             case.body = NOT_SET
         # A hang fails here.
         response = case.call(headers=headers, timeout=SECONDS, **more)
@@ -153,11 +153,12 @@ def seeded(live: Live, case: schemathesis.Case, data: st.DataObject) -> None:
     study, series, instance = data.draw(st.sampled_from(live.instances))
     real = {"study": study, "series": series, "instance": instance}
     real |= {"frames": data.draw(FRAMES), "tags": data.draw(TAGS)}
+    real |= {"application": data.draw(st.sampled_from(("images", "acme_reader_prod")))}
     real |= {"level": data.draw(st.sampled_from("01")), "tile": data.draw(st.sampled_from(TILES))}
     names = [*case.path_parameters]
     if names and not data.draw(st.integers(0, 7)):
         real[data.draw(st.sampled_from(names))] = data.draw(st.text(max_size=70))
-    case.path_parameters = {name: real[name] or "1" for name in names}
+    case.path_parameters = {name: real.get(name) or "1" for name in names}
     case.query.pop("accept", None)
     case.headers.pop("If-Match", None) if data.draw(st.booleans()) else None
     if "Range" in case.headers and data.draw(st.booleans()):

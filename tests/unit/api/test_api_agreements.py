@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from oauth_kit import a_key, an_application
@@ -267,3 +269,32 @@ def test_a_receiver_is_told_what_it_may_take_in(world):
     assert found[APP, "low"] == "" and found[APP, "identified"] == "level-not-agreed"
     for who in ("administrator", "application"):
         assert world.ask("GET", "/receiver/agreements", who=who).status_code == 403
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(list(TERMS.values())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*TERMS, *SOURCE, "levels", "classes", "source", "of_version", "x"]), ODD)
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_breaks_anything(the_world, changes):
+    for method, path, plain in (("PUT", f"/agreements/{APP}", TERMS), ("POST", "/sources", SOURCE)):
+        headers = {
+            "Authorization": f"Bearer {the_world.tokens['administrator']}",
+            "Content-Type": "application/json",
+        }
+        body = json.dumps({name: value for name, value in (plain | changes).items() if name != "x" or value})
+        answer = the_world.web.client.request(
+            method, f"/api/v1{path}", headers=headers, content=body.encode()
+        )
+        assert answer.status_code in (200, 201, 400, 404, 409), (body, answer.text)
