@@ -166,6 +166,14 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "study allow": (Action.ARCHIVE_STUDY_UNHOLD,),
     "receipt verify": "reads a file of whoever calls it; opens no platform",
     "keys roll": (Action.ARCHIVE_KEY_REWRAP, Action.ARCHIVE_RECEIPT_ISSUE),
+    "backup": (Action.PLATFORM_BACKUP_CREATE,),
+    "restore": (
+        Action.PLATFORM_BACKUP_RESTORE,
+        Action.ARCHIVE_STUDY_DELETE,
+        Action.ACCESS_GRANT_REVOKE,
+        Action.ACCESS_GRANT_EXPIRE,
+        Action.AUDIT_LOG_CONTINUE,
+    ),
     "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
     "fsck": (Action.PLATFORM_CHECK_RUN, Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
 }

@@ -346,8 +346,17 @@ class Keystore:
     @property
     def sequence(self) -> int:
         """How often keys were made, destroyed or wrapped anew: a copy with a lower number is an older one."""
+        return self.noted("sequence")
+
+    def note(self, name: str, value: int) -> None:
+        """Keep a number under a name, as when the last backup was made."""
+        with self.transaction():
+            self._database.execute("INSERT OR REPLACE INTO number VALUES (?, ?)", (name, value))
+
+    def noted(self, name: str) -> int:
+        """The number under this name; 0 where there is none."""
         with self._lock:
-            row = self._database.execute("SELECT value FROM number WHERE name = 'sequence'").fetchone()
+            row = self._database.execute("SELECT value FROM number WHERE name = ?", (name,)).fetchone()
         return row[0] if row else 0
 
     def epoch(self, institution: UUID) -> int:
