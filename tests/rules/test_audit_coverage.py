@@ -31,14 +31,12 @@ PAGE = ROOT / "docs" / "reference" / "audit-actions.md"
 NOT_YET = {
     "locks": "platform:lock:break",
     "partner applications": (
-        "identity:application:approve identity:application:rotate_key "
-        "identity:application:suspend identity:application:delete identity:token:refuse "
         "access:grant:change access:grant:expire access:grant:revoke "
         "access:stream:cut"
     ),
     "notifications": ("notify:definition:change notify:preference:change notify:mail:send notify:mail:fail"),
     "enrolment of receivers, PACS and results": (
-        "identity:receiver:revoke receiver:quarantine:release receiver:pacs:query receiver:pacs:retrieve "
+        "receiver:quarantine:release receiver:pacs:query receiver:pacs:retrieve "
         "receiver:result:reidentify receiver:result:send receiver:commitment:confirm receiver:vault:read "
         "receiver:vault:export receiver:vault:erase receiver:profile:load receiver:pacs:create "
         "receiver:pacs:change receiver:pacs:delete"
