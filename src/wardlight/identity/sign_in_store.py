@@ -68,16 +68,6 @@ def set_password(tx: Connection, values: dict[str, Any]) -> None:
     tx.execute(statement.on_conflict_do_update(index_elements=[password.c.person], set_=kept))
 
 
-def drop_password(tx: Connection, person_id: str) -> None:
-    """The person has no password any more."""
-    tx.execute(delete(password).where(password.c.person == person_id))
-
-
-def has_password(tx: Connection, person_id: str) -> bool:
-    """Whether the person has a password."""
-    return tx.execute(select(password.c.person).where(password.c.person == person_id)).first() is not None
-
-
 def add_challenge(tx: Connection, digest: bytes, person_id: str | None, expires_ms: int) -> None:
     """Remember a challenge until it is used or expires."""
     tx.execute(insert(challenge), {"hash": digest, "person": person_id, "expires_ms": expires_ms})

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from wardlight.db.prepared import Prepared
+from wardlight.db.schema import metadata
 from wardlight.identity.model import Institution, Person, Receiver, Role
 from wardlight.identity.tables import application, institution, person, receiver, token
 
@@ -157,7 +158,11 @@ def administrators(tx: Connection, institution_id: UUID) -> list[str]:
 
 
 def delete_person(tx: Connection, institution_id: UUID, person_id: str) -> None:
-    """Delete a person's row."""
+    """Delete a person's row, and all rows that are theirs, whichever part of the platform has them."""
+    for table in reversed(metadata.sorted_tables):
+        for column in table.c:
+            if any(key.column is person.c.id for key in column.foreign_keys):
+                tx.execute(delete(table).where(column == person_id))
     tx.execute(delete(person).where(person.c.institution == institution_id, person.c.id == person_id))
 
 
