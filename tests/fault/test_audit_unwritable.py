@@ -24,7 +24,7 @@ from canary import Canaries
 from integration.test_audit_commands import certificate
 from oauth_kit import an_application
 from platform_kit import STORES
-from wardlight.access.model import Role, TokenScope
+from wardlight.access.model import Operation, Principal, PrincipalKind, Role, TokenScope
 from wardlight.agreements.model import Level, SourceKind
 from wardlight.archive.fsck import Fsck, Report
 from wardlight.audit.actions import Action
@@ -33,6 +33,7 @@ from wardlight.audit.node import ClockCheck, NodeTrail
 from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.bootstrap import WORKER
 from wardlight.db.engine import EVERYWHERE
+from wardlight.identity.issuing import AccessTokens
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.trail import export, local
 from wardlight.trail.collectors import Place
@@ -57,6 +58,7 @@ ELSEWHERE = {
     "audit/denials.Denials._end": "test_audit_recorder: the count waits for the next time",
     "api/agreements._read": "asked here as a route",
     "trail/receiver_entries.store": "asked here as a route",
+    "trail/application_entries.ApplicationEntries.record": "test_application_entries: such an entry is not known",
     "trail/report_service.Reports._record": "asked here as a route",
     "trail/service.Trail.begin": "asked here as a route",
     "trail/anchors.Anchors._tell": "the anchors' tests",
@@ -309,10 +311,28 @@ def _export(world: World) -> Any:
     return export.export(built.parts, built.witnesses, built.sealer.seal, world.own.id, "csv", by=BY)
 
 
+def _define(world: World) -> Any:
+    principal = Principal(
+        PrincipalKind.APPLICATION, PARTNER, world.own.id, scopes=frozenset({TokenScope.AUDIT_WRITE})
+    )
+    scope = world.platform.access.scope_for(
+        principal, Action.AUDIT_DEFINITION_CHANGE, operation=Operation.ENTRIES, request="0" * 32
+    )
+    return world.platform.api.application_entries.define(scope, {"codes": ["done"]})
+
+
+def _give(world: World) -> Any:
+    tokens = AccessTokens(world.platform.database, world.platform.recorder)
+    partner = world.platform.applications.show(PARTNER)
+    return tokens.give(partner, world.own.id, purpose="TREAT", by=BY)
+
+
 #: What is not done again to see that it then goes through: it has no end of its own, or waits for a witness.
 ONCE = ("ClockCheck.check", "export.export")
 
 CASES: dict[str, Callable[[World], object]] = {
+    "trail/application_entries.ApplicationEntries.define": _define,
+    "identity/issuing.AccessTokens._add": _give,
     "access/service.Access.deny": lambda w: w.platform.access.deny(
         w.kit.principal, Action.DICOMWEB_STUDY_READ, "case", request="0" * 32
     ),
