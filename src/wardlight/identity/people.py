@@ -21,12 +21,10 @@ from wardlight.audit.references import base64url
 from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
 from wardlight.identity import (
-    factor_store,
     federation_store,
     lockout,
     oidc_store,
     session_store,
-    sign_in_store,
     store,
 )
 from wardlight.identity.institutions import SUSPENDED, printable
