@@ -72,6 +72,8 @@ def test_fifty_studies_of_one_patient_share_no_column_but_clear_ones(kit):
             if column.info["protection"] in ("none", "clear"):
                 continue
             values = [row[0] for row in kit.sql(f'SELECT "{column.name}" FROM {table.name}')]
+            if column.name == "origin" and set(values) == {None}:
+                continue  # Only of what was made of another release; its own test looks at it.
             assert len(values) == 50 and len(set(values)) == 50, column.name
             # Padding hides how long names are, and nothing but the version byte begins alike.
             if column.info["protection"] == "sealed":

@@ -81,6 +81,15 @@ def test_two_applications_share_no_uid_no_pseudonym_no_offset(kit: Hospital) -> 
     assert originals[0].StudyInstanceUID != seen[ACME][0].StudyInstanceUID
     groups = kit.sql("SELECT DISTINCT study_group FROM archive_release")
     assert len(groups) == 1
+    # What ties the two to their patient is sealed, each under its own key.
+    origins = [
+        bytes(row[0]) for row in kit.sql("SELECT origin FROM archive_release WHERE origin IS NOT NULL")
+    ]
+    assert len(origins) == len(set(origins)) == 2
+    assert len({origin[1:13] for origin in origins}) == 2 and {(len(one) - 29) % 128 for one in origins} == {
+        0
+    }
+    assert not any(b"MRN-90417733" in one or b"1.2.77" in one for one in origins)
 
 
 def test_entries_name_the_source_as_well(kit: Hospital) -> None:
