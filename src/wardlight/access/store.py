@@ -43,7 +43,8 @@ def live() -> ColumnElement[bool]:
     return and_(
         grant.c.ended_ms.is_(None),
         grant.c.not_before_ms <= now,
-        grant.c.expires_ms > now,
+        # An expression, so that no index of times is walked: what is looked up is a release or a holder.
+        grant.c.expires_ms + 0 > now,
         exists().where(
             agreement.c.id == grant.c.agreement,
             agreement.c.version == grant.c.agreement_version,
@@ -74,10 +75,19 @@ def live() -> ColumnElement[bool]:
 
 def held(kind: str) -> tuple[ColumnElement[bool], ...]:
     """Live grants of `:institution` that `:holder`, an `application` or a `person`, has for `:purpose`."""
-    holder = grant.c.application if kind == "application" else grant.c.person
+    return (grant.c.institution == bindparam("institution"), *_held(kind, found=False))
+
+
+def held_on(kind: str) -> tuple[ColumnElement[bool], ...]:
+    """The same for grants that were found by their release, which is the institution's."""
+    return _held(kind, found=True)
+
+
+def _held(kind: str, *, found: bool) -> tuple[ColumnElement[bool], ...]:
+    holder: ColumnElement[str] = grant.c.application if kind == "application" else grant.c.person
     return (
-        grant.c.institution == bindparam("institution"),
-        holder == bindparam("holder"),
+        # An expression keeps the planner from walking all that the holder has.
+        (func.coalesce(holder, "") if found else holder) == bindparam("holder"),
         grant.c.purposes.like(bindparam("purpose"), escape="/"),
         live(),
     )

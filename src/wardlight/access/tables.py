@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
 from wardlight.classification.model import DataClass
 from wardlight.db.columns import Id, column
@@ -41,5 +41,10 @@ grant: Final = Table(
     Index("access_grant_group", "institution", "study_group"),
     # What the job that ends grants looks through: time and basis.
     Index("access_grant_basis", "agreement", "agreement_version", "ended_ms"),
-    Index("access_grant_open", "ended_ms", "expires_ms"),
+    Index(
+        "access_grant_open",
+        "expires_ms",
+        sqlite_where=text("ended_ms IS NULL"),
+        postgresql_where=text("ended_ms IS NULL"),
+    ),
 )

@@ -76,7 +76,7 @@ _FIND_GRANTED: Final = {
             release.c.token == bindparam("token"),
             release.c.instance_count > 0,
             release.c.state != ReleaseState.DELETING.value,
-            *access.held(kind),
+            *access.held_on(kind),
         )
         .order_by(grant.c.expires_ms.desc())
         .limit(1)
@@ -124,7 +124,7 @@ def images_of_groups(tx: Connection, institution: UUID, groups: Iterable[bytes])
 
 _GRANTS_ON: Final = {
     kind: select(grant.c.release, grant.c.id).where(
-        *access.held(kind), grant.c.release.in_(bindparam("releases", expanding=True))
+        *access.held_on(kind), grant.c.release.in_(bindparam("releases", expanding=True))
     )
     for kind in ("application", "person")
 }

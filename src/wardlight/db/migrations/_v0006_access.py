@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Text, text
 
 from wardlight.db.columns import Id
 
@@ -39,9 +39,12 @@ def upgrade(op: Operations) -> None:
         ("person", ["institution", "person", "ended_ms"]),
         ("group", ["institution", "study_group"]),
         ("basis", ["agreement", "agreement_version", "ended_ms"]),
-        ("open", ["ended_ms", "expires_ms"]),
     ):
         op.create_index(f"access_grant_{name}", "access_grant", columns)
+    opened = text("ended_ms IS NULL")
+    op.create_index(
+        "access_grant_open", "access_grant", ["expires_ms"], sqlite_where=opened, postgresql_where=opened
+    )
 
 
 def _text(length: int) -> Any:
