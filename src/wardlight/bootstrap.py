@@ -45,6 +45,7 @@ from wardlight.archive.links import Links
 from wardlight.archive.open_reads import OpenReads
 from wardlight.archive.receipts import Receipts
 from wardlight.archive.service import Archive
+from wardlight.archive.tombstones import NAME as TOMBSTONES
 from wardlight.archive.tombstones import Tombstones
 from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
@@ -83,7 +84,9 @@ from wardlight.identity.sign_in import SignIn
 from wardlight.ingest.copying import Copier
 from wardlight.ingest.sharing import Sharing
 from wardlight.installation import require_whole
+from wardlight.keys.copies import Copies
 from wardlight.keys.epochs import Epochs
+from wardlight.keys.files import replace_private
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.oidc_keys import TokenUse
@@ -168,6 +171,14 @@ class Platform:
     def epochs(self) -> Epochs:
         """Rolls epoch keys."""
         return Epochs(self.keystore, self.settings.keystore_copies_dir)
+
+    def ship_keystore(self) -> int:
+        """Copy the keystore to where its copies are kept, with its tombstones beside it, if there is anything new."""
+        folder = self.settings.keystore_copies_dir
+        if folder is None or Copies(self.keystore, folder).ship() is None:
+            return 0
+        replace_private(folder / TOMBSTONES, self.tombstones.written(self.keystore.tombstones()))
+        return 1
 
     @property
     def deletion(self) -> Deletion:
@@ -408,6 +419,11 @@ ROUND: Final = (
         "delete-studies",
         lambda built: built.deletion_work.work(WORKER),
         (Action.ARCHIVE_KEY_DESTROY, Action.ARCHIVE_RECEIPT_ISSUE),
+    ),
+    Job(
+        "ship-keystore",
+        lambda built: built.ship_keystore(),
+        why="copies wrapped keys to where copies of the keystore are kept; shows nobody anything",
     ),
     Job(
         "index-studies",

@@ -1,4 +1,4 @@
-"""Backups leave keys, tokens and postings out; what was deleted does not come back (security.md section 11, 8 to 11)."""
+"""Backups leave keys, tokens, postings out; what was deleted does not come back (security.md section 11, 8 to 11)."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ _COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "study": ("wardlight.cli.study", "app", "Delete studies, and see what became of deletions."),
     "receipt": ("wardlight.cli.receipt", "app", "Check receipts of deletions offline."),
     "keys": ("wardlight.cli.keys", "app", "Roll epoch keys: old backups cannot be read any more."),
+    "doctor": ("wardlight.cli.doctor", "doctor", "Say how keys, deletions and backups are."),
     "backup": ("wardlight.cli.backup", "backup", "Back up index and objects, and elsewhere the keystore."),
     "restore": ("wardlight.cli.backup", "restore", "Put a backup back, without what was deleted since."),
     "deidentify": (

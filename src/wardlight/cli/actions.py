@@ -166,6 +166,7 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "study allow": (Action.ARCHIVE_STUDY_UNHOLD,),
     "receipt verify": "reads a file of whoever calls it; opens no platform",
     "keys roll": (Action.ARCHIVE_KEY_REWRAP, Action.ARCHIVE_RECEIPT_ISSUE),
+    "doctor": (Action.PLATFORM_CHECK_RUN,),
     "backup": (Action.PLATFORM_BACKUP_CREATE,),
     "restore": (
         Action.PLATFORM_BACKUP_RESTORE,
