@@ -33,7 +33,9 @@ from wardlight.audit.node import ClockCheck, NodeTrail
 from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.bootstrap import WORKER
 from wardlight.db.engine import EVERYWHERE
+from wardlight.identity.clients import Client
 from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.oauth import ClientRequest, OAuthError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.trail import export, local
 from wardlight.trail.collectors import Place
@@ -46,7 +48,7 @@ VALUES = ("Zeppelinfield^Ottoline", "MRN-5518842", "Thorax of Ottoline", STUDY, 
 CANARIES = Canaries(VALUES)
 PARTNER, UNUSED = "acme_reader_prod", "acme_lens_prod"
 PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010"}
-PLACES |= {"level": "0", "tile": "0", "application": "acme_reader_prod", "grant": "0" * 32}
+PLACES |= {"level": "0", "tile": "0", "application": "acme_reader_prod", "grant": "0" * 32, "receiver": "rc-0", "kid": "k1"}
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {
@@ -57,6 +59,7 @@ ELSEWHERE = {
     "audit/sealer.Sealer._refuse": "the sealer's tests: sealing has stopped already",
     "audit/denials.Denials._end": "test_audit_recorder: the count waits for the next time",
     "api/agreements._read": "asked here as a route",
+    "api/told.told": "asked here as a route",
     "trail/receiver_entries.store": "asked here as a route",
     "trail/application_entries.ApplicationEntries.record": "test_application_entries: such an entry is not known",
     "trail/report_service.Reports._record": "asked here as a route",
@@ -104,6 +107,8 @@ class World:
             ),
             "receiver": self.identity.issue_receiver_token(self.receiver, by=BY),
         }
+
+        self.given = _give(self)
 
     @contextmanager
     def unwritable(self) -> Iterator[None]:
@@ -327,6 +332,15 @@ def _give(world: World) -> Any:
     return tokens.give(partner, world.own.id, purpose="TREAT", by=BY)
 
 
+#: A request of a client, as far as the trail tells of it.
+ASKED = ClientRequest({}, "", "", "", frozenset(), "", "0" * 32)
+
+
+def _revoke(w: World) -> None:
+    client = Client(PrincipalKind.APPLICATION, PARTNER)
+    w.platform.api.access_tokens.revoke(client, w.given, request=ASKED)
+
+
 #: What is not done again to see that it then goes through: it has no end of its own, or waits for a witness.
 ONCE = ("ClockCheck.check", "export.export")
 
@@ -402,6 +416,15 @@ CASES: dict[str, Callable[[World], object]] = {
     "identity/service.Identity.revoke_tokens": lambda w: w.identity.revoke_tokens(
         w.own.id, w.receiver.id, by=BY
     ),
+    "identity/applications.Applications._write": lambda w: w.platform.applications.register(
+        "acme_new_prod", "A", "V", by=BY
+    ),
+    "identity/clients.Clients.refuse": lambda w: w.platform.api.clients.refuse(
+        ASKED, None, OAuthError("invalid_client")
+    ),
+    "identity/issuing.AccessTokens.revoke": _revoke,
+    "identity/enrolments.Enrolments._write": lambda w: w.platform.enrolments.open(w.own, "g3", by=BY),
+    "identity/enrolments.Enrolments.revoke": lambda w: w.platform.enrolments.revoke(w.own.id, "g3", by=BY),
     "identity/service.Identity._issue": lambda w: w.identity.issue_receiver_token(w.receiver, by=BY),
 }
 
