@@ -111,17 +111,10 @@ def record_source(request: ApiRequest) -> Answer:
 
 def _read(request: ApiRequest, results: int) -> None:
     """That they were shown is in the trail: they name people."""
-    scope = request.scope
-    event = Event(
-        Action.AGREEMENT_AGREEMENT_READ,
-        request.actor,
-        address=scope.address,
-        request=scope.request,
-        token=scope.principal.token_ref,
-        counts={"results": results},
-    )
-    with request.platform.database.begin(scope.institution) as tx:
-        request.platform.recorder.write(tx, scope.institution, event)
+    event = Event(Action.AGREEMENT_AGREEMENT_READ, request.actor, counts={"results": results})
+    institution = request.scope.institution
+    with request.platform.database.begin(institution) as tx:
+        request.platform.recorder.write(tx, institution, event)
 
 
 def _terms(sent: Any) -> tuple[dict[str, Any], int | None]:

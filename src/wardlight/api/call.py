@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from wardlight.access.model import Principal, Scope
@@ -38,8 +38,14 @@ class ApiRequest:
 
     @property
     def actor(self) -> Actor:
-        """Who asks, as the audit trail names them."""
-        return actor_of(self.scope.principal)
+        """Who asks, from where and with which token, as the audit trail names them."""
+        scope = self.scope
+        return replace(
+            actor_of(scope.principal),
+            address=scope.address,
+            request=scope.request,
+            token=scope.principal.token_ref,
+        )
 
 
 @dataclass(frozen=True, slots=True)

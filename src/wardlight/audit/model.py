@@ -23,11 +23,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it: kind as in PrincipalKind, an opaque id, and the role acted in."""
+    """Who did it: kind as in PrincipalKind, an opaque id, and the role acted in.
+
+    address, request, token: from where, within which request, with which token, where the event does not say it itself.
+    """
 
     kind: str
     id: str
     role: str = ""
+    address: str = field(default="", repr=False)
+    request: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,11 @@ class Recorder:
             "actor": _actor(event.actor),
             "outcome": event.outcome.value,
         }
-        for name in ("phase", "purpose", "basis", "grant", "reason", "request", "token"):
+        for name in ("phase", "purpose", "basis", "grant", "reason"):
             if value := getattr(event, name):
+                entry[name] = value
+        for name in ("request", "token"):
+            if value := getattr(event, name) or getattr(event.actor, name):
                 entry[name] = value
         if event.of:
             entry["of"] = str(event.of)
@@ -186,8 +189,8 @@ class Recorder:
             entry["agreement"] = {"id": event.agreement[0], "version": event.agreement[1]}
         if event.classes:
             entry["classes"] = list(event.classes)
-        if event.address:
-            entry["network"] = {"address": event.address}
+        if address := event.address or event.actor.address:
+            entry["network"] = {"address": address}
         if event.counts:
             entry["counts"] = dict(event.counts)
         if event.change:

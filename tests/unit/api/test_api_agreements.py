@@ -109,6 +109,11 @@ def test_agreed_amended_compared_withdrawn(world):
     states = [row["state"] for row in world.ask("GET", f"/agreements/{APP}").json()["versions"]]
     assert states == ["withdrawn", "withdrawn"]
     assert world.last_entry()["actor"]["role"] == "administrator"
+    # Changes, too, say from where and with which token.
+    world.ask("PUT", f"/subscriptions/{APP}", {})
+    entry = world.last_entry()
+    assert entry["action"] == "agreement:entitlement:subscribe" and len(entry["request"]) == 32
+    assert entry["token"] and set(entry["actor"]) == {"kind", "id", "role"}
 
 
 @pytest.mark.parametrize(
