@@ -18,6 +18,7 @@ import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import inspect, text
 
+import people_cases
 import postgres
 from archive_kit import dataset, part10
 from canary import Canaries
@@ -98,6 +99,7 @@ class World:
         )  # fmt: skip
         self.kit.store(self.file)
         self.person = self.identity.create_person(self.own.id, "b@x.example", "B", Role.ADMINISTRATOR, by=BY)
+        self.colleague = self.identity.create_person(self.own.id, "d@x.example", "D", Role.CLINICIAN, by=BY)
         self.receiver = self.identity.create_receiver(self.own.id, "gateway", by=BY)
         for application in (PARTNER, UNUSED):
             an_application(self.platform, application, None)
@@ -418,12 +420,6 @@ CASES: dict[str, Callable[[World], object]] = {
     "trail/witnesses.Witnesses.enrol": lambda w: w.platform.witnesses.enrol(
         w.own, w.receiver, VerifierKey.of("any", b"r" * 32, WITNESS).public, by=BY
     ),
-    "identity/service.Identity.create_institution": lambda w: w.identity.create_institution(
-        "n", "N", "eu", by=BY
-    ),
-    "identity/service.Identity.create_person": lambda w: w.identity.create_person(
-        w.own.id, "c@x.example", "C", Role.CLINICIAN, by=BY
-    ),
     "identity/service.Identity.people": lambda w: w.identity.people(w.own.id, by=BY),
     "identity/service.Identity.create_receiver": lambda w: w.identity.create_receiver(w.own.id, "g2", by=BY),
     "identity/service.Identity.revoke_tokens": lambda w: w.identity.revoke_tokens(
@@ -440,6 +436,9 @@ CASES: dict[str, Callable[[World], object]] = {
     "identity/enrolments.Enrolments.revoke": lambda w: w.platform.enrolments.revoke(w.own.id, "g3", by=BY),
     "identity/service.Identity._issue": lambda w: w.identity.issue_receiver_token(w.receiver, by=BY),
 }
+
+
+CASES |= people_cases.CASES
 
 
 def _fail() -> None:
