@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
-from sqlalchemy import select
+from sqlalchemy import select, text
 from starlette.testclient import TestClient
 
 from oidc_kit import ORIGIN, World, a_world, encoded
@@ -548,3 +548,22 @@ def test_sign_ins_that_never_came_back_are_forgotten(
     assert world.platform.federations.sweep() == 0
     monkeypatch.setattr(clock, "unix_ms", lambda: real() + 601_000)
     assert world.platform.federations.sweep() >= 1
+
+
+def test_nobody_enters_without_an_entry(world: World, idp: Idp, browser: Browser) -> None:
+    found = idp.sign_in(browser.leave(), sub="s-e", preferred_username="entry")
+    with world.platform.database.begin() as tx:
+        tx.execute(
+            text(
+                "CREATE TRIGGER no_entry BEFORE INSERT ON audit_pending BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        )
+    try:
+        assert browser.back(found).status_code == 503
+        assert browser.back({"state": "x"}).status_code == 503
+    finally:
+        with world.platform.database.begin() as tx:
+            tx.execute(text("DROP TRIGGER no_entry"))
+    assert browser.principal is None
+    with pytest.raises(WardlightError, match="not-found"):
+        world.platform.identity.person(world.institution.id, "entry")
