@@ -21,7 +21,7 @@ from wardlight.cli import _COMMANDS, app
 from wardlight.cli.actions import COMMANDS, OPENING
 from wardlight.receiver.entries import PROCESSES
 from wardlight.web.app import DICOMWEB, PLATFORM, TRAIL
-from wardlight.web.routes import Manage, Open, Operation, Public, actions_of
+from wardlight.web.routes import Follow, Manage, Open, Operation, Public, actions_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = ROOT / "src" / "wardlight"
@@ -147,11 +147,11 @@ def test_every_route_declares_an_action_that_a_decision_knows() -> None:
     for route in routes():
         assert not isinstance(route, Public)
         # What a route of the API needs it says itself, and one for those whom nobody knows decides for itself.
-        assert isinstance(route, Manage | Open) or route.action in OPERATION, route.path
+        assert isinstance(route, Manage | Follow | Open) or route.action in OPERATION, route.path
         assert Action.ACCESS_DECISION_DENY in actions_of(route)
     assert len({(route.method, route.path) for route in routes()}) == len(routes())
     kinds = {kind.__name__ for kind in get_args(Operation)}
-    assert kinds == {"Read", "Store", "Api", "Manage", "Open", "Public"}, (
+    assert kinds == {"Read", "Store", "Api", "Manage", "Follow", "Open", "Public"}, (
         "actions_of must know the new kind of route"
     )
 

@@ -19,6 +19,8 @@ LISTED = {
     "objects/s3.py": "the object store that the operator's settings name",
     "objects/s3_calls.py": "the object store that the operator's settings name",
     "receiver/connection.py": "a receiver, in the hospital's network, to its platform: the one address of its settings",
+    "receiver/credential.py": "a receiver to its platform",
+    "receiver/enrolment.py": "a receiver to its platform",
     "receiver/exchange.py": "a receiver to its platform",
     "receiver/status.py": "a receiver, whether its platform answers",
     "receiver/upload.py": "a receiver to its platform",
