@@ -18,7 +18,7 @@ from wardlight.audit.model import Actor, Event, Outcome
 from wardlight.db.engine import Database
 from wardlight.errors import CATALOGUE, WardlightError
 from wardlight.identity.model import Principal, PrincipalKind, Role, TokenScope
-from wardlight.identity.service import actor_of
+from wardlight.identity.service import actor_of, behalf_of
 
 #: What each audited action needs. An action that is not here needs no scope and gets none.
 OPERATION: Final = {
@@ -211,6 +211,7 @@ class Access:
         event = Event(
             Action.ACCESS_DECISION_DENY,
             actor,
+            behalf=behalf_of(principal) if principal else None,
             outcome=Outcome.DENIED,
             reason=reason,
             address=address,
@@ -251,6 +252,7 @@ class Access:
         event = Event(
             action,
             actor_of(principal),
+            behalf=behalf_of(principal),
             outcome=outcome,
             reason=reason,
             address=address,

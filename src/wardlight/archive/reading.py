@@ -35,7 +35,7 @@ from wardlight.dicom.codec import PIXEL_TAGS
 from wardlight.dicom.elements import scan
 from wardlight.dicom.errors import DicomError
 from wardlight.errors import WardlightError
-from wardlight.identity.service import actor_of
+from wardlight.identity.service import actor_of, behalf_of
 from wardlight.keys.keystore import Keystore
 from wardlight.objects.store import ObjectReader, ObjectStore
 
@@ -230,6 +230,7 @@ class Reader:
         event = Event(
             scope.action,
             actor_of(scope.principal),
+            behalf=behalf_of(scope.principal),
             target=Target("study", ref=subjects[0][1]),
             subjects=subjects,
             purpose=grant.purposes.split()[0] if grant and not scope.principal.purpose else scope.purpose,

@@ -33,7 +33,7 @@ from wardlight.audit.model import Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
-from wardlight.identity.service import actor_of
+from wardlight.identity.service import actor_of, behalf_of
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.postings import entry, entry_values
 
@@ -269,6 +269,7 @@ class Search:
         event = Event(
             Action.DICOMWEB_STUDY_QUERY,
             actor_of(scope.principal),
+            behalf=behalf_of(scope.principal),
             target=Target("study", ref=references.study(query.study_uid)) if query.study_uid else None,
             subjects=tuple(dict.fromkeys(subjects)),
             purpose=scope.purpose,

@@ -214,7 +214,15 @@ class Identity(Institutions):
 
 def actor_of(principal: Principal) -> Actor:
     """The principal as the audit trail names it."""
-    return Actor(principal.kind.value, principal.id, principal.role.value if principal.role else "")
+    role = principal.role.value if principal.role and not principal.person else ""
+    return Actor(principal.kind.value, principal.id, role)
+
+
+def behalf_of(principal: Principal) -> Actor | None:
+    """The person for whom an application acts, in the role that they have."""
+    if not principal.person:
+        return None
+    return Actor("person", principal.person, principal.role.value if principal.role else "")
 
 
 def _principal(kind: TokenKind, row: store.TokenRow) -> Principal | None:
