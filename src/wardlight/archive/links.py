@@ -148,7 +148,27 @@ class Links:
         request: str,
         address: str,
     ) -> Opened:
-        """What the link shows, within the scope of the grant's holder. Raises `not-found` for whatever is wrong."""
+        """What the link shows, within the scope of the grant's holder.
+
+        Raises `not-found` for whatever is wrong, with an entry that somebody tried.
+        """
+        try:
+            return self._open(grant_text, instance_text, query, request, address)
+        except WardlightError as error:
+            if error.code == _NOT_FOUND:
+                self._access.deny(
+                    None, Action.DICOMWEB_STUDY_READ, "link", request=request, address=address, status=404
+                )
+            raise
+
+    def _open(
+        self,
+        grant_text: str,
+        instance_text: str | None,
+        query: Mapping[str, str],
+        request: str,
+        address: str,
+    ) -> Opened:
         try:
             grant_id = UUID(hex=grant_text)
             instance = UUID(instance_text) if instance_text is not None else None
