@@ -7,8 +7,9 @@ only wrapped under epoch keys of which no keyslot is left.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from wardlight.keys.keyslot import Keyslots
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import epoch_of, unwrap
 
+#: A copy is written in seconds.
+_LEFT_S: Final = 600.0
 _DAMAGED: Final = "a copy of the keystore cannot be read"
 _UNROLLED: Final = """
 SELECT tombstone.institution, min(destroyed_ms) FROM tombstone
@@ -110,6 +113,7 @@ def shipped(keystore: Keystore, folder: Path | None) -> Iterator[Path]:
     """A fresh copy of the keystore: kept in `folder`, or, without one, beside the keystore until the block ends."""
     name = f"keystore-{clock.unix_ms():013d}-{keystore.sequence:010d}"
     place = folder if folder is not None else keystore.path.parent
+    _remove_old(place)
     partial = place / f".{name}.partial"
     partial.unlink(missing_ok=True)
     keystore.copy(partial)
@@ -120,6 +124,14 @@ def shipped(keystore: Keystore, folder: Path | None) -> Iterator[Path]:
             yield partial.replace(folder / f"{name}.db")
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove what a process that died while it wrote a copy has left."""
+    for file in folder.glob(".keystore-*.partial"):
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < time.time() - _LEFT_S:
+                file.unlink()
 
 
 def open_copy(copy: Path, keyslots: Keyslots, institution: UUID, epoch: int) -> int:
