@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from wardlight import clock
+from wardlight.audit.actions import Action
 from wardlight.db.engine import EVERYWHERE
-from wardlight.identity.model import Person, Role
+from wardlight.identity.model import Role
 from wardlight.identity.people import add_person, new_person
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.identity.sessions import IDLE_MS
@@ -97,7 +98,9 @@ CASES: dict[str, Callable[[Any], object]] = {
         w.identity.institution("cases"), name="M", by=BY
     ),
     "identity/factors.Factors._tell": _tx(
-        lambda w, tx: w.platform.factors._tell(tx, "identity:factor:add", w.own.id, w.person.id, "totp", BY)
+        lambda w, tx: w.platform.factors._tell(
+            tx, Action.IDENTITY_FACTOR_ADD, w.own.id, w.person.id, "totp", BY
+        )
     ),
     "identity/factors.Factors.reset": lambda w: w.platform.factors.reset(w.person, by=BY),
     "identity/sign_in.SignIn._failed": lambda w: w.platform.sign_in._failed([], "case", HERE),
