@@ -159,6 +159,11 @@ def test_a_token_for_a_user_reads_no_more_than_the_user(world: World, web_app: P
     assert bearer(world, tokens[clinician], frame).status_code == 404
     for who in (officer, clinician):
         assert bearer(world, tokens[who], "/api/v1/people").status_code == 403
+    read = [row for row in entries(world) if row["action"] == "dicomweb:study:query"][-1]
+    assert (read["actor"], read["behalf"]) == (
+        {"kind": "application", "id": web_app.id},
+        {"kind": "person", "id": clinician.row.id, "role": "clinician"},
+    )
     without = web_app.tokens(clinician)["access_token"]
     assert bearer(world, without, "/dicom-web/studies").status_code == 403
 
