@@ -135,7 +135,7 @@ def test_the_partner_application_of_the_readme(demo, tmp_path):
     (line,) = re.findall(r"^\.venv/bin/python (examples/partner_app\.py \S+ \S+)", text, re.M)
     arguments = line.replace("demo-data/demo.json", str(demo.data / "demo.json")).split()
     first = subprocess.run(
-        [sys.executable, *arguments, "--events", "6"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, *arguments, "--events", "6"], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert first.returncode == 0, first.stderr[-2000:]
     # Two studies, and each once more as its report has joined it.
@@ -158,6 +158,23 @@ def test_the_partner_application_of_the_readme(demo, tmp_path):
     assert {one["detail"]["claim"]["code"] for one in said} == {"measured"}
     assert {one["detail"]["grant"] for one in said} == {"live"}
     assert "says lumen_reader_demo" in demo.wardlight("audit", "show", "demo", "--limit", "200").stdout
+
+
+@pytest.mark.system
+def test_another_study_for_the_partner_application(demo):
+    """The lines by which the README sends one more."""
+    text = (ROOT / "README.md").read_text()
+    (lines,) = re.findall(r"^(PORT=\S.*\nstorescu -aec WARD_READER .*)$", text, re.M)
+    lines = lines.replace("demo-data", str(demo.data))
+    with own(demo, 0) as client:
+        known = {one.id for one in client.grants()}
+        sent = subprocess.run(["bash", "-ec", lines], capture_output=True, text=True, timeout=60)
+        assert sent.returncode == 0, sent.stderr
+        told = (
+            event for event in client.events() if event.type == "study.available" and event.grant not in known
+        )
+        grant = client.grant(next(told).grant)
+        assert grant.purpose == "TREAT"
 
 
 def test_the_python_of_the_readme(demo):
