@@ -20,7 +20,7 @@ from wardlight.receiver.entries import PROCESSES
 from wardlight.settings import Settings
 from wardlight.trail import csv_rows, mapping
 from wardlight.trail.mapping import Code, Meaning
-from wardlight.web.app import DICOMWEB, TRAIL
+from wardlight.web.app import DICOMWEB, PLATFORM, TRAIL
 from wardlight.web.routes import actions_of
 
 #: Routes of one action that are named in its row; more are counted there.
@@ -83,7 +83,7 @@ def jobs() -> dict[str, tuple[Action, ...] | str]:
 
 def routes() -> dict[str, tuple[Action, ...]]:
     """Route, as method and path → all that the trail may call a request of it."""
-    return {f"{row.method} {row.path}": actions_of(row) for row in (*DICOMWEB, *TRAIL)}
+    return {f"{row.method} {row.path}": actions_of(row) for row in (*DICOMWEB, *TRAIL, *PLATFORM)}
 
 
 def written() -> dict[Action, list[str]]:
