@@ -20,6 +20,7 @@ from sqlalchemy import inspect, text
 
 import people_cases
 import postgres
+import sharing_cases
 from archive_kit import dataset, part10
 from canary import Canaries
 from integration.test_audit_commands import certificate
@@ -50,6 +51,7 @@ CANARIES = Canaries(VALUES)
 PARTNER, UNUSED = "acme_reader_prod", "acme_lens_prod"
 PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010"}
 PLACES |= {"level": "0", "tile": "0", "application": "acme_reader_prod", "grant": "0" * 32, "receiver": "rc-0", "kid": "k1"}
+PLACES |= {"result": "0" * 32, "row": "0" * 32}
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {
@@ -439,6 +441,8 @@ CASES: dict[str, Callable[[World], object]] = {
 
 
 CASES |= people_cases.CASES
+CASES |= sharing_cases.CASES
+ELSEWHERE |= sharing_cases.ELSEWHERE
 
 
 def _fail() -> None:

@@ -15,6 +15,7 @@ from share_kit import ACME, BETA, Desk, a_desk, study
 from wardlight import clock
 from wardlight.archive import links
 from wardlight.audit.actions import Action
+from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
 VECTOR = "qQlQR3Cm4lRC3XW6YiBNu1Nvm57DH5Dg"
@@ -190,3 +191,15 @@ def test_a_researcher_sees_what_was_shared_with_him(desk: Desk) -> None:
     )
     assert desk.ask("GET", "/dicom-web/studies/1.2.44/metadata", token).status_code == 200
     assert desk.ask("GET", "/dicom-web/studies/1.2.40/metadata", token).status_code == 404
+
+
+def test_there_is_no_link_without_its_entry(
+    desk: Desk, shared: dict[str, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwritable(*_: object) -> None:
+        raise WardlightError("unavailable")
+
+    token = desk.hospital.token(ACME, "images.read")
+    monkeypatch.setattr(desk.hospital.platform.recorder, "write", unwritable)
+    answer = desk.ask("POST", f"/api/v1/grants/{shared[ACME]['grant']}/urls", token, json={})
+    assert answer.status_code == 503 and "s=" not in answer.text

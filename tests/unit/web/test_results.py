@@ -11,12 +11,17 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from share_kit import ACME, BETA, CANARIES, Desk, a_desk, ct, files, study
+import platform_kit
+from share_kit import ACME, BETA, CANARIES, Desk, a_desk, ct, study
 from wardlight.access.model import TokenScope
-from wardlight.agreements.model import IMAGES, Level, SourceKind
+from wardlight.agreements.model import SourceKind
 from wardlight.audit.actions import Action
+from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.identity.tokens import TokenKind
+
+#: Each test on both databases.
+pytestmark = pytest.mark.parametrize("stores", platform_kit.STORES, indirect=True, scope="module")
 
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
@@ -224,4 +229,28 @@ def test_declared_anonymised(desk: Desk) -> None:
         ]
         == "anonymised"
     )
-    assert Level.HIGH in Level and IMAGES and files
+
+
+def test_nothing_is_handed_out_without_its_entry(
+    desk: Desk, shared: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unwritable(*_: object) -> None:
+        raise WardlightError("unavailable")
+
+    assert (
+        put(desk, shared[BETA], report(seen(desk, shared[BETA], BETA)[0]), application=BETA).status_code
+        == 200
+    )
+    token = receiver_token(desk)
+    row = desk.ask("GET", "/api/v1/receiver/results", token).json()["results"][-1]
+    path = f"/api/v1/receiver/results/{row['id']}"
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.hospital.platform.recorder, "write", unwritable)
+        answer = desk.ask("GET", path, token)
+        assert answer.status_code == 503 and b"DICM" not in answer.content
+    assert desk.ask("GET", path, token).status_code == 200
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.hospital.platform.recorder, "write", unwritable)
+        assert desk.ask("POST", f"{path}/acknowledge", token, json={"received": True}).status_code == 503
+    assert desk.ask("GET", path, token).status_code == 409  # not put back, not acknowledged
+    assert desk.ask("POST", f"{path}/acknowledge", token, json={"received": True}).status_code == 200
