@@ -46,7 +46,10 @@ class Browser:
             **{k.replace("_", "-"): v for k, v in headers.items()},
         }
         sent = {name: value for name, value in sent.items() if value is not None}
-        answer = self.client.request(method, path, json=body, headers=sent)
+        content = None if body is None else json.dumps(body)
+        if content is not None:
+            sent["Content-Type"] = "application/json"
+        answer = self.client.request(method, path, content=content, headers=sent)
         if answer.headers.get("content-type") == "application/json":
             self.csrf = answer.json().get("csrf", self.csrf)
         return answer

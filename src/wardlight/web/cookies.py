@@ -10,8 +10,9 @@ from fastapi import Request
 from wardlight.access.model import Principal
 from wardlight.api.browser import CSRF_HEADER, cookie_name, from_own_page
 from wardlight.identity.oauth import FORM
+from wardlight.identity.institutions import is_within
 from wardlight.identity.sessions import csrf_fits
-from wardlight.web.addresses import secure, site_url
+from wardlight.web.addresses import client_address, secure, site_url
 from wardlight.web.services import Services
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
@@ -48,3 +49,11 @@ def _field(request: Request, body: bytes) -> str:
         return parse_qs(body.decode("ascii"), max_num_fields=30).get("csrf", [""])[0]
     except ValueError:
         return ""
+
+
+def own_principal(services: Services, request: Request) -> Principal | None:
+    """Whom the cookie stands for on routes that decide for themselves: nobody from where their people may not come."""
+    principal, _ = cookie_principal(services, request)
+    if principal is None or not is_within(client_address(services, request), principal.networks):
+        return None
+    return principal
