@@ -9,8 +9,8 @@ from fastapi import Request
 
 from wardlight.access.model import Principal
 from wardlight.api.browser import CSRF_HEADER, cookie_name, from_own_page
-from wardlight.identity.oauth import FORM
 from wardlight.identity.institutions import is_within
+from wardlight.identity.oauth import FORM
 from wardlight.identity.sessions import csrf_fits
 from wardlight.web.addresses import client_address, secure, site_url
 from wardlight.web.services import Services
@@ -42,6 +42,14 @@ def cookie_principal(services: Services, request: Request, body: bytes = b"") ->
     return (principal, "") if principal is not None else (None, "invalid-token")
 
 
+def own_principal(services: Services, request: Request, body: bytes) -> Principal | None:
+    """Whom the cookie stands for on routes that decide for themselves: nobody from where their people may not come."""
+    principal, _ = cookie_principal(services, request, body)
+    if principal is None or not is_within(client_address(services, request), principal.networks):
+        return None
+    return principal
+
+
 def _field(request: Request, body: bytes) -> str:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return ""
@@ -49,11 +57,3 @@ def _field(request: Request, body: bytes) -> str:
         return parse_qs(body.decode("ascii"), max_num_fields=30).get("csrf", [""])[0]
     except ValueError:
         return ""
-
-
-def own_principal(services: Services, request: Request) -> Principal | None:
-    """Whom the cookie stands for on routes that decide for themselves: nobody from where their people may not come."""
-    principal, _ = cookie_principal(services, request)
-    if principal is None or not is_within(client_address(services, request), principal.networks):
-        return None
-    return principal
