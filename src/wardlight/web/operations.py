@@ -30,7 +30,7 @@ from wardlight.trail.call import JSON, ApiCall, parse_body
 from wardlight.web.addresses import base_url, client_address, secure, site_url
 from wardlight.web.authentication import authenticate, token_of
 from wardlight.web.bodies import pump, small_body
-from wardlight.web.cookies import cookie_principal
+from wardlight.web.cookies import own_principal
 from wardlight.web.follow import Following
 from wardlight.web.paths import Endpoint
 from wardlight.web.responses import AnswerResponse
@@ -272,7 +272,7 @@ async def _open_to_all(services: Services, operation: Open, request: Request, th
             client_address(services, request),
             site_url(services, request),
             secure(services, request),
-            cookie_principal(services, request, body)[0],
+            own_principal(services, request, body),
         )
         found = operation.handler(asked)
         answer = conditional.apply(found, _conditions(request), request.method)
