@@ -28,7 +28,7 @@ SECRET = "of twenty letters and more: %&+"
 
 
 def installed() -> None:
-    if not (HERE / "node_modules" / "oidc-provider").is_dir():
+    if not all((HERE / "node_modules" / name).is_dir() for name in ("oidc-provider", "openid-client")):
         npm = NODE / "lib/node_modules/npm/bin/npm-cli.js"
         subprocess.run(
             [NODE / "bin/node", npm, "ci", "--ignore-scripts", "--silent"], cwd=HERE, check=True, timeout=300
