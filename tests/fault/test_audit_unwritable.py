@@ -18,6 +18,7 @@ import pytest
 from fastapi.routing import APIRoute
 from sqlalchemy import inspect, text
 
+import delivery_cases
 import people_cases
 import postgres
 import sharing_cases
@@ -51,7 +52,7 @@ CANARIES = Canaries(VALUES)
 PARTNER, UNUSED = "acme_reader_prod", "acme_lens_prod"
 PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010"}
 PLACES |= {"level": "0", "tile": "0", "application": "acme_reader_prod", "grant": "0" * 32, "receiver": "rc-0", "kid": "k1"}
-PLACES |= {"result": "0" * 32, "row": "0" * 32}
+PLACES |= {"result": "0" * 32, "row": "0" * 32, "event": "0" * 32, "webhook": "0" * 32, "delivery": "0" * 32}
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {
@@ -441,8 +442,8 @@ CASES: dict[str, Callable[[World], object]] = {
 
 
 CASES |= people_cases.CASES
-CASES |= sharing_cases.CASES
-ELSEWHERE |= sharing_cases.ELSEWHERE
+CASES |= sharing_cases.CASES | delivery_cases.CASES
+ELSEWHERE |= sharing_cases.ELSEWHERE | delivery_cases.ELSEWHERE
 
 
 def _fail() -> None:

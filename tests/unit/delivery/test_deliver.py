@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from delivery_kit import Clock, told
 from delivery_kit import an_endpoint as endpoint
 from share_kit import ACME, CANARIES
+from wardlight.audit.actions import Action
 from wardlight.client import webhooks as client
 from wardlight.delivery import deliver, webhook_store
 from wardlight.delivery.deliver import FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Deliverer, pause_ms
 from wardlight.delivery.model import State
+from wardlight.errors import WardlightError
 from wardlight.events.outbox import Kind
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 
@@ -252,6 +254,32 @@ def test_an_address_that_is_allowed_no_more_is_not_reached(kit, place, moved):
     object.__setattr__(kit.platform.settings, "outgoing_targets", ())
     kit.deliver()
     assert place.got == [] and kit.log(hook)[0].reason == "address-denied"
+
+
+def test_nothing_is_sent_or_taken_for_sent_without_its_entry(kit, place, moved, monkeypatch):
+    hook, _ = kit.hook(place)
+    event = kit.tell().hex
+    written, failing = kit.platform.recorder.write, Action.EVENTS_NOTIFICATION_SEND
+
+    def write(tx, institution, entry):
+        if entry.action is failing:
+            raise WardlightError("unavailable")
+        return written(tx, institution, entry)
+
+    monkeypatch.setattr(kit.platform.recorder, "write", write)
+    worker = kit.worker()
+    with pytest.raises(WardlightError):
+        kit.deliver(worker)
+    (row,) = kit.log(hook)
+    assert place.got == [] and (row.state, row.attempts) == (State.PENDING, 0)
+    failing = Action.EVENTS_NOTIFICATION_DELIVER
+    with pytest.raises(WardlightError):
+        kit.deliver(worker)
+    assert kit.log(hook)[0].state is State.PENDING
+    failing = None
+    moved.on(61)
+    assert kit.deliver(worker) == 1
+    assert [got.id for got in place.got] == [event, event]
 
 
 def test_only_the_kinds_that_were_asked_for(kit, place):
