@@ -83,7 +83,14 @@ INGEST: Final = (
         links.study,
         Action.DICOMWEB_STUDY_READ,
         _LINKED,
-        About("Open Link to Study", "The study of a link as a zip of DICOM files.", (ZIP,), query=_LINK),
+        About(
+            "Open Link to Study",
+            "The study of a link as a zip of DICOM files.",
+            (ZIP,),
+            statuses=(200, 304),
+            errors=(404, 412),
+            query=_LINK,
+        ),
         method="GET",
     ),
     Open(
@@ -91,7 +98,14 @@ INGEST: Final = (
         links.instance,
         Action.DICOMWEB_STUDY_READ,
         _LINKED,
-        About("Open Link to Instance", "The DICOM file of a link, as it is stored.", (DICOM,), query=_LINK),
+        About(
+            "Open Link to Instance",
+            "The DICOM file of a link, as it is stored.",
+            (DICOM,),
+            statuses=(200, 206, 304),
+            errors=(404, 412, 416),
+            query=_LINK,
+        ),
         method="GET",
     ),
     Manage(
