@@ -15,7 +15,6 @@ from wardlight.identity.model import Role
 from wardlight.web.server import WebServer
 from web_kit import a_web
 
-
 pytestmark = pytest.mark.long
 
 
@@ -79,10 +78,7 @@ def test_an_invitation_to_a_passkey_and_in_again(site, driven):
     page.goto(f"{base}/signin?return=/healthz")
     page.click("#passkey")
     page.wait_for_url(f"{base}/healthz")
-    assert (
-        page.evaluate("fetch('/api/v1/session').then(answer => answer.json())")["login"]
-        == "robin@ward.example"
-    )
+    assert page.context.request.get(f"{base}/api/v1/session").json()["login"] == "robin@ward.example"
     assert "wl_st_" not in page.evaluate("document.cookie")
     assert not complaints
 
