@@ -276,6 +276,32 @@ def test_a_receiver_is_told_what_it_may_take_in(world):
         assert world.ask("GET", "/receiver/agreements", who=who).status_code == 403
 
 
+def test_stow_is_refused_with_the_reason(world):
+    """What is not agreed is refused before a byte of it is read, each time with why, and that is in the trail."""
+
+    def stored(level="low"):
+        headers = {
+            "Authorization": f"Bearer {world.tokens['receiver']}",
+            "Content-Type": "application/dicom",
+            "Wardlight-Application": APP,
+            "Wardlight-Level": level,
+        }
+        answer = world.web.client.post("/dicom-web/studies", headers=headers, content=b"no file at all")
+        if answer.status_code == 403:
+            assert world.last_entry()["reason"] == answer.json()["code"]
+        return answer.status_code, answer.json().get("code")
+
+    assert stored() == (403, "no-agreement")
+    world.ask("PUT", f"/agreements/{APP}", TERMS)
+    assert stored() == (403, "not-subscribed")
+    world.ask("PUT", f"/subscriptions/{APP}", {})
+    assert stored("identified") == (403, "level-not-agreed")
+    # Now it is looked at.
+    assert stored()[0] == 409
+    world.ask("DELETE", f"/agreements/{APP}")
+    assert stored() == (403, "agreement-withdrawn")
+
+
 ODD = st.recursive(
     st.none()
     | st.booleans()
