@@ -54,6 +54,7 @@ FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "offset": int,
     "institution": str,
     "release": str,
+    "deletion": str,
     "version": str,
     "limit": int,
     "tier": str,
