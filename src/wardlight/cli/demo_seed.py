@@ -187,10 +187,10 @@ def _echo(settings: Settings) -> bool:
 
 def send_samples(settings: Settings) -> int:
     """Send the sample studies through the DICOM port; returns how many instances were taken."""
-    sends = [(AE_TITLES[level], list(demo_studies.draw(sample))) for level, sample in _DRAWN]
+    # Those for applications first: they are complete, and granted, by the time that the others are there.
+    sends = [(partner.title, list(demo_studies.draw(one))) for partner in PARTNERS for one in partner.samples]
+    sends += [(AE_TITLES[level], list(demo_studies.draw(sample))) for level, sample in _DRAWN]
     sends.append((AE_TITLES[Level.HIGH], list(demo_studies.real())))
-    for partner in PARTNERS:
-        sends += [(partner.title, list(demo_studies.draw(sample))) for sample in partner.samples]
     return sum(_send_again(settings, title, instances) for title, instances in sends)
 
 
