@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import subprocess
+import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from urllib.parse import parse_qs
 
@@ -497,3 +499,15 @@ def test_the_asynchronous_client_does_the_same(tmp_path) -> None:
 
     assert asyncio.run(run()) == [1, 2]
     assert len(stub.tokens) == 2
+
+
+def test_it_needs_nothing_else_of_wardlight() -> None:
+    code = (
+        "import sys, wardlight.client; from wardlight.client import dicomweb\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('wardlight')))\n"
+        "print(*sorted({'sqlalchemy', 'pydantic', 'pydicom', 'fastapi', 'requests'} & sys.modules.keys()))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ours, others = ran.stdout.splitlines()
+    assert all(name == "wardlight" or name.startswith("wardlight.client") for name in ours.split())
+    assert others == ""
