@@ -44,7 +44,7 @@ ERRORS: Final = {
     "wrong-place": "an instance lies outside its segment",
     "wrong-digest": "an instance is not what was taken in",
     "wrong-postings": "search postings of an institution are not those of its rows; --repair makes them anew",
-    "deleted-key": "the key of a deleted study is in the keystore: something put an old one back",
+    "deleted-key": "the key of a deleted study is in the keystore, which was put back; --repair destroys it again",
     "deleted-release": "a release whose deletion is over has rows in the index",
     "wrong-counts": "a release does not hold as many series, instances or bytes as it says",
     **audit_fsck.ERRORS,
@@ -114,9 +114,9 @@ class Fsck:
         return report
 
     def repair(self, report: Report, actor: Actor) -> int:
-        """Remove orphan objects, rebuild wrong postings, destroy unused keys after a day; returns how many.
+        """Remove orphan objects, rebuild wrong postings, destroy keys of deleted studies, and unused ones after a day.
 
-        Each object is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long for the row
+        Returns how many; each is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long for the row
         that names it.
         """
         for code, id_ in report.findings:
@@ -131,6 +131,7 @@ class Fsck:
                     self._recorder.write(tx, id_, repaired)
                 Postings(self._database, self._keystore).rebuild(id_)
                 report.repaired += 1
+        report.repaired += self._bury(report, actor)
         orphans = [id_ for code, id_ in report.findings if code == "orphan-object"]
         report.repaired += self._sweeper.remove_objects(orphans, actor)
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
@@ -148,6 +149,22 @@ class Fsck:
                 self._keystore.destroy_key(key.institution, key.key_id)
                 report.repaired += 1
         return report.repaired
+
+    def _bury(self, report: Report, actor: Actor) -> int:
+        """Destroy keys of deleted studies again that an old keystore has brought back."""
+        back = {id_ for code, id_ in report.findings if code == "deleted-key"}
+        found = [key for key in self._keystore.list_keys() if key.key_id in back]
+        for key in found:
+            event = Event(
+                Action.ARCHIVE_KEY_DESTROY,
+                actor,
+                target=Target("key", id=str(key.key_id)),
+                reason="study-deleted",
+            )
+            with self._database.begin(key.institution) as tx:
+                self._recorder.write(tx, key.institution, event)
+            self._keystore.destroy_key(key.institution, key.key_id)
+        return len(found)
 
     def record(self, report: Report, actor: Actor, *, deep: bool, repair: bool) -> None:
         """Write into the operator's log that everything was looked at, before anything of it is shown."""

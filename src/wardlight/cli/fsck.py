@@ -48,7 +48,7 @@ def fsck(
         checker = Fsck(platform.database, platform.keystore, platform.objects, platform.recorder)
         report = checker.check(deep=deep)
         if repair and any(
-            code in ("orphan-object", "unused-key", "wrong-postings") for code in report.counts
+            code in ("orphan-object", "unused-key", "wrong-postings", "deleted-key") for code in report.counts
         ):
             time.sleep(_GRACE_S)
             checker.repair(report, LOCAL_ADMINISTRATOR)

@@ -283,3 +283,7 @@ def test_fsck_knows_deletions_and_finds_what_came_back(kit):
     report = check(kit)
     key = known(kit, row).releases[0].key_id
     assert ("deleted-key", key) in report.findings and not report.clean
+    platform = kit.platform
+    checker = Fsck(platform.database, platform.keystore, platform.objects, platform.recorder)
+    checker.repair(report, ADMINISTRATOR.by)
+    assert check(kit).findings == []
