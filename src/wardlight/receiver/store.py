@@ -46,6 +46,7 @@ from wardlight.receiver.statements import (
 )
 from wardlight.receiver.tables import (
     SCHEMA_VERSION,
+    held_back,
     metadata,
     quarantine,
     schema_version,
@@ -361,7 +362,19 @@ class ReceiverStore:
             if added:
                 append_audit(tx, audit)
                 count(tx, UploadState.QUARANTINED, 1, work.length)
+                held = {**_of_study(work.study, work.target), "count": 1}
+                tx.execute(
+                    upsert(held_back)
+                    .values(held)
+                    .on_conflict_do_update(set_={"count": held_back.c.count + 1})
+                )
         return added
+
+    def held_back(self, study: bytes, target: Target) -> int:
+        """How many objects of a study went to quarantine instead of this target's release."""
+        query = select(held_back.c["count"]).filter_by(**_of_study(study, target))
+        with self.database.read() as tx:
+            return tx.execute(query).scalar() or 0
 
     def quarantined(self) -> list[Quarantined]:
         """What is in quarantine, oldest first."""
@@ -427,6 +440,10 @@ def _names(targets: Iterable[Target]) -> list[tuple[str, str]]:
 
 def _work(row: Row[*tuple[Any, ...]]) -> Work:
     return Work(row[0], Target(row[1], Level(row[2])), *tuple(row)[3:])
+
+
+def _of_study(study: bytes, target: Target) -> dict[str, Any]:
+    return {"study": study, "application": target.application, "level": target.level}
 
 
 def _quarantined(row: Row[Any]) -> Quarantined:

@@ -130,6 +130,17 @@ quarantine: Final = Table(
     UniqueConstraint("file_id", "stream", "application", "level"),
 )
 
+# How many objects of a study went to quarantine instead of a release: told with the next upload of it. study: as above.
+held_back: Final = Table(
+    "held_back",
+    metadata,
+    column("study", LargeBinary(16), primary_key=True, data_class=DataClass.HEALTH, protection="token"),
+    column("application", String(63), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("level", String(10), primary_key=True, data_class=DataClass.CONFIGURATION),
+    column("count", Integer, data_class=DataClass.STATUS),
+    sqlite_with_rowid=False,
+)
+
 # Counters by minute and kind, kept for a day: throughput and last object, when the objects' own rows are gone.
 meter: Final = Table(
     "meter",

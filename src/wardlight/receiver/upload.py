@@ -95,15 +95,18 @@ class Platform:
         self._credential = credential(address, secrets_dir)
         self._connection: http.client.HTTPConnection | None = None
 
-    def store(self, target: Target, group: str, batch: Sequence[Outgoing], request: str) -> dict[str, int]:
+    def store(
+        self, target: Target, group: str, batch: Sequence[Outgoing], request: str, quarantined: int = 0
+    ) -> dict[str, int]:
         """Send a batch; returns for each SOP Instance UID of the answer 0, or its failure reason (PS3.18 Table I.2-2).
 
         What the answer does not name was not stored. group: 32 hexadecimal digits of the study group, or "".
-        request: trace id, 32 hexadecimal digits. Raises UploadError, UnreadableObject.
+        request: trace id, 32 hexadecimal digits. quarantined: how many objects of the study stay here. Raises
+        UploadError, UnreadableObject.
         """
         fresh = self._connection is None
         try:
-            return self._store(target, group, batch, request)
+            return self._store(target, group, batch, request, quarantined)
         except UploadError as error:
             self.close()
             if fresh or error.trouble is not Trouble.UNREACHABLE:
@@ -113,7 +116,7 @@ class Platform:
             raise
         # A kept connection may have been closed by the other side meanwhile: that is no outage.
         try:
-            return self._store(target, group, batch, request)
+            return self._store(target, group, batch, request, quarantined)
         except BaseException:
             self.close()
             raise
@@ -124,7 +127,9 @@ class Platform:
             self._connection.close()
             self._connection = None
 
-    def _store(self, target: Target, group: str, batch: Sequence[Outgoing], request: str) -> dict[str, int]:
+    def _store(
+        self, target: Target, group: str, batch: Sequence[Outgoing], request: str, quarantined: int
+    ) -> dict[str, int]:
         writer = RelatedWriter(f"wardlight-{secrets.token_hex(16)}")
         heads = [writer.head(_PART_HEADERS, first=index == 0) for index in range(len(batch))]
         length = writer.length((head, one.part.length) for head, one in zip(heads, batch, strict=True))
@@ -147,6 +152,8 @@ class Platform:
         }
         if group:
             headers["Wardlight-Study-Group"] = group
+        if quarantined:
+            headers["Wardlight-Quarantined"] = str(min(quarantined, 999_999))
         try:
             connection = self._open()
             connection.putrequest("POST", self._path, skip_accept_encoding=True)

@@ -128,9 +128,9 @@ class Uploader:
         while not self._stop.is_set():
             request = stdlib_secrets.token_hex(16)
             try:
-                answer = self._platform.store(
-                    batch.target, batch.group, [item.outgoing for item in batch.items], request
-                )
+                outgoing = [item.outgoing for item in batch.items]
+                held_back = self._store.held_back(batch.study, batch.target)
+                answer = self._platform.store(batch.target, batch.group, outgoing, request, held_back)
             except UnreadableObject as error:
                 item = batch.items[error.index]
                 self._release([item.work], self._unreadable(item, error.cause))

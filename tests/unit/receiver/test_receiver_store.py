@@ -134,6 +134,13 @@ def test_quarantine_takes_an_object_once_for_each_release(store: ReceiverStore) 
     entry = Quarantined(uuid4(), 500, HIGH, work.sop_class, work.transfer_syntax, ("pixels:sc",), 7)
     assert store.add_quarantine(entry, work, [b"{}"])
     assert not store.add_quarantine(replace(entry, id=uuid4()), work, [b"{}"])
+    # It is told with the next upload of its study for this release, and for no other.
+    assert store.held_back(work.study, HIGH) == 1
+    assert (
+        store.held_back(work.study, replace(HIGH, application="acme"))
+        == store.held_back(b"x" * 16, HIGH)
+        == 0
+    )
     assert store.pending(0, 1, 0, 10) == []
     assert store.quarantined() == [entry]
     assert store.drop_quarantine(entry.id, [b"{}"])

@@ -73,6 +73,9 @@ def test_the_files_arrive_whole_with_the_headers_of_the_release(stub: StowStub, 
     assert request.headers["wardlight-application"] == "images"
     assert request.headers["wardlight-level"] == "high"
     assert request.headers["wardlight-study-group"] == GROUP
+    assert "wardlight-quarantined" not in request.headers
+    platform.store(HIGH, GROUP, [outgoing("1.3")], "ab" * 16, 7)
+    assert stub.requests[-1].headers["wardlight-quarantined"] == "7"
     assert request.headers["traceparent"].split("-")[1] == "ab" * 16
     assert "transfer-encoding" not in request.headers
 

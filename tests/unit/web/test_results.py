@@ -254,3 +254,16 @@ def test_nothing_is_handed_out_without_its_entry(
         assert desk.ask("POST", f"{path}/acknowledge", token, json={"received": True}).status_code == 503
     assert desk.ask("GET", path, token).status_code == 409  # not put back, not acknowledged
     assert desk.ask("POST", f"{path}/acknowledge", token, json={"received": True}).status_code == 200
+
+
+def test_what_the_receiver_holds_back_is_told(desk: Desk) -> None:
+    """The notification says how many of the study stayed in the hospital."""
+    token = receiver_token(desk, TokenScope.RECEIVER_STORE)
+    level = {"Wardlight-Level": "identified", "Wardlight-Application": ACME}
+    held = {**level, "Wardlight-Quarantined": "3"}
+    assert desk.stow("/dicom-web/studies", token, *study(1, "1.2.70"), **held).status_code == 200
+    bad = {**level, "Wardlight-Quarantined": "-1"}
+    assert desk.stow("/dicom-web/studies", token, *study(1, "1.2.71"), **bad).status_code == 400
+    desk.hospital.work()
+    (told,) = desk.hospital.sql("SELECT kind, data FROM event_feed ORDER BY created_ms DESC LIMIT 1")
+    assert told[0] == "study.available" and '"quarantined":3' in told[1].replace(" ", "")
