@@ -25,6 +25,7 @@ from wardlight.trail.call import answer
 _REGISTRATION: Final = frozenset(
     {"id", "name", "vendor", "owner", "kind", "auth_method", "scopes", "redirect_uris", "post_logout_uris"}
 )
+_CHANGE: Final = frozenset({"name", "owner", "scopes", "redirect_uris", "post_logout_uris"})
 _NOTHING: Final[frozenset[str]] = frozenset()
 _HOUR_S: Final = 3600
 
@@ -62,6 +63,21 @@ def register(request: ApiRequest) -> Answer:
         by=request.actor,
     )
     return answer(application_row(row), 201)
+
+
+def change(request: ApiRequest) -> Answer:
+    """PUT /api/v1/platform/applications/{application}: what is not named stays as it is."""
+    body = Fields(request.body, _CHANGE)
+    row = request.platform.applications.change(
+        request.path["application"],
+        name=body.text("name") if "name" in body else None,
+        owner=body.text("owner") if "owner" in body else None,
+        scopes=body.words("scopes") if "scopes" in body else None,
+        redirect_uris=sorted(body.words("redirect_uris")) if "redirect_uris" in body else None,
+        post_logout_uris=sorted(body.words("post_logout_uris")) if "post_logout_uris" in body else None,
+        by=request.actor,
+    )
+    return answer(application_row(row))
 
 
 def approve(request: ApiRequest) -> Answer:

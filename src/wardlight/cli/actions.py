@@ -89,6 +89,7 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "admin user sessions": (Action.IDENTITY_PERSON_READ, Action.IDENTITY_SESSION_REVOKE),
     "admin application create": (Action.IDENTITY_APPLICATION_REGISTER,),
     "admin application approve": (Action.IDENTITY_APPLICATION_APPROVE,),
+    "admin application change": (Action.IDENTITY_APPLICATION_CHANGE,),
     "admin application suspend": (Action.IDENTITY_APPLICATION_SUSPEND,),
     "admin application delete": (Action.IDENTITY_APPLICATION_DELETE,),
     "admin application list": _CONFIGURATION,

@@ -84,6 +84,41 @@ def create(
     show([row], as_json, one=True)
 
 
+@app.command("change")
+def change(
+    application: ApplicationArgument,
+    name: Annotated[str | None, typer.Option("--name", help="Name that people see.")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="Whom to ask at the company.")] = None,
+    scope: Annotated[
+        list[TokenScope] | None, typer.Option("--scope", help="All of them; may be repeated.")
+    ] = None,
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option("--redirect-uri", help="All of them; may be repeated.")
+    ] = None,
+    post_logout_uri: Annotated[
+        list[str] | None, typer.Option("--post-logout-uri", help="All of them; may be repeated.")
+    ] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a registration: what is not named stays. Where it loses a scope, its tokens end.
+
+    Example: wardlight admin application change acme_reader_prod --redirect-uri https://reader.acme.example/back
+    """
+    with opened(data, config) as platform:
+        row = platform.applications.change(
+            application,
+            name=name,
+            owner=owner,
+            scopes=scope or None,
+            redirect_uris=redirect_uri or None,
+            post_logout_uris=post_logout_uri or None,
+            by=LOCAL_ADMINISTRATOR,
+        )
+    show([row], as_json, one=True)
+
+
 @app.command("list")
 def list_(data: DataOption = None, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List registered applications.

@@ -46,6 +46,21 @@ def applications(tx: Connection, id_: str | None = None) -> list[Application]:
     return [_application(row) for row in tx.execute(query)]
 
 
+def update_registration(tx: Connection, row: Application) -> None:
+    """Change what may change of a registration."""
+    tx.execute(
+        update(application)
+        .where(application.c.id == row.id)
+        .values(
+            name=row.name,
+            owner=row.owner,
+            scopes=" ".join(sorted(row.scopes)),
+            redirect_uris=" ".join(row.redirect_uris),
+            post_logout_uris=" ".join(row.post_logout_uris),
+        )
+    )
+
+
 def set_state(tx: Connection, id_: str, state: str) -> None:
     """Change an application's state."""
     tx.execute(update(application).where(application.c.id == id_).values(state=state))

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -80,17 +81,6 @@ class Applications:
             raise WardlightError(
                 "bad-request", "an application's id is company_app_environment of a-z, 0-9 and hyphens"
             )
-        _printable(name, "name")
-        _printable(vendor, "vendor")
-        if owner:
-            _printable(owner, "owner")
-        if not scopes or not frozenset(scopes) <= APPLICATION_SCOPES:
-            raise WardlightError("bad-request", "scopes are missing, or not for applications")
-        for uris in (redirect_uris, post_logout_uris):
-            if len(uris) > _MOST_URIS or not all(map(_is_address, uris)):
-                raise WardlightError(
-                    "bad-request", "an address is https, or http on loopback, without fragment or user"
-                )
         row = Application(
             id_,
             name,
@@ -105,6 +95,7 @@ class Applications:
             tuple(redirect_uris),
             tuple(post_logout_uris),
         )
+        _check(row)
         changes = (
             Change("kind", after=kind.value),
             Change("auth_method", after=auth_method.value),
@@ -134,6 +125,54 @@ class Applications:
         with self._database.read() as tx:
             _known(tx, id_)
             return store.keys(tx, id_, clock.unix_ms())
+
+    def change(
+        self,
+        id_: str,
+        *,
+        by: Actor,
+        name: str | None = None,
+        owner: str | None = None,
+        scopes: Collection[str] | None = None,
+        redirect_uris: Sequence[str] | None = None,
+        post_logout_uris: Sequence[str] | None = None,
+    ) -> Application:
+        """Change what is named; where it loses a scope its tokens end. Raises as `register`, `not-found`, `conflict`."""
+        # Its tokens are in every institution.
+        with self._database.begin(EVERYWHERE) as tx:
+            before = _known(tx, id_)
+            if before.state == ApplicationState.DELETED:
+                raise WardlightError("conflict", "the application is deleted")
+            row = replace(
+                before,
+                name=before.name if name is None else name,
+                owner=before.owner if owner is None else owner,
+                scopes=before.scopes if scopes is None else frozenset(map(str, scopes)),
+                redirect_uris=before.redirect_uris if redirect_uris is None else tuple(redirect_uris),
+                post_logout_uris=before.post_logout_uris
+                if post_logout_uris is None
+                else tuple(post_logout_uris),
+            )
+            _check(row)
+            store.update_registration(tx, row)
+            ended = 0 if before.scopes <= row.scopes else store.end_tokens(tx, id_, clock.unix_ms())
+            # Whom to ask is a person's: that it changed is told, not to what.
+            changes = [
+                Change(what, " ".join(sorted(old)), " ".join(sorted(new)))
+                for what, old, new in (
+                    ("scopes", before.scopes, row.scopes),
+                    ("redirect_uris", before.redirect_uris, row.redirect_uris),
+                    ("post_logout_uris", before.post_logout_uris, row.post_logout_uris),
+                )
+                if set(old) != set(new)
+            ]
+            if before.name != row.name:
+                changes.append(Change("name", before.name, row.name))
+            if before.owner != row.owner:
+                changes.append(Change("owner"))
+            counts = {"tokens": ended} if ended else {}
+            self._write(tx, Action.IDENTITY_APPLICATION_CHANGE, id_, by, tuple(changes), counts)
+        return row
 
     def approve(self, id_: str, *, by: Actor) -> Application:
         """Let a new or suspended application in. Raises `not-found`, `conflict`."""
@@ -244,6 +283,21 @@ class Applications:
     ) -> None:
         target = Target("application", id=id_)
         self._recorder.write(tx, None, Event(action, by, target=target, change=change, counts=counts))
+
+
+def _check(row: Application) -> None:
+    """Raise `bad-request` for what is not registered."""
+    _printable(row.name, "name")
+    _printable(row.vendor, "vendor")
+    if row.owner:
+        _printable(row.owner, "owner")
+    if not row.scopes or not row.scopes <= APPLICATION_SCOPES:
+        raise WardlightError("bad-request", "scopes are missing, or not for applications")
+    for uris in (row.redirect_uris, row.post_logout_uris):
+        if len(uris) > _MOST_URIS or not all(map(_is_address, uris)):
+            raise WardlightError(
+                "bad-request", "an address is https, or http on loopback, without fragment or user"
+            )
 
 
 def _known(tx: Connection, id_: str) -> Application:

@@ -68,6 +68,16 @@ SCHEMAS: Final[dict[str, Any]] = {
         redirect_uris=_TEXTS,
         post_logout_uris=_TEXTS,
     ),
+    "ApplicationChange": {
+        "type": "object",
+        "properties": {
+            "name": _NAME,
+            "owner": {"type": "string", "maxLength": 200},
+            "scopes": _SCOPES,
+            "redirect_uris": _TEXTS,
+            "post_logout_uris": _TEXTS,
+        },
+    },
     "ApplicationKey": _object(
         "kid alg created ends",
         kid=_TEXT,

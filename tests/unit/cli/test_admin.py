@@ -211,6 +211,8 @@ def test_an_applications_life(run, opened, tmp_path):
     run("application", "key", "remove", "acme_ai_test", "k1")
     assert len(run("application", "key", "list", "acme_ai_test", "--json")) == 2
     run("application", "secret", "acme_ai_test", error="conflict")
+    changed = run("application", "change", "acme_ai_test", "--name", "Acme 2", "--json")
+    assert (changed["name"], changed["redirect_uris"]) == ("Acme 2", ["https://a.example/b"])
     assert run("application", "suspend", "acme_ai_test", "--json")["state"] == "suspended"
     assert run("application", "show", "acme_ai_test", "--json")["owner"] == "Kim"
     run("application", "delete", "acme_ai_test")

@@ -12,6 +12,7 @@ from oauth_kit import a_key, entries, public
 from platform_kit import a_platform
 from wardlight.errors import WardlightError
 from wardlight.identity.application_model import USUAL_APPLICATION_SCOPES, ApplicationKind, AuthMethod
+from wardlight.identity.issuing import AccessTokens
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 
 NUMBERS = itertools.count()
@@ -123,6 +124,31 @@ def test_states_and_who_brings_them_about(platform, applications, id_):
         refused("not-found", call, "acme_not_there")
     for call in (applications.approve, applications.suspend, applications.delete):
         refused("not-found", call, "acme_not_there", by=BY)
+
+
+def test_a_registration_changes_and_a_lost_scope_ends_its_tokens(platform, applications, id_):
+    before = applications.register(id_, "A", "V", owner="Kim", by=BY)
+    applications.approve(id_, by=BY)
+    tenant = platform.identity.create_institution(f"t-{next(NUMBERS)}", "T", "eu", by=BY)
+    tokens = AccessTokens(platform.database, platform.recorder)
+    token = tokens.give(applications.show(id_), tenant.id, purpose="TREAT", by=BY)
+    row = applications.change(id_, name="B", owner="Sam Secret", redirect_uris=("https://b.example/",), by=BY)
+    assert applications.show(id_) == row and (row.name, row.scopes) == ("B", before.scopes)
+    entry = entries(platform, "identity:application:change")[-1]
+    assert {one["path"] for one in entry["change"]} == {"name", "owner", "redirect_uris"}
+    assert "Secret" not in str(entry) and platform.identity.authenticate(token)
+    applications.change(id_, scopes={"images.read"}, by=BY)
+    assert platform.identity.authenticate(token) is None
+    for wrong in (
+        {"scopes": ()},
+        {"scopes": {"manage"}},
+        {"name": ""},
+        {"redirect_uris": ("http://b.example/",)},
+    ):
+        refused("bad-request", applications.change, id_, by=BY, **wrong)
+    refused("not-found", applications.change, "acme_not_there", by=BY)
+    applications.delete(id_, by=BY)
+    refused("conflict", applications.change, id_, name="C", by=BY)
 
 
 def test_keys_that_are_taken(applications, id_):

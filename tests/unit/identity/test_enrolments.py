@@ -17,6 +17,7 @@ from wardlight.db.engine import EVERYWHERE
 from wardlight.errors import WardlightError
 from wardlight.identity.enrolments import CODE, REQUEST_TYPE, Code, answer_of
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
+from wardlight.identity.service import Identity
 
 NUMBERS = itertools.count()
 ISSUER = "https://ward.example"
@@ -215,6 +216,15 @@ def test_a_revoked_receiver_comes_back_only_with_a_new_code(world):
     world.confirm(world.answer()["digits"])
     assert world.state() == "active"
     assert world.platform.identity.authenticate(token) is None
+
+
+def test_outside_the_demo_a_plain_token_is_not_taken(world):
+    token = world.platform.identity.issue_receiver_token(world.row, by=BY)
+    world.confirm(world.answer()["digits"])
+    plain = world.platform.identity.issue_receiver_token(world.row, by=BY)
+    strict = Identity(world.platform.database, world.platform.recorder, world.platform.keystore)
+    assert world.platform.identity.authenticate(plain) and not strict.authenticate(plain)
+    assert not strict.authenticate(token)
 
 
 def test_codes_are_not_stored(world):
