@@ -116,8 +116,8 @@ class Fsck:
     def repair(self, report: Report, actor: Actor) -> int:
         """Remove orphan objects, rebuild wrong postings, destroy keys of deleted studies, and unused ones after a day.
 
-        Returns how many; each is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long for the row
-        that names it.
+        Returns how many; each is in the trail. Call it no sooner than 30 s after `check`: an object may wait so long
+        for the row that names it.
         """
         for code, id_ in report.findings:
             if code == "wrong-postings":
