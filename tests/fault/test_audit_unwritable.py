@@ -75,6 +75,7 @@ ELSEWHERE = {
     "identity/oidc_service.Provider.give_consent": "test_oidc_unwritable",
     "identity/oidc_service.Provider.withdraw_consent": "test_oidc_unwritable",
     "identity/oidc_service.Provider.userinfo": "test_oidc_unwritable",
+    "identity/oidc_service.Provider.consents": "test_oidc_unwritable",
     "identity/oidc_service.Provider.set_logout_uri": "test_oidc_unwritable",
     "identity/oidc_service.Provider.end": "test_oidc_unwritable",
     "identity/oidc_service.Provider._end": "test_oidc_unwritable",

@@ -80,6 +80,7 @@ def test_signing_in_and_out(world: World, partner: Partner) -> None:
     csrf = {"Origin": ORIGIN, "X-CSRF": person.visit("/api/v1/session").json()["csrf"]}
     with unwritable(world):
         fails(person.visit(out))
+        fails(person.visit("/api/v1/consents"))
         fails(person.browser.delete(f"/api/v1/consents/{partner.id}", headers=csrf))
         fails(partner.exchange(code))  # A code that comes again, whose sign-in then does not end.
     assert person.session is not None

@@ -12,15 +12,19 @@ from wardlight.audit.actions import Action
 from wardlight.dicomweb.call import Answer
 from wardlight.errors import WardlightError
 from wardlight.identity.federation_tokens import FederationRefused
+from wardlight.identity.lockout import network
 from wardlight.identity.service import actor_of
 
 #: Holds the browser's secret while it is away. Lax: it must come along when another site's page sends the browser back.
 _COOKIE: Final = {True: "__Host-wl-away", False: "wl-away"}
 _AWAY_S: Final = 600
+#: Visits of one network at once, and again in so many seconds; a hospital may have one address for all its people.
+_VISITS: Final = (300, 300)
 
 
 def begin(request: OpenRequest) -> Answer:
     """GET /federation?institution=slug: on to the provider of this institution."""
+    _take(request)
     query = request.query
     slug = query.get("institution", "").strip().lower()
     try:
@@ -40,6 +44,7 @@ def begin(request: OpenRequest) -> Answer:
 
 def callback(request: OpenRequest) -> Answer:
     """GET /federation/{institution}/callback: back from it, with a code or an error."""
+    _take(request)
     secret = request.cookies.get(_COOKIE[request.secure], "")
     try:
         opened, path = request.platform.federations.finish(
@@ -67,6 +72,12 @@ def local_path(text: str) -> str:
     """A path of ours; `/` for anything that a browser could take for another place."""
     plain = text.isascii() and text.isprintable() and not any(character in text for character in "\\ ")
     return text if plain and text.startswith("/") and not text.startswith("//") else "/"
+
+
+def _take(request: OpenRequest) -> None:
+    """Each visit makes the platform ask a provider. Raises `rate-limited`."""
+    with request.platform.database.begin() as tx:
+        request.platform.rates.take(tx, f"federation:{network(request.address)}", *_VISITS)
 
 
 def _cookie(request: OpenRequest, secret: str, seconds: int) -> str:

@@ -170,9 +170,10 @@ def _ask(
 
 def consents(request: ApiRequest) -> Answer:
     """GET /api/v1/consents: to which applications one has agreed."""
-    principal = request.principal
-    assert principal.institution is not None
-    rows = request.platform.provider.consents(principal.institution, principal.id)
+    scope = request.scope
+    rows = request.platform.provider.consents(
+        request.principal, by=request.actor, address=scope.address, number=scope.request
+    )
     return answer({"consents": [_shown(row) for row in rows]})
 
 

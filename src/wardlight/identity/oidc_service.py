@@ -126,10 +126,22 @@ class Provider:
             self._recorder.write(tx, institution, event)
         return True
 
-    def consents(self, institution: UUID, person: str) -> list[Consent]:
-        """What the person agreed to and has not withdrawn."""
-        with self._database.read(institution) as tx:
-            return [one for one in store.consents(tx, person) if one.withdrawn_ms is None]
+    def consents(self, principal: Principal, *, by: Actor, address: str, number: str) -> list[Consent]:
+        """What the person agreed to and has not withdrawn; that they were shown it is in the trail."""
+        assert principal.institution is not None
+        with self._database.begin(principal.institution) as tx:
+            found = [one for one in store.consents(tx, principal.id) if one.withdrawn_ms is None]
+            event = Event(
+                Action.IDENTITY_PERSON_READ,
+                by,
+                target=Target("person", id=principal.id),
+                address=address,
+                request=number,
+                token=principal.token_ref,
+                counts={"results": len(found)},
+            )
+            self._recorder.write(tx, principal.institution, event)
+        return found
 
     def auth_ms(self, principal: Principal) -> int:
         """When the holder of a session here proved last who they are, in Unix milliseconds."""

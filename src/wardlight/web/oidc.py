@@ -283,6 +283,7 @@ _FEDERATION: Final = (
                 _text("again", "`1`: ask anew."),
             ),
             statuses=(200, 404, 503),
+            errors=(429,),
         ),
         method="GET",
     ),
@@ -296,6 +297,7 @@ _FEDERATION: Final = (
             "With a code of its provider.",
             (_HTML,),
             statuses=(200, 303, 403, 404),
+            errors=(429,),
             query=(
                 _text("code", "The provider's code."),
                 _text("state", "As it was sent."),
