@@ -137,7 +137,7 @@ class Applications:
         redirect_uris: Sequence[str] | None = None,
         post_logout_uris: Sequence[str] | None = None,
     ) -> Application:
-        """Change what is named; where it loses a scope its tokens end. Raises as `register`, `not-found`, `conflict`."""
+        """Change what is named; where it loses a scope its tokens end. Raises as `register`, and `conflict`."""
         # Its tokens are in every institution.
         with self._database.begin(EVERYWHERE) as tx:
             before = _known(tx, id_)
