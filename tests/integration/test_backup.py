@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+import platform_kit
 from archive_kit import REQUEST, Kit, dataset
 from platform_kit import a_platform
 from wardlight import bootstrap, clock
@@ -32,6 +33,7 @@ from wardlight.keys.keyslot import Keyslots
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.wrap import unwrap
 from wardlight.objects.local import TOMBSTONES
+from wardlight.settings import Settings
 
 BY = Asked(Actor("person", "u-7f3a", "administrator"), REQUEST)
 
@@ -296,3 +298,30 @@ def test_a_backup_is_brought_up_to_date_in_its_folder(site: Site) -> None:
     done = site.restore()
     assert done.deleted == 0 and site.found() == ["1.2.4", "1.2.5"] and site.whole() == []
     assert refused(lambda: site.send("1.2.3"))[0] == "study-deleted", "it is remembered over a restore"
+
+
+def test_postgresql_and_a_bucket(tmp_path: Path) -> None:
+    """The index goes into the same kind of file, and back into an empty database; objects stay in their bucket."""
+    with (
+        platform_kit.store_settings(platform_kit.STORES[1]) as stores,
+        platform_kit.store_settings(platform_kit.STORES[1]) as fresh,
+    ):
+        settings = Settings(data_dir=tmp_path / "data", demo=True, completion_quiet_s=0, **stores)
+        site = Site(bootstrap.platform(settings), tmp_path)
+        site.send("1.2.3", "1.2.4")
+        places = Places(
+            site.platform.database, site.platform.keystore, site.platform.objects, site.platform.recorder
+        )
+        copies = Copies(site.platform.keystore, site.copies)
+        made = Backup(places, site.platform.tombstones, None).make(site.folder, copies, LOCAL_ADMINISTRATOR)
+        assert made.objects is None
+        site.delete("1.2.4")
+        site.platform.close()
+        site.settings = settings.model_copy(update={"database_url": fresh["database_url"]})
+        done = site.restore()
+        assert (done.releases, done.deleted, done.lost) == (1, 1, [])
+        assert site.found() == ["1.2.3"] and site.read("1.2.3")
+        site.send("1.2.5")
+        assert site.found() == ["1.2.3", "1.2.5"]
+        assert site.whole() == []
+        site.platform.close()

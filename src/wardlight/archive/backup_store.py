@@ -90,7 +90,10 @@ def _continue_numbers(target: Connection, table: Table) -> None:
         return
     largest = target.execute(select(func.max(first))).scalar()
     if largest is not None:
-        sequence = text("SELECT setval(pg_get_serial_sequence(:table, :column), :value)")
+        # Not setval, for which a role that serves has no right.
+        sequence = text(
+            "SELECT count(nextval(pg_get_serial_sequence(:table, :column))) FROM generate_series(1, :value)"
+        )
         target.execute(sequence, {"table": table.name, "column": first.name, "value": largest})
 
 

@@ -117,8 +117,8 @@ class Restore:
             )
         done.continued = self._continue_logs(by)
         self._drop_lost(done.lost)
-        self._make_anew(releases)
         self._delete_again(gone, {one.key_id: one.destroyed_ms for one in tombstones.values()}, by)
+        self._make_anew(releases)
         self._record(done, by, keystore=keystore)
         return done
 
