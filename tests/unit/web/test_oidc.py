@@ -309,12 +309,13 @@ def test_a_fresh_proof_is_asked_for_and_taken(
     assert decoded(tokens["id_token"])["auth_time"] * 1000 > clock.unix_ms() - 60_000
 
 
-def test_another_network_is_refused(world: World, person: Person, web_app: Partner) -> None:
+def test_from_another_network_nobody_is_signed_in(world: World, person: Person, web_app: Partner) -> None:
+    web_app.tokens(person)
     with world.platform.database.begin(EVERYWHERE) as tx:
         tx.execute(text("UPDATE institution SET networks = '192.0.2.0/24'"))
     try:
-        back = returned(person.visit(web_app.request()))
-        assert (back["error"], back["error_description"]) == ("access_denied", "network")
+        assert person.visit(web_app.request()).headers["location"].startswith("/signin?")
+        assert returned(person.visit(web_app.request(prompt="none")))["error"] == "login_required"
     finally:
         with world.platform.database.begin(EVERYWHERE) as tx:
             tx.execute(text("UPDATE institution SET networks = '0.0.0.0/0 ::/0'"))
