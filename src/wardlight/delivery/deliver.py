@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,9 +34,9 @@ HELD_MS: Final = 60_000
 #: Pause after a first failure, doubled with each, and the longest, in ms.
 FIRST_PAUSE_MS: Final = 5_000
 LONGEST_PAUSE_MS: Final = 3_600_000
-#: Webhooks that one worker delivers to at a time, and deliveries to one before it is another's turn.
+#: Webhooks that one worker delivers to at a time, and after how long one makes room for another, in seconds.
 THREADS: Final = 16
-TURN: Final = 50
+TURN_S: Final = 10.0
 
 _DAY_MS: Final = 86_400_000
 _SYSTEM: Final = Actor("system", "webhooks")
@@ -63,6 +64,8 @@ class Deliverer:
         self._patience_ms = round(days * _DAY_MS)
         self._pool: ThreadPoolExecutor | None = None
         self._stopping = threading.Event()
+        # Those that have a thread, or will have the next that is free.
+        self._begun: set[tuple[UUID, UUID]] = set()
 
     def tend(self) -> int:
         """Begin to deliver where something is due; returns at how many webhooks."""
@@ -74,9 +77,11 @@ class Deliverer:
             return 0
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, "webhook")
-        for institution, webhook in found:
-            self._pool.submit(self._guarded, institution, webhook)
-        return len(found)
+        waiting = [place for place in found if place not in self._begun]
+        for place in waiting:
+            self._begun.add(place)
+            self._pool.submit(self._guarded, *place)
+        return len(waiting)
 
     def close(self) -> None:
         """Stop, once what is being sent has its answer."""
@@ -87,14 +92,14 @@ class Deliverer:
     def deliver(self, institution: UUID, webhook: UUID) -> int:
         """Deliver what is due at one webhook, unless another worker has it; returns how much was delivered."""
         holder = secrets.token_hex(16)
-        done = 0
-        for _ in range(TURN):
-            tried = None if self._stopping.is_set() else self._next(institution, webhook, holder)
+        done, until = 0, time.monotonic() + TURN_S
+        while not self._stopping.is_set() and time.monotonic() < until:
+            tried = self._next(institution, webhook, holder)
             if tried is None or not self._made(tried):
                 break
             done += 1
         with self._database.begin(institution) as tx:
-            store.release(tx, webhook, holder)
+            store.release(tx, webhook, holder, clock.unix_ms())
         return done
 
     def _guarded(self, institution: UUID, webhook: UUID) -> None:
@@ -102,6 +107,8 @@ class Deliverer:
             self.deliver(institution, webhook)
         except Exception as error:  # noqa: BLE001 - a full disk or a locked database passes; it is tried again
             log.error("job.failed", error)
+        finally:
+            self._begun.discard((institution, webhook))
 
     def _next(self, institution: UUID, webhook: UUID, holder: str) -> Try | None:
         """What to try now; that it is sent is in the trail before it is."""

@@ -16,7 +16,7 @@ from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.delivery import feed_store as store
 from wardlight.delivery.model import Page, Told
 from wardlight.errors import WardlightError
-from wardlight.identity import liveness
+from wardlight.identity import liveness_store
 from wardlight.identity.service import actor_of
 
 #: Events of one page.
@@ -42,7 +42,7 @@ class Feed:
         scope.require(Operation.FEED)
         application, token = scope.principal.id, scope.principal.token
         with self._database.read(scope.institution) as tx:
-            if token is not None and liveness.ended(tx, [token]):
+            if token is not None and liveness_store.ended(tx, [token]):
                 raise WardlightError("unauthenticated", reason="invalid-token")
             found = store.after(tx, scope.institution, application, after, limit, clock.unix_ms())
             if len(found) == limit:

@@ -77,5 +77,6 @@ def newest(tx: Connection, applications: Collection[str]) -> dict[tuple[UUID, st
 
 
 def prune(tx: Connection, before_ms: int) -> int:
-    """Drop events that are older."""
-    return tx.execute(delete(feed).where(feed.c.created_ms < before_ms)).rowcount
+    """Drop events that are older; those of deletions stay, since receipts tell of what was acknowledged."""
+    old = (feed.c.created_ms < before_ms, feed.c.kind != Kind.STUDY_DELETED.value)
+    return tx.execute(delete(feed).where(*old)).rowcount

@@ -179,7 +179,7 @@ def prune(tx: Connection, before_ms: int) -> int:
 
 
 def due(tx: Connection, now_ms: int, limit: int) -> list[tuple[UUID, UUID]]:
-    """Webhooks with something to deliver that no worker has: (institution, id), those that wait longest first.
+    """Webhooks with something due that no worker has: (institution, id), those first that had no turn for longest.
 
     Those of suspended applications and institutions wait.
     """
@@ -195,7 +195,7 @@ def due(tx: Connection, now_ms: int, limit: int) -> list[tuple[UUID, UUID]]:
             institution.c.state == ACTIVE,
             exists().where(delivery.c.webhook == webhook.c.id, *_deliverable(now_ms)),
         )
-        .order_by(webhook.c.next_ms, webhook.c.id)
+        .order_by(webhook.c.held_ms, webhook.c.id)
         .limit(limit)
     )
     return [(row.institution, row.id) for row in tx.execute(query)]
@@ -229,10 +229,10 @@ def hold(tx: Connection, id_: UUID, holder: str, now_ms: int, until_ms: int) -> 
     return by_id(tx, id_)
 
 
-def release(tx: Connection, id_: UUID, holder: str) -> None:
-    """Leave a webhook to other workers."""
+def release(tx: Connection, id_: UUID, holder: str, now_ms: int) -> None:
+    """Leave a webhook to other workers; it stands behind those that wait longer."""
     mine = (webhook.c.id == id_, webhook.c.holder == holder)
-    tx.execute(update(webhook).where(*mine).values(holder="", held_ms=0))
+    tx.execute(update(webhook).where(*mine).values(holder="", held_ms=now_ms))
 
 
 def next_due(tx: Connection, id_: UUID, now_ms: int) -> Delivery | None:
