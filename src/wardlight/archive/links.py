@@ -18,7 +18,7 @@ from uuid import UUID
 from wardlight import clock
 from wardlight.access import store as access_store
 from wardlight.access.model import Grant, Operation, Principal, PrincipalKind, Scope, TokenScope, Use
-from wardlight.access.service import Access
+from wardlight.access.service import ROLES, Access
 from wardlight.archive import granted, share_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.keyring import Tokens, release_key
@@ -257,11 +257,13 @@ class Links:
 
 
 def _may(scope: Scope, grant: Grant) -> bool:
-    """Whether who asks may make links under this grant: its application for its purpose, or who sees all of them."""
+    """Whether who asks may make links under this grant: its application for its purpose, or who sees all images."""
     principal = scope.principal
     if principal.kind is PrincipalKind.APPLICATION:
         return grant.application == principal.id and principal.purpose in grant.purposes
-    return not scope.granted or grant.person == principal.id
+    # Who may list grants need not see an image: a privacy officer does not, by a link neither.
+    sees = principal.role is not None and Operation.RETRIEVE in ROLES[principal.role]
+    return sees and (not scope.granted or grant.person == principal.id)
 
 
 def _network(text: str) -> str:
