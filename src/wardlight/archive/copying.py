@@ -15,7 +15,7 @@ from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.content import stored_range
 from wardlight.archive.finding import find_study
 from wardlight.archive.keyring import ReleaseKey, Subject, Tokens, release_key
-from wardlight.archive.model import InstanceLocation
+from wardlight.archive.model import InstanceLocation, ReleaseState
 from wardlight.archive.places import locations, patient_of
 from wardlight.archive.store import ReleaseRow
 from wardlight.db.engine import Database
@@ -90,7 +90,8 @@ class Copying:
             row = store.release_by_id(tx, release_id)
             origin = share_store.origin(tx, release_id)
             receiver = share_store.receiver_of(tx, release_id)
-        if row is None or origin is None or row.institution != institution or row.sealed is None:
+        gone = row is None or row.institution != institution or row.state is ReleaseState.DELETING
+        if gone or row is None or origin is None or row.sealed is None:
             raise WardlightError("not-found")
         key = release_key(self._keystore, row)
         study_uid = first_text(key.unseal_study(row), STUDY_UID)

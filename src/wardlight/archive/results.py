@@ -18,7 +18,7 @@ from wardlight.archive.copying import Copying, Whole
 from wardlight.archive.finding import find_study
 from wardlight.archive.intake import Telling, image_classes, require_rights
 from wardlight.archive.keyring import Tokens, release_key
-from wardlight.archive.model import InstanceLocation, Level, ReleaseState, ReleaseTarget
+from wardlight.archive.model import InstanceLocation, Level, ReleaseTarget
 from wardlight.archive.places import locations
 from wardlight.archive.share_store import ResultRow
 from wardlight.audit.actions import Action
@@ -192,12 +192,11 @@ class Results:
 
     def _whole(self, row: ResultRow) -> Whole | None:
         try:
-            whole = self._copying.whole(row.institution, row.release)
+            return self._copying.whole(row.institution, row.release)
         except WardlightError as error:
             if error.kind.http >= 500:
                 raise
             return None
-        return None if whole.release.state is ReleaseState.DELETING else whole
 
     def _told(self, scope: Scope, found: list[Waiting], counts: dict[str, int]) -> Event:
         references = self._recorder.references(scope.institution)

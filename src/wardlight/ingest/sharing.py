@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from wardlight import clock, log
 from wardlight.access import store as access_store
 from wardlight.access.grants import Completed, Grants, Terms
-from wardlight.access.model import Scope, SystemScope
-from wardlight.access.service import Access
+from wardlight.access.model import Operation, Scope, SystemScope
+from wardlight.access.service import ROLES, Access
 from wardlight.agreements.entitlements import Entitlements
 from wardlight.agreements.model import IMAGES, Agreement, Level
 from wardlight.agreements.service import Agreements
@@ -95,8 +95,10 @@ class Sharing:
         now = clock.unix_ms()
         with self._database.read(scope.institution) as tx:
             agreement, level, reason = self._agreed(tx, scope.institution, whole.release.level, wish)
-            if not reason and wish.person is not None and not _is_active(tx, scope.institution, wish.person):
-                raise WardlightError("bad-request", "there is no such person in the institution", "person")
+            if not reason and wish.person is not None and not _may_see(tx, scope.institution, wish.person):
+                raise WardlightError(
+                    "bad-request", "there is no such person in the institution who may see images", "person"
+                )
         if reason or agreement is None or level is None:
             self._access.deny(
                 scope.principal, scope.action, reason, request=scope.request, address=scope.address
@@ -376,6 +378,6 @@ def _subjects(references: References, whole: Whole) -> tuple[tuple[str, str], ..
     )
 
 
-def _is_active(tx: Connection, institution: UUID, person: str) -> bool:
+def _may_see(tx: Connection, institution: UUID, person: str) -> bool:
     rows = identity.people(tx, institution, id_=person)
-    return bool(rows) and rows[0].state == identity.ACTIVE
+    return bool(rows) and rows[0].state == identity.ACTIVE and Operation.RETRIEVE in ROLES[rows[0].role]

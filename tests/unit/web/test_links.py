@@ -13,6 +13,7 @@ import pytest
 
 from share_kit import ACME, BETA, Desk, a_desk, study
 from wardlight import clock
+from wardlight.access.model import Role, TokenScope
 from wardlight.archive import links
 from wardlight.audit.actions import Action
 from wardlight.errors import WardlightError
@@ -141,6 +142,14 @@ def test_who_may_make_them(desk: Desk, shared: dict[str, dict]) -> None:
     )
     assert desk.ask("POST", path, json={"seconds": 86401}).status_code == 400
     assert desk.ask("POST", path, json={}).status_code == 201  # the hospital's administrator
+    # A privacy officer sees which grants there are, and no image.
+    identity, own = desk.hospital.platform.identity, desk.hospital.institution.id
+    officer = identity.create_person(own, "p@x.example", "P", Role.PRIVACY_OFFICER, by=LOCAL_ADMINISTRATOR)
+    token = identity.issue_person_token(
+        officer, by=LOCAL_ADMINISTRATOR, scopes=(TokenScope.IMAGES_READ, TokenScope.MANAGE)
+    )
+    assert desk.ask("GET", f"/api/v1/grants/{shared[ACME]['grant']}", token).status_code == 200
+    assert desk.ask("POST", path, token, json={}).status_code == 404
 
 
 def test_a_link_ends_with_its_grant(desk: Desk) -> None:
