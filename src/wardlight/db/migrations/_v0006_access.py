@@ -24,7 +24,7 @@ def upgrade(op: Operations) -> None:
         Column("study_ref", _text(64), nullable=False),
         Column("agreement", _text(32), nullable=False),
         Column("agreement_version", Integer, nullable=False),
-        Column("purposes", String().with_variant(Text(collation="C"), "postgresql"), nullable=False),
+        Column("purposes", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
         Column("rights", _text(40), nullable=False),
         Column("not_before_ms", BigInteger, nullable=False),
         Column("expires_ms", BigInteger, nullable=False),

@@ -12,7 +12,7 @@ from wardlight.db.columns import Id
 
 def upgrade(op: Operations) -> None:
     """Only adds. People of before have no password until they are given one; institutions are open to all networks."""
-    networks = String().with_variant(Text(collation="C"), "postgresql")
+    networks = Text().with_variant(Text(collation="C"), "postgresql")
     op.add_column(
         "institution", Column("networks", networks, nullable=False, server_default="0.0.0.0/0 ::/0")
     )

@@ -67,4 +67,4 @@ def _text(length: int) -> Any:
 
 
 def _long() -> Any:
-    return String().with_variant(Text(collation="C"), "postgresql")
+    return Text().with_variant(Text(collation="C"), "postgresql")

@@ -25,7 +25,7 @@ def upgrade(op: Operations) -> None:
         "audit_definition",
         Column("institution", Id, ForeignKey("institution.id"), primary_key=True),
         Column("application", _text(64), primary_key=True),
-        Column("content", String().with_variant(Text(collation="C"), "postgresql"), nullable=False),
+        Column("content", Text().with_variant(Text(collation="C"), "postgresql"), nullable=False),
         Column("changed_ms", BigInteger, nullable=False),
     )
 
