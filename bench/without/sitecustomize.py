@@ -67,7 +67,7 @@ _PARTS: Final[dict[str, dict[str, Callable[[Any], None]]]] = {
         "wardlight.receiver.statements": _statements,
     },
     "decision": {
-        "wardlight.archive.granted": _granted,
+        "wardlight.archive.granted_store": _granted,
         "wardlight.access.service": _access,
         "wardlight.archive.open_reads": _open_reads,
     },

@@ -143,6 +143,7 @@ class Platform:
     sources: Sources
     access: Access
     grants: Grants
+    open_reads: OpenReads
     archive: Archive
     deliverer: Deliverer
 
@@ -394,9 +395,7 @@ ROUND: Final = (
         lambda built: built.archive.complete(WORKER),
         (Action.ARCHIVE_STUDY_COMPLETE, Action.ACCESS_GRANT_CREATE),
     ),
-    Job(
-        "expire-agreements", lambda built: built.agreements.expire(), (Action.AGREEMENT_AGREEMENT_EXPIRE,)
-    ),
+    Job("expire-agreements", lambda built: built.agreements.expire(), (Action.AGREEMENT_AGREEMENT_EXPIRE,)),
     Job(
         "end-grants",
         lambda built: built.grants.end_lost(),
@@ -412,9 +411,7 @@ ROUND: Final = (
             Action.ACCESS_GRANT_CREATE,
         ),
     ),
-    Job(
-        "end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)
-    ),
+    Job("end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)),
     Job(
         "delete-studies",
         lambda built: built.deletion_work.work(WORKER),
@@ -436,6 +433,8 @@ ROUND: Final = (
         why="ends reads of lost nodes as unknown, under the action that they began with",
     ),
 )
+#: What a thread of every process that serves does every 400 ms.
+WATCHING: Final = Job("end-open-answers", lambda built: built.open_reads.check(), (Action.ACCESS_STREAM_CUT,))
 #: What a thread of the worker does each second, whatever the others are at.
 SEALING: Final = Job(
     "seal",
@@ -514,7 +513,7 @@ HOURLY: Final = (
     ),
 )
 
-JOBS: Final = (*ROUND, *HOURLY, *HOUSEKEEPING, *SENDING, SEALING, DELIVERING)
+JOBS: Final = (*ROUND, *HOURLY, *HOUSEKEEPING, *SENDING, WATCHING, SEALING, DELIVERING)
 
 
 def _run(built: Platform, jobs: tuple[Job, ...]) -> int:
@@ -570,6 +569,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         sources=Sources(database, recorder),
         access=Access(database, denials),
         grants=grants,
+        open_reads=OpenReads(database, recorder),
         archive=Archive(
             database,
             keystore,
@@ -624,8 +624,7 @@ def run_web(settings: Settings) -> None:
     decoders = decoder_pool(settings)
     wait_for_gate()
     built = platform(settings)
-    open_reads = OpenReads(built.database, built.recorder)
-    open_reads.start()
+    built.open_reads.start()
     services = Services(
         settings=settings,
         identity=built.identity,
@@ -635,7 +634,7 @@ def run_web(settings: Settings) -> None:
         decoders=decoders,
         parts=built.parts,
         platform=built.api,
-        open_reads=open_reads,
+        open_reads=built.open_reads,
         checks={
             "database": built.check_database,
             "keystore": built.check_keystore,
@@ -658,7 +657,7 @@ def run_web(settings: Settings) -> None:
             server.run(services)
     finally:
         stopping.set()
-        open_reads.close()
+        built.open_reads.close()
         decoders.close()
         built.close()
 

@@ -106,7 +106,8 @@ def test_sql_stands_in_stores_only():
     }
     for slice_ in ("archive", "identity", "agreements", "access", "audit", "events", "db"):
         for file in (SOURCE / slice_).rglob("*.py"):
-            if file.name in allowed or file.name.endswith("_store.py"):
+            # A migration may have to fill what it adds.
+            if file.name in allowed or file.name.endswith("_store.py") or file.parent.name == "migrations":
                 continue
             found = re.search(
                 r"from sqlalchemy import .*\b(select|insert|update|delete|text)\b", file.read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from wardlight.classification.model import DataClass
 from wardlight.db.columns import Id, column
@@ -21,7 +21,7 @@ grant: Final = Table(
     column("release", Id, data_class=DataClass.STATUS),
     column("study_group", LargeBinary(16), data_class=DataClass.HEALTH, protection="token"),
     # As the trail names patient and study, so that what ends a grant can say whose data it was about.
-    column("patient_ref", String(64), data_class=DataClass.HEALTH, protection="token"),
+    column("subject_ref", String(64), data_class=DataClass.HEALTH, protection="token"),
     column("study_ref", String(64), data_class=DataClass.HEALTH, protection="token"),
     column("agreement", String(32), data_class=DataClass.CONFIGURATION),
     column("agreement_version", Integer, data_class=DataClass.CONFIGURATION),
@@ -41,10 +41,5 @@ grant: Final = Table(
     Index("access_grant_group", "institution", "study_group"),
     # What the job that ends grants looks through: time and basis.
     Index("access_grant_basis", "agreement", "agreement_version", "ended_ms"),
-    Index(
-        "access_grant_open",
-        "expires_ms",
-        sqlite_where=text("ended_ms IS NULL"),
-        postgresql_where=text("ended_ms IS NULL"),
-    ),
+    Index("access_grant_open", "ended_ms", "expires_ms"),
 )

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from wardlight.access.model import PrincipalKind, Scope, Use
-from wardlight.archive import granted, store
+from wardlight.archive import granted_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
-from wardlight.archive.granted import GrantRow, Holder
+from wardlight.archive.granted_store import GrantRow, Holder
 from wardlight.archive.keyring import Tokens, release_keys
 from wardlight.archive.store import ReleaseRow
 from wardlight.db.engine import Database
@@ -32,7 +32,7 @@ def find_study(tx: Connection, scope: Scope, token: bytes) -> tuple[ReleaseRow, 
     """The release that answers to a Study UID, and the grant that it is shown by. Raises `not-found`."""
     holder = holder_of(scope)
     if holder is not None:
-        found = granted.find_granted(tx, holder, token)
+        found = granted_store.find_granted(tx, holder, token)
         if found is None:
             raise WardlightError("not-found")
         scope.uses.append(Use(found[0].id, found[1].id))
@@ -60,13 +60,13 @@ class Names:
     def releases(self, scope: Scope, ids: Sequence[UUID]) -> dict[UUID, tuple[str, str]]:
         """Study UID and privacy level of these releases of the institution; those that are gone are left out."""
         with self._database.read(scope.institution) as tx:
-            rows = granted.releases_by_ids(tx, scope.institution, ids)
+            rows = granted_store.releases_by_ids(tx, scope.institution, ids)
         return {row.id: (uid, row.level.value) for row, uid in self._uids(rows)}
 
     def images(self, scope: Scope, groups: Sequence[bytes]) -> dict[bytes, str]:
         """Study UID in Images of these study groups; those that Images does not have are left out."""
         with self._database.read(scope.institution) as tx:
-            rows = granted.images_of_groups(tx, scope.institution, groups)
+            rows = granted_store.images_of_groups(tx, scope.institution, groups)
         return {row.study_group: uid for row, uid in self._uids(rows)}
 
     def _uids(self, rows: list[ReleaseRow]) -> list[tuple[ReleaseRow, str]]:

@@ -19,7 +19,7 @@ from wardlight import clock
 from wardlight.access import store as access_store
 from wardlight.access.model import Grant, Operation, Principal, PrincipalKind, Scope, TokenScope, Use
 from wardlight.access.service import ROLES, Access
-from wardlight.archive import granted, share_store, store
+from wardlight.archive import granted_store, share_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.keyring import Tokens, release_key
 from wardlight.archive.model import InstanceLocation
@@ -104,7 +104,7 @@ class Links:
             grant = access_store.live_by_id(tx, scope.institution, grant_id, now)
             if grant is None or not _may(scope, grant):
                 raise WardlightError(_NOT_FOUND)
-            rows = granted.releases_by_ids(tx, scope.institution, [grant.release])
+            rows = granted_store.releases_by_ids(tx, scope.institution, [grant.release])
             if not rows:
                 raise WardlightError(_NOT_FOUND)
             instance = None
@@ -208,7 +208,7 @@ class Links:
 
     def _release(self, grant: Grant) -> ReleaseRow:
         with self._database.read(grant.institution) as tx:
-            rows = granted.releases_by_ids(tx, grant.institution, [grant.release])
+            rows = granted_store.releases_by_ids(tx, grant.institution, [grant.release])
         if not rows:
             raise WardlightError(_NOT_FOUND)
         return rows[0]

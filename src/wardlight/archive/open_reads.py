@@ -18,12 +18,12 @@ from uuid import UUID
 from wardlight import clock, log
 from wardlight.access import store as access
 from wardlight.access.model import Scope, Use
-from wardlight.archive import granted
+from wardlight.archive import granted_store
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Event, Outcome
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
-from wardlight.identity import liveness
+from wardlight.identity import liveness_store
 from wardlight.identity.service import actor_of
 
 #: From the beginning of one question to that of the next, in seconds, and how long an answer may take.
@@ -117,10 +117,10 @@ class OpenReads:
                 grants |= access.live_ids(tx, part, now)
             releases: set[UUID] = set()
             for part in _parts({use.release for use in uses}):
-                releases |= granted.staying(tx, part)
+                releases |= granted_store.staying(tx, part)
             over: set[UUID] = set()
             for part in _parts({token for token in tokens if token}):
-                over |= liveness.ended(tx, part)
+                over |= liveness_store.ended(tx, part)
         lost = []
         for one in opened:
             if one.scope.principal.token in over:

@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from wardlight.access.model import Operation, Scope, Use
-from wardlight.archive import granted, paging, postings_store, search_plan, search_store, store
+from wardlight.archive import granted_store, paging, postings_store, search_plan, search_store, store
 from wardlight.archive.attributes import PATIENT_ID, STUDY_UID
 from wardlight.archive.finding import find_study, holder_of
-from wardlight.archive.granted import Holder
+from wardlight.archive.granted_store import Holder
 from wardlight.archive.keyring import Tokens, cursor_key, posting_keys
 from wardlight.archive.matching import EMPTY, is_universal, uid_list
 from wardlight.archive.model import Page, Query, QueryLevel
@@ -289,7 +289,7 @@ def _uses(tx: Connection, holder: Holder | None, found: list[Result]) -> list[Us
     releases = list(dict.fromkeys(row.release.id for row in found))
     if holder is None or not releases:
         return [Use(release) for release in releases]
-    return [Use(*pair) for pair in granted.grants_on(tx, holder, releases)]
+    return [Use(*pair) for pair in granted_store.grants_on(tx, holder, releases)]
 
 
 def _breadth(alternatives: Alternatives) -> tuple[int, int]:

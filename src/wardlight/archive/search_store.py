@@ -24,7 +24,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from wardlight.archive.granted import Holder, granted_releases
+from wardlight.archive.granted_store import Holder, granted_releases
 from wardlight.archive.model import ReleaseState
 from wardlight.archive.store import RELEASE_COLUMNS, ReleaseRow, release_row
 from wardlight.archive.tables import instance, release, series, tail

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alembic.operations import Operations
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Text
 
 from wardlight.db.columns import Id
 
@@ -20,7 +20,7 @@ def upgrade(op: Operations) -> None:
         Column("person", _text(32)),
         Column("release", Id, nullable=False),
         Column("study_group", LargeBinary(16), nullable=False),
-        Column("patient_ref", _text(64), nullable=False),
+        Column("subject_ref", _text(64), nullable=False),
         Column("study_ref", _text(64), nullable=False),
         Column("agreement", _text(32), nullable=False),
         Column("agreement_version", Integer, nullable=False),
@@ -38,13 +38,10 @@ def upgrade(op: Operations) -> None:
         ("application", ["institution", "application", "ended_ms"]),
         ("person", ["institution", "person", "ended_ms"]),
         ("group", ["institution", "study_group"]),
+        ("open", ["ended_ms", "expires_ms"]),
         ("basis", ["agreement", "agreement_version", "ended_ms"]),
     ):
         op.create_index(f"access_grant_{name}", "access_grant", columns)
-    opened = text("ended_ms IS NULL")
-    op.create_index(
-        "access_grant_open", "access_grant", ["expires_ms"], sqlite_where=opened, postgresql_where=opened
-    )
 
 
 def _text(length: int) -> Any:

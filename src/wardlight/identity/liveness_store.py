@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, exists, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, exists, or_, select
 
 from wardlight.identity.people_tables import session
 from wardlight.identity.store import ACTIVE
 from wardlight.identity.tables import application, institution, person, receiver, token
 
-_IDS: Final = bindparam("ids", expanding=True)
+_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
 _HOLDER: Final = or_(
     exists().where(person.c.id == token.c.holder, person.c.state == ACTIVE),
     exists().where(receiver.c.id == token.c.holder, receiver.c.state == ACTIVE),
