@@ -87,6 +87,9 @@ CALLS = (
     "audit report breach stmary --from 2026-01-01 --out REPORT",
     "audit actions",
     "audit export --institution operator --format csv --out EXPORT",
+    "study deletions stmary",
+    "keys roll --now stmary",
+    "backup BACKUP --keystore COPIES",
     "fsck --deep --json",
 )
 #: Commands that run until they are ended, whose processes `tests/fault` and `test_start` run; with them what writes an
@@ -94,9 +97,11 @@ CALLS = (
 ELSEWHERE = {
     "demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness", "audit verify",
     "admin webhook redeliver",
+    # tests/integration/test_deletion_commands.py
+    "study delete", "study receipt", "study allow", "receipt verify", "restore", "doctor",
 }  # fmt: skip
 #: What writes a part of its actions only where there is something to repair, or a receiver that never had a key.
-PARTLY = {"fsck", "admin receiver witness-key", "audit export"}
+PARTLY = {"fsck", "admin receiver witness-key", "audit export", "keys roll"}
 ONLY_WHERE_THERE_IS_SOMETHING = {"receiver quarantine purge"}
 
 
@@ -131,7 +136,7 @@ class Installation:
         self.seen: set[str] = set()
         self.places = {
             name: str(folder / name.lower())
-            for name in ("FILE", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT")
+            for name in ("FILE", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT", "BACKUP", "COPIES")
         }
         self.places["REPORT"] = str(folder / "report.json")
         self.places["VKEY"] = VerifierKey.of("witness.example/w1", b"w" * 32, WITNESS).text
