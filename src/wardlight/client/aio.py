@@ -84,11 +84,15 @@ class AsyncClient:
 
     async def grants(self) -> list[Grant]:
         """Every grant that the application has now."""
-        return await self._ask(calls.grants())
+        found, after = await self._ask(calls.grants())
+        while after:
+            page, after = await self._ask(calls.grants(after))
+            found += page
+        return found
 
     async def download(self, study: str, folder: Path) -> list[Path]:
         """All files of a study into a new folder, or none."""
-        path = f"{calls.DICOMWEB}/studies/{study}"
+        path = calls.study_path(study)
         try:
             async with self._http.stream("GET", path, headers=calls.ANY_FILE) as answer:
                 if answer.status_code >= 400:
@@ -136,4 +140,4 @@ class AsyncClient:
         arguments = call.arguments()
         if call.body is not None:
             arguments["content"] = AsyncFilesBody(call.body)
-        return call.read(await self._http.request(call.method, call.path, **arguments))
+        return call.result(await self._http.request(call.method, call.path, **arguments))

@@ -21,6 +21,8 @@ API: Final = "/api/v1"
 DICOMWEB: Final = "/dicom-web"
 #: Most entries that the platform takes in one request (audit.md section 6).
 MOST_ENTRIES: Final = 100
+#: Grants that are asked for at a time.
+PAGE: Final = 500
 
 #: Any transfer syntax: files come as they are stored.
 ANY_FILE: Final = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
@@ -51,6 +53,15 @@ class Call(Generic[T]):
     json: Any = None
     body: FilesBody | None = None
     accept: str = "application/json"
+
+    def result(self, answer: httpx.Response) -> T:
+        """What the answer says. Raises ApiError, also where it is not what the platform answers."""
+        try:
+            return self.read(answer)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ApiError(
+                answer.status_code, "unknown", "the answer is not one of the platform's"
+            ) from error
 
     def arguments(self) -> dict[str, Any]:
         """What httpx's `request` takes beside method and path."""
@@ -96,6 +107,11 @@ def require(answer: httpx.Response) -> httpx.Response:
     return answer
 
 
+def study_path(study: str) -> str:
+    """Where a study is read, and results on it are stored."""
+    return f"{DICOMWEB}/studies/{quote(study, safe='')}"
+
+
 def _json(answer: httpx.Response) -> Any:
     return require(answer).json()
 
@@ -123,9 +139,14 @@ def grant(id_: str) -> Call[Grant]:
     return Call("GET", f"{API}/grants/{quote(id_, safe='')}", lambda answer: Grant.of(_json(answer)))
 
 
-def grants() -> Call[list[Grant]]:
-    """All grants."""
-    return Call("GET", f"{API}/grants", lambda answer: [Grant.of(row) for row in _json(answer)["grants"]])
+def grants(after: str = "") -> Call[tuple[list[Grant], str]]:
+    """A page of grants behind one, and the last one's id where there are more."""
+
+    def read(answer: httpx.Response) -> tuple[list[Grant], str]:
+        page = _json(answer)
+        return [Grant.of(row) for row in page["grants"]], str(page.get("next", ""))
+
+    return Call("GET", f"{API}/grants", read, params={"limit": PAGE} | ({"after": after} if after else {}))
 
 
 def record(entries: Sequence[AuditEntry]) -> Call[list[Recorded]]:
@@ -154,7 +175,7 @@ def _nothing(answer: httpx.Response) -> None:
 
 def store(study: str, files: Iterable[Path | bytes]) -> Call[list[str]]:
     """Store instances of a study (PS3.18 section 10.5)."""
-    return Call("POST", f"{DICOMWEB}/studies/{study}", _stored, body=FilesBody(files), accept=_MODULE)
+    return Call("POST", study_path(study), _stored, body=FilesBody(files), accept=_MODULE)
 
 
 def _stored(answer: httpx.Response) -> list[str]:

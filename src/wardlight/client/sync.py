@@ -103,7 +103,11 @@ class Client:
 
     def grants(self) -> list[Grant]:
         """Every grant that the application has now."""
-        return self._ask(calls.grants())
+        found, after = self._ask(calls.grants())
+        while after:
+            page, after = self._ask(calls.grants(after))
+            found += page
+        return found
 
     # ---- images ----
 
@@ -114,9 +118,7 @@ class Client:
         where the folder exists, NotFound, Interrupted.
         """
         try:
-            with self._http.stream(
-                "GET", f"{calls.DICOMWEB}/studies/{study}", headers=calls.ANY_FILE
-            ) as answer:
+            with self._http.stream("GET", calls.study_path(study), headers=calls.ANY_FILE) as answer:
                 if answer.status_code >= 400:
                     answer.read()
                 calls.require(answer)
@@ -173,4 +175,4 @@ class Client:
                 time.sleep(calls.pause_after(error, pause))
 
     def _send(self, call: calls.Call[T]) -> T:
-        return call.read(self._http.request(call.method, call.path, **call.arguments()))
+        return call.result(self._http.request(call.method, call.path, **call.arguments()))

@@ -127,12 +127,19 @@ class TokenAuth(httpx.Auth):
             return
         if answer.status_code != 200:
             raise error_of(answer)
-        body = answer.json()
         kind = "dpop" if self._proof_key else "bearer"
-        if str(body.get("token_type", "")).lower() != kind:
+        try:
+            body = answer.json()
+            found, token, life = (
+                str(body["token_type"]).lower(),
+                str(body["access_token"]),
+                float(body["expires_in"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unauthenticated(200, "unknown", "the answer is not one of the platform's") from error
+        if found != kind:
             raise Unauthenticated(200, "token-type", f"the token is not of the type {kind}")
-        self._token = str(body["access_token"])
-        life = float(body.get("expires_in", 0))
+        self._token = token
         self._until = time.monotonic() + max(life - _AHEAD_S, life / 2)
 
     def _put_on(self, request: httpx.Request) -> str:

@@ -263,6 +263,31 @@ def test_an_error_without_a_problem_is_one_all_the_same(body) -> None:
     assert raised.value.code == "unknown"
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"id": 5}', b"\xff"])
+def test_an_answer_of_somebody_else_is_an_error(body) -> None:
+    with Stub(httpx.Response(200, content=body)).client() as client, pytest.raises(wl.ApiError):
+        client.grant("g")
+
+    def portal(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=body)
+
+    with wl.Client(
+        BASE, "a", KEY, institution="s", purpose="TREAT", transport=httpx.MockTransport(portal)
+    ) as client, pytest.raises(wl.Unauthenticated):  # fmt: skip
+        client.grants()
+
+
+def test_a_redirect_is_not_followed_and_names_are_no_paths(tmp_path) -> None:
+    away = httpx.Response(302, headers={"location": "https://evil.example/"})
+    stub = Stub(away)
+    with stub.client() as client:
+        for call in (client.grants, lambda: client.download("../../api/v1/grants?x#y", tmp_path / "study")):
+            with pytest.raises(wl.WardlightClientError):
+                call()
+    assert {request.url.host for request in stub.requests} == {"images.example"}
+    assert stub.requests[-1].url.raw_path == b"/dicom-web/studies/..%2F..%2Fapi%2Fv1%2Fgrants%3Fx%23y"
+
+
 def test_what_passes_is_tried_again() -> None:
     good = httpx.Response(200, json={"grants": [GRANT]})
     passing = (problem(503, "unavailable"), httpx.ConnectError("down"), problem(429, "rate-limited"))
@@ -275,6 +300,17 @@ def test_what_passes_is_tried_again() -> None:
     stub = Stub(problem(404, "not-found"), good)
     with stub.client() as client, pytest.raises(wl.NotFound):
         client.grants()
+
+
+def test_grants_of_several_pages() -> None:
+    pages = [
+        httpx.Response(200, json={"grants": [{**GRANT, "id": str(number)}], "next": following})
+        for number, following in ((3, "3"), (2, "2"))
+    ]
+    stub = Stub(*pages, httpx.Response(200, json={"grants": [{**GRANT, "id": "1"}]}))
+    with stub.client() as client:
+        assert [one.id for one in client.grants()] == ["3", "2", "1"]
+    assert [request.url.params.get("after") for request in stub.requests] == [None, "3", "2"]
 
 
 def test_how_long_it_waits() -> None:
