@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final
 from uuid import UUID
 
@@ -20,16 +19,10 @@ from wardlight.agreements.model import Level
 from wardlight.archive.copying import SourceReader, Whole
 from wardlight.archive.model import InstanceLocation
 from wardlight.archive.service import Archive, Telling
-from wardlight.deid.engine import WANTED, Deidentifier
+from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
-from wardlight.deid.protect import NOT_RELEASED, Buffer, protect, reasons_of
 from wardlight.deid.uids import map_uids
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from wardlight.dicom.errors import DicomError
-from wardlight.dicom.part10 import write_meta
-from wardlight.dicom.stream import DataSetStream, cut, deflated, inflated
-from wardlight.dicom.transfer_syntax import transfer_syntax
 from wardlight.errors import WardlightError
 from wardlight.identity.model import PrincipalKind
 from wardlight.ingest.part import Demands, IncomingPart, Segment
@@ -135,19 +128,19 @@ class Copier:
         until: float,
     ) -> tuple[int, Counter[str]]:
         """Write instances into a segment; returns how many were taken, and why some of them are not in it."""
+        from wardlight.ingest import protected_file  # Loads numpy, which the web process can do without.
+
         refused: Counter[str] = Counter()
         taken = 0
         for location in pending:
             part = IncomingPart(lambda _study: segment, lambda _size: None, demands)
             taken += 1
             try:
-                for piece in _file(reader, location, deidentifier):
+                for piece in protected_file.pieces(reader, location, deidentifier):
                     part.write(memoryview(piece))
                 segment.instances.append(part.finish())
-            except NOT_RELEASED as refusal:
-                refused[_code(reasons_of(refusal)[0])] += 1
-            except DicomError as error:
-                refused[f"data-set:{error.code}"] += 1
+            except protected_file.StaysError as refusal:
+                refused[refusal.reason] += 1
             except WardlightError as error:
                 if error.code not in _ITS_OWN:
                     raise
@@ -168,61 +161,3 @@ class Copier:
 
     def _deidentifier(self, institution: UUID, application: str, level: Level) -> Deidentifier:
         return Deidentifier(load_profile(level.value), self._keys(institution, application, level))
-
-
-def _code(reason: str) -> str:
-    """A reason without the tags that it names."""
-    return reason.partition("(")[0].strip() or "refused"
-
-
-def _file(
-    reader: SourceReader, location: InstanceLocation, deidentifier: Deidentifier | None
-) -> Iterator[Buffer]:
-    """The file as it goes into the new release. Raises `NOT_RELEASED`, DicomError, WardlightError."""
-    if deidentifier is None:
-        yield from reader.read(location, 0, location.length)
-        return
-
-    def data_set() -> Iterator[bytes]:
-        return reader.read(location, location.dataset_offset, location.length)
-
-    stream = DataSetStream(transfer_syntax(location.transfer_syntax), wanted=WANTED)
-    for piece in data_set():
-        stream.feed(piece)
-        if stream.header is not None:
-            break
-    else:
-        stream.finish()
-    start = stream.value_offset
-
-    def value() -> Iterator[bytes]:
-        end = _encapsulated_end(location)
-        return reader.read(location, location.dataset_offset + start, end)
-
-    protected = protect(deidentifier, stream, value)
-    result = protected.result
-    yield write_meta(
-        result.sop_class,
-        result.sop_uid,
-        location.transfer_syntax,
-        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-        implementation_version=IMPLEMENTATION_VERSION,
-    )
-    pieces: Iterable[Buffer] = (result.header, result.pixel_head)
-    if stream.pixel is not None:
-        if result.body_length is None:
-            through = protected.ahead(value())
-            pixels: Iterable[Buffer] = value() if through is None else through(value())
-        else:
-            whole: Iterable[bytes] = inflated(data_set()) if stream.syntax.deflated else data_set()
-            pixels = protected.through(cut(whole, start, start + result.body_length))
-        pieces = chain(pieces, pixels)
-    yield from deflated(pieces) if stream.syntax.deflated else pieces
-
-
-def _encapsulated_end(location: InstanceLocation) -> int:
-    """Offset in the file of the first byte after encapsulated pixel data."""
-    pixel = location.pixel
-    assert pixel is not None
-    offset, length = pixel.fragments[-1] if pixel.fragments else (pixel.offset, 0)
-    return offset + length + 8  # The sequence delimiter.

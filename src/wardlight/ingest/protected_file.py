@@ -1,0 +1,92 @@
+"""One instance of a release as it goes into another: its file, de-identified and verified, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from wardlight.archive.copying import SourceReader
+from wardlight.archive.model import InstanceLocation
+from wardlight.deid.engine import WANTED, Deidentifier
+from wardlight.deid.protect import NOT_RELEASED, Buffer, protect, reasons_of
+from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from wardlight.dicom.errors import DicomError
+from wardlight.dicom.part10 import write_meta
+from wardlight.dicom.stream import DataSetStream, cut, deflated, inflated
+from wardlight.dicom.transfer_syntax import transfer_syntax
+
+
+class StaysError(Exception):
+    """The instance must not go into the release. reason: a code, without a tag or value."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def pieces(
+    reader: SourceReader, location: InstanceLocation, deidentifier: Deidentifier | None
+) -> Iterator[Buffer]:
+    """The file; as it is where there is no de-identifier. Raises StaysError, and what reading it does.
+
+    Native pixels are verified as they pass: what was given before the error must not be kept.
+    """
+    if deidentifier is None:
+        yield from reader.read(location, 0, location.length)
+        return
+    try:
+        yield from _protected(reader, location, deidentifier)
+    except NOT_RELEASED as refusal:
+        # Without the tags that it names.
+        raise StaysError(reasons_of(refusal)[0].partition("(")[0].strip() or "refused") from None
+    except DicomError as error:
+        raise StaysError(f"data-set:{error.code}") from None
+
+
+def _protected(
+    reader: SourceReader, location: InstanceLocation, deidentifier: Deidentifier
+) -> Iterator[Buffer]:
+
+    def data_set() -> Iterator[bytes]:
+        return reader.read(location, location.dataset_offset, location.length)
+
+    stream = DataSetStream(transfer_syntax(location.transfer_syntax), wanted=WANTED)
+    for piece in data_set():
+        stream.feed(piece)
+        if stream.header is not None:
+            break
+    else:
+        stream.finish()
+    start = stream.value_offset
+
+    def value() -> Iterator[bytes]:
+        end = _encapsulated_end(location)
+        return reader.read(location, location.dataset_offset + start, end)
+
+    protected = protect(deidentifier, stream, value)
+    result = protected.result
+    yield write_meta(
+        result.sop_class,
+        result.sop_uid,
+        location.transfer_syntax,
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version=IMPLEMENTATION_VERSION,
+    )
+    pieces: Iterable[Buffer] = (result.header, result.pixel_head)
+    if stream.pixel is not None:
+        if result.body_length is None:
+            through = protected.ahead(value())
+            pixels: Iterable[Buffer] = value() if through is None else through(value())
+        else:
+            whole: Iterable[bytes] = inflated(data_set()) if stream.syntax.deflated else data_set()
+            pixels = protected.through(cut(whole, start, start + result.body_length))
+        pieces = chain(pieces, pixels)
+    yield from deflated(pieces) if stream.syntax.deflated else pieces
+
+
+def _encapsulated_end(location: InstanceLocation) -> int:
+    """Offset in the file of the first byte after encapsulated pixel data."""
+    pixel = location.pixel
+    assert pixel is not None
+    offset, length = pixel.fragments[-1] if pixel.fragments else (pixel.offset, 0)
+    return offset + length + 8  # The sequence delimiter.
