@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import ECKey
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 import receiver_data
 from wardlight.cli import receiver as receiver_cli
 from wardlight.cli import route as route_cli
-from wardlight.receiver import process, tables
+from wardlight.receiver import credential, process, tables
 from wardlight.receiver.places import database_path
 from wardlight.receiver.store import ReceiverStore
 
@@ -96,6 +97,30 @@ def test_status_of_a_fresh_receiver(run: Run) -> None:
     assert page.exit_code == 0
     assert "not reachable now" in page.output
     assert "no credential" in page.output
+
+
+def test_status_says_that_the_credential_is_not_taken(run: Run, tmp_path: Path) -> None:
+    """As after a revocation, or before the digits were confirmed: objects wait, and nothing is hidden."""
+    chosen = receiver_data.settings(tmp_path, platform_url="http://127.0.0.1:1")
+    credential.save(chosen.receiver_secrets, "rc-0", "https://w.example", ECKey.generate_key("P-256"))
+    store = ReceiverStore(database_path(chosen))
+    store.note("platform", "unauthenticated")
+    store.close()
+    assert json.loads(run("receiver", "status", "--json", "--offline").output)["platform"]["credential"]
+    page = run("receiver", "status", "--offline").output
+    assert (
+        "does not take the credential: not confirmed yet, or revoked" in page and "no credential" not in page
+    )
+
+
+def test_enrolment_sends_no_code_in_clear(run: Run) -> None:
+    code = f"WL1-{'A' * 20}-{'A' * 26}"
+    for address in ("http://ward.example", "ftp://ward.example", "https://u@ward.example"):
+        failed = run("receiver", "enrol", code, "--platform", address)
+        assert failed.exit_code == 1 and "the platform's address" in failed.output
+    nobody = run("receiver", "enrol", code)
+    assert nobody.exit_code == 1 and "unavailable" in nobody.output
+    assert run("receiver", "enrol", "WL1-x", "--platform", "https://ward.example").exit_code == 1
 
 
 def test_an_empty_quarantine(run: Run) -> None:
