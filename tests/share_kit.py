@@ -213,7 +213,7 @@ def a_desk(**settings: Any) -> Iterator[Desk]:
         person = platform.identity.create_person(
             hospital.institution.id, "a@x.example", "A", Role.ADMINISTRATOR, by=LOCAL_ADMINISTRATOR
         )
-        scopes = (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.MANAGE)
+        scopes = (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.MANAGE, TokenScope.STEP_UP)
         token = platform.identity.issue_person_token(person, by=LOCAL_ADMINISTRATOR, scopes=scopes)
         client = TestClient(
             create_app(services), base_url="http://ward.example", raise_server_exceptions=False

@@ -212,3 +212,14 @@ def test_there_is_no_link_without_its_entry(
     monkeypatch.setattr(desk.hospital.platform.recorder, "write", unwritable)
     answer = desk.ask("POST", f"/api/v1/grants/{shared[ACME]['grant']}/urls", token, json={})
     assert answer.status_code == 503 and "s=" not in answer.text
+
+
+def test_a_link_ends_with_the_study(desk: Desk) -> None:
+    desk.hospital.store(*study(1, "1.2.45"))
+    path = link(desk, desk.share("1.2.45", application=ACME))
+    assert desk.ask("GET", path, "").status_code == 200
+    deleted = desk.ask("DELETE", "/api/v1/studies/1.2.45")
+    assert deleted.status_code in (200, 202), deleted.text
+    answer = desk.ask("GET", path, "")
+    assert answer.status_code == 404 and b"PK" not in answer.content
+    assert desk.ask("GET", "/api/v1/studies/1.2.45/shares").status_code == 404
