@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -25,9 +27,23 @@ LONGEST_MS: Final = 15 * 60 * 1000
 FORGET_MS: Final = 24 * 3600 * 1000
 
 
-def keys(name: str, address: str) -> tuple[str, str]:
-    """What failures count for, of a sign-in name from an address: account and network, account alone."""
-    return _key("network", name, network(address)), _key("account", name)
+Pair: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """free: the accounts that are looked at. first: those that with this failure have to wait for the first time."""
+
+    free: frozenset[str]
+    first: frozenset[str]
+
+
+def keys(account: str, address: str) -> Pair:
+    """What failures of an account from an address count for: account and network, account alone.
+
+    account: a person's id, or the name that was typed where nobody has it.
+    """
+    return _key("network", account, network(address)), _key("account", account)
 
 
 def network(address: str) -> str:
@@ -43,37 +59,46 @@ def delay_ms(failures: int) -> int:
     return 0 if failures < FREE else min(LONGEST_MS, 1000 << min(failures - FREE, 20))
 
 
-def require_free(tx: Connection, both: tuple[str, str]) -> None:
-    """Raise `rate-limited` where the account has to wait now. A look that writes nothing, for those who only knock."""
-    _require_free(store.delays(tx, both), clock.unix_ms())
+def require_free(tx: Connection, accounts: Mapping[str, Pair]) -> None:
+    """Raise `rate-limited` where all accounts have to wait now; writes nothing, for those who only knock."""
+    rows = {row.key: row for row in store.delays(tx, _all(accounts))}
+    _free(accounts, rows, clock.unix_ms())
 
 
-def begin(tx: Connection, both: tuple[str, str]) -> bool:
-    """Count an attempt as a failure before it is looked at, so that many at once gain nothing; else `forgive` it.
+def begin(tx: Connection, accounts: Mapping[str, Pair]) -> Look:
+    """Count an attempt as a failure before it is looked at, so that many at once gain nothing.
 
-    Returns whether with this failure the account has to wait for the first time. Raises `rate-limited` where it has to
-    wait now: then nothing is counted.
+    accounts: all that it may be meant for, of which those that have to wait are left out. Afterwards whose it was is
+    to be forgiven, and the others take it back: who has the name of somebody elsewhere can neither make them wait nor
+    let them be guessed at. Raises `rate-limited` where all have to wait: then nothing is counted.
     """
     now = clock.unix_ms()
-    store.add_delays(tx, both)
-    rows = store.delays(tx, both, lock=True)
-    _require_free(rows, now)
-    first = False
-    for row in rows:
-        failures = 1 if row.failed_ms < now - FORGET_MS else row.failures + 1
-        store.set_delay(tx, row.key, failures, now + delay_ms(failures), now)
-        first = first or failures == FREE
-    return first
+    store.add_delays(tx, _all(accounts))
+    rows = {row.key: row for row in store.delays(tx, _all(accounts), lock=True)}
+    free = _free(accounts, rows, now)
+    first = set()
+    for account in free:
+        for row in (rows[key] for key in accounts[account]):
+            failures = 1 if row.failed_ms < now - FORGET_MS else row.failures + 1
+            store.set_delay(tx, row.key, failures, now + delay_ms(failures), now)
+            if failures == FREE:
+                first.add(account)
+    return Look(frozenset(free), frozenset(first))
 
 
-def forgive(tx: Connection, both: tuple[str, str]) -> None:
-    """Forget the failures, as after a success or when an administrator says so."""
+def forgive(tx: Connection, both: Pair) -> None:
+    """Forget the failures, as after a success."""
     store.forget_delays(tx, both)
 
 
-def unlock(tx: Connection, name: str) -> None:
+def take_back(tx: Connection, both: Pair) -> None:
+    """One failure less: the attempt was meant for somebody else. It was free then, so it is now."""
+    store.lower_delays(tx, both)
+
+
+def unlock(tx: Connection, account: str) -> None:
     """Forget the failures of an account that count for it alone."""
-    store.forget_delays(tx, (_key("account", name),))
+    store.forget_delays(tx, (_key("account", account),))
 
 
 def sweep(tx: Connection) -> int:
@@ -81,10 +106,19 @@ def sweep(tx: Connection) -> int:
     return store.sweep_delays(tx, clock.unix_ms() - FORGET_MS)
 
 
-def _require_free(rows: list[store.Delay], now: int) -> None:
-    wait = max((row.until_ms for row in rows), default=0) - now
-    if wait > 0:
-        raise too_many(-(-wait // 1000))
+def _all(accounts: Mapping[str, Pair]) -> list[str]:
+    return [key for both in accounts.values() for key in both]
+
+
+def _free(accounts: Mapping[str, Pair], rows: Mapping[str, store.Delay], now: int) -> list[str]:
+    until = {
+        account: max((rows[key].until_ms for key in both if key in rows), default=0)
+        for account, both in accounts.items()
+    }
+    free = [account for account, moment in until.items() if moment <= now]
+    if not free:
+        raise too_many(-(-(min(until.values()) - now) // 1000))
+    return free
 
 
 def _key(*parts: str) -> str:

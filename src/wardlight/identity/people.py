@@ -29,7 +29,6 @@ from wardlight.identity import (
 )
 from wardlight.identity.institutions import SUSPENDED, printable
 from wardlight.identity.model import ACTIVE, OPERATORS, Person, Principal, Role
-from wardlight.identity.passwords import normal_name
 from wardlight.identity.sessions import Sessions, home, log_of, place_of
 from wardlight.identity.tokens import TokenKind, new_token, token_hash
 
@@ -127,7 +126,7 @@ class People:
     def unlock(self, row: Person, *, by: Actor) -> None:
         """Forget the failures that make the account's password wait."""
         with self._database.begin(place_of(row.institution)) as tx:
-            lockout.unlock(tx, normal_name(row.login))
+            lockout.unlock(tx, row.id)
             event = Event(Action.IDENTITY_ACCOUNT_UNLOCK, by, target=Target("person", id=row.id))
             self._recorder.write(tx, log_of(row.institution), event)
 

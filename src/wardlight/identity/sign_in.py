@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 from typing import Any, Final
 from uuid import UUID
@@ -79,27 +79,36 @@ class SignIn:
         `rate-limited`, and `conflict` with the slugs where they are and none is given.
         """
         name = normal_name(login)
-        both = lockout.keys(name, attempt.address)
-        with self._database.read() as tx:
-            lockout.require_free(tx, both)
-        with self._database.begin() as tx:
-            self._take(tx, both[0], attempt)
-            first = lockout.begin(tx, both)
         with self._database.read(EVERYWHERE) as tx:
             salt = sign_in_store.name_salt(tx, name) or os.urandom(SALT_BYTES)
             known = sign_in_store.candidates(tx, name)
+            accounts = {
+                one: lockout.keys(one, attempt.address) for one in [who.person for who in known] or [name]
+            }
+            lockout.require_free(tx, accounts)
+        with self._database.begin() as tx:
+            self._take(tx, name, attempt)
+            look = lockout.begin(tx, accounts)
         verifier = derive(password, salt)
-        right = [one for one in known if compare_digest(one.verifier, verifier)]
-        reason = "credentials"
-        fitting = [one for one in right if institution in ("", one.slug)]
+        fitting = [
+            one
+            for one in known
+            if compare_digest(one.verifier, verifier)
+            and one.person in look.free
+            and institution in ("", one.slug)
+        ]
         if len(fitting) > 1:
             raise WardlightError("conflict", " ".join(one.slug for one in fitting), "institution")
+        reason = "credentials"
         if fitting:
             reason = _bar(fitting[0], attempt.address)
-            opened = None if reason else self._second_factor(fitting[0], code, both, attempt)
+            others = [accounts[one] for one in look.free if one != fitting[0].person]
+            opened = None if reason else self._second_factor(fitting[0], code, name, others, attempt)
             if opened:
                 return opened
-        self._failed([(one.institution, one.person) for one in known], reason or "code", attempt, lock=first)
+        self._failed(
+            [(one.institution, one.person) for one in known], reason or "code", attempt, locked=look.first
+        )
         raise WardlightError("sign-in-failed")
 
     def passkey_options(self, site: Site, attempt: Attempt) -> dict[str, Any]:
@@ -155,13 +164,13 @@ class SignIn:
             raise WardlightError("sign-in-failed")
         both = lockout.keys(f"step-up {principal.id}", attempt.address)
         with self._database.begin() as tx:
-            first = lockout.begin(tx, both)
+            look = lockout.begin(tx, {principal.id: both})
         with self._database.begin(place_of(place)) as tx:
             method = self._factors.check_code(tx, place, principal.id, code)
             if method:
                 lockout.forgive(tx, both)
                 return self._stepped(tx, principal, method, attempt)
-        self._failed([(place, principal.id)], "code", attempt, lock=first)
+        self._failed([(place, principal.id)], "code", attempt, locked=look.first)
         raise WardlightError("sign-in-failed")
 
     def follow_link(self, token: str, password: str, attempt: Attempt) -> Opened | None:
@@ -203,15 +212,15 @@ class SignIn:
             row = store.people(tx, place, id_=principal.id)[0]
         require_good(new, row.login)
         name = normal_name(row.login)
-        both = lockout.keys(name, attempt.address)
+        both = lockout.keys(row.id, attempt.address)
         with self._database.begin() as tx:
-            first = lockout.begin(tx, both)
+            look = lockout.begin(tx, {row.id: both})
         with self._database.read(EVERYWHERE) as tx:
             salt = sign_in_store.name_salt(tx, name) or os.urandom(SALT_BYTES)
             own = [one.verifier for one in sign_in_store.candidates(tx, name) if one.person == row.id]
         verifier = derive(old, salt)
         if not any(compare_digest(one, verifier) for one in own):
-            self._failed([(place, row.id)], "credentials", attempt, lock=first)
+            self._failed([(place, row.id)], "credentials", attempt, locked=look.first)
             raise WardlightError("sign-in-failed")
         values = self._password_values(row, new)
         with self._database.begin(EVERYWHERE) as tx:
@@ -230,8 +239,9 @@ class SignIn:
             return sign_in_store.sweep_challenges(tx, clock.unix_ms()) + lockout.sweep(tx)
 
     def _second_factor(
-        self, who: Candidate, code: str, both: tuple[str, str], attempt: Attempt
+        self, who: Candidate, code: str, name: str, others: list[lockout.Pair], attempt: Attempt
     ) -> Opened | None:
+        """others: who has the same name, and was not meant."""
         with self._database.begin(EVERYWHERE) as tx:
             if self._factors.has_any(tx, who.person):
                 method = self._factors.check_code(tx, who.institution, who.person, code)
@@ -239,18 +249,20 @@ class SignIn:
                 method = LIMITED
             if not method:
                 return None
-            lockout.forgive(tx, both)
-            self._give_back(tx, both[0], attempt)
+            lockout.forgive(tx, lockout.keys(who.person, attempt.address))
+            for one in others:
+                lockout.take_back(tx, one)
+            self._give_back(tx, name, attempt)
             return self._open(tx, who.institution, who.person, method, attempt)
 
-    def _take(self, tx: Connection, key: str, attempt: Attempt) -> None:
-        self._rates.take(tx, f"sign-in:{key}", *ATTEMPTS)
-        self._rates.take(tx, f"sign-in-network:{lockout.network(attempt.address)}", *NETWORK_ATTEMPTS)
+    def _take(self, tx: Connection, name: str, attempt: Attempt) -> None:
+        for key, (limit, seconds) in _measures(name, attempt):
+            self._rates.take(tx, key, limit, seconds)
 
-    def _give_back(self, tx: Connection, key: str, attempt: Attempt) -> None:
+    def _give_back(self, tx: Connection, name: str, attempt: Attempt) -> None:
         """Who is who they say has used up nothing of what guesses have."""
-        self._rates.give_back(tx, f"sign-in:{key}", *ATTEMPTS)
-        self._rates.give_back(tx, f"sign-in-network:{lockout.network(attempt.address)}", *NETWORK_ATTEMPTS)
+        for key, (limit, seconds) in _measures(name, attempt):
+            self._rates.give_back(tx, key, limit, seconds)
 
     def _ask(self, site: Site, person: str | None, attempt: Attempt) -> dict[str, Any]:
         challenge = passkeys.new_challenge()
@@ -280,31 +292,34 @@ class SignIn:
         self._recorder.write(tx, log_of(institution), event)
 
     def _failed(
-        self, known: list[tuple[UUID, str]], reason: str, attempt: Attempt, *, lock: bool = False
+        self,
+        known: list[tuple[UUID, str]],
+        reason: str,
+        attempt: Attempt,
+        *,
+        locked: frozenset[str] = frozenset(),
     ) -> None:
-        """Tell of a failure in the logs of those whose name it was; in the operator's, if it was nobody's."""
+        """Tell of a failure in the logs of those whose name it was; in the operator's, if it was nobody's.
+
+        Where they belong to several institutions, none is told where it came from: it was meant for one of them.
+        """
+        address = attempt.address if len({institution for institution, _ in known}) < 2 else ""
         for institution, person in known or [(OPERATORS, "")]:
-            target = Target("person", id=person) if person else None
             event = Event(
                 Action.IDENTITY_SESSION_LOGIN,
                 _NOBODY,
                 outcome=Outcome.DENIED,
-                target=target,
+                target=Target("person", id=person) if person else None,
                 reason=reason,
-                address=attempt.address,
+                address=address,
                 request=attempt.request,
             )
             self._denials.record(log_of(institution), event)
-            if lock:
-                locked = Event(
-                    Action.IDENTITY_ACCOUNT_LOCK,
-                    _NOBODY,
-                    target=target,
-                    reason="rate",
-                    address=attempt.address,
-                    request=attempt.request,
+            if person in locked or (locked and not person):
+                lock = replace(
+                    event, action=Action.IDENTITY_ACCOUNT_LOCK, outcome=Outcome.SUCCESS, reason="rate"
                 )
-                self._denials.record(log_of(institution), locked)
+                self._denials.record(log_of(institution), lock)
 
     def _password_values(self, person: Person, password: str) -> dict[str, Any]:
         """What is kept of a password, made before a transaction that must not wait for it."""
@@ -325,10 +340,18 @@ class SignIn:
     ) -> None:
         sign_in_store.set_password(tx, values)
         session_store.drop_links(tx, person.id)
-        lockout.unlock(tx, values["name"])
+        lockout.unlock(tx, person.id)
         self._sessions.end_in(tx, person.institution, person.id, by=by, but=but)
         event = Event(Action.IDENTITY_PASSWORD_CHANGE, by, target=Target("person", id=person.id))
         self._recorder.write(tx, log_of(person.institution), event)
+
+
+def _measures(name: str, attempt: Attempt) -> list[tuple[str, tuple[int, int]]]:
+    network = lockout.network(attempt.address)
+    return [
+        (f"sign-in:{lockout.keys(name, attempt.address)[0]}", ATTEMPTS),
+        (f"sign-in-network:{network}", NETWORK_ATTEMPTS),
+    ]
 
 
 def _bar(who: Candidate, address: str) -> str:

@@ -123,6 +123,12 @@ def forget_delays(tx: Connection, keys: Sequence[str]) -> None:
     tx.execute(delete(delay).where(delay.c.key.in_(keys)))
 
 
+def lower_delays(tx: Connection, keys: Sequence[str]) -> None:
+    """One failure less, and no wait."""
+    fewer = update(delay).where(delay.c.key.in_(keys), delay.c.failures > 0)
+    tx.execute(fewer.values(failures=delay.c.failures - 1, until_ms=0))
+
+
 def sweep_delays(tx: Connection, before_ms: int) -> int:
     """Drop what has not failed since."""
     return tx.execute(delete(delay).where(delay.c.failed_ms < before_ms)).rowcount

@@ -298,6 +298,27 @@ def test_one_name_in_two_institutions_is_told_apart_by_the_password(site, login)
     assert named.json()["id"] == there.id
 
 
+def test_who_has_anothers_name_neither_makes_them_wait_nor_helps_to_guess(site, login):
+    """An administrator elsewhere may give the victim's name to somebody of theirs: it resets nothing of the victim."""
+    other = site.platform.identity.create_institution(uuid.uuid4().hex[:8], "Other", "eu", by=BY)
+    victim, secret = site.person(login)
+    theirs, second = site.person(login, institution=other, password="violet hammer 91 moss")
+    for step in (-1, 0, 1):
+        assert site.browser().sign_in(login, "violet hammer 91 moss", code(second, step)).status_code == 200
+    for number in range(5):
+        assert site.browser().sign_in(login, "wrong password 123").status_code == 401, number
+    site.platform.people.unlock(theirs, by=BY)
+    site.platform.sign_in.give_password(theirs, "violet hammer 91 moss", by=BY)
+    # The victim's account waits whatever is done to the other one, and only theirs is looked at.
+    assert site.browser().sign_in(login, code=code(secret)).status_code == 401
+    failed = [
+        one for one in site.entries("identity:session:login") if one.get("object", {}).get("id") == victim.id
+    ]
+    assert failed and not any("network" in one for one in failed if one["outcome"] == "denied")
+    site.platform.people.unlock(victim, by=BY)
+    assert site.browser().sign_in(login, code=code(secret)).json()["id"] == victim.id
+
+
 def test_the_page_signs_in_without_a_script_and_goes_on_within_the_site(site, login):
     _, secret = site.person(login)
     browser = site.browser()
