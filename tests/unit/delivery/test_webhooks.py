@@ -36,6 +36,13 @@ def kit(stores, place):
         yield hospital
 
 
+@pytest.fixture
+def ward(place):
+    """The same on the embedded stores alone, for what is not about the database."""
+    with told(place) as hospital:
+        yield hospital
+
+
 def other(kit):
     return kit.scope(Action.EVENTS_WEBHOOK_CHANGE, Operation.WEBHOOKS, BETA)
 
@@ -61,90 +68,90 @@ def test_a_webhook_lives_and_each_change_is_in_the_trail(kit, place):
     assert "HIDDEN" not in str(altered) and secret not in str(kit.entries())
 
 
-def test_the_secret_lies_sealed_and_opens_in_its_own_row_only(kit, place):
-    (one, secret), (two, _) = kit.hook(place), kit.hook(place)
+def test_the_secret_lies_sealed_and_opens_in_its_own_row_only(ward, place):
+    (one, secret), (two, _) = ward.hook(place), ward.hook(place)
     raw = b64decode(secret.removeprefix("whsec_"))
-    rows = dict(kit.sql("SELECT id, secret FROM webhook"))
+    rows = dict(ward.sql("SELECT id, secret FROM webhook"))
     assert all(raw not in bytes(sealed) for sealed in rows.values())
     sealed = {bytes(id_): bytes(value) for id_, value in rows.items()}
-    secrets = kit.worker()._secrets
-    own = kit.institution.id
+    secrets = ward.worker()._secrets
+    own = ward.institution.id
     assert secrets.open(own, one, sealed[one.bytes]) == raw
     for place_ in ((own, two, sealed[one.bytes]), (own, one, sealed[one.bytes][:-1] + b"x"), (own, one, b"")):
         with pytest.raises(WardlightError, match="object-damaged"):
             secrets.open(*place_)
 
 
-def test_for_a_day_both_secrets_sign(kit, place, monkeypatch):
+def test_for_a_day_both_secrets_sign(ward, place, monkeypatch):
     moved = Clock(monkeypatch)
-    hook, old = kit.hook(place)
-    new = kit.platform.webhooks.rotate(kit.managing, hook)
+    hook, old = ward.hook(place)
+    new = ward.platform.webhooks.rotate(ward.managing, hook)
     for secret in (old, new):
-        kit.tell(grant=uuid4())
-        kit.deliver()
+        ward.tell(grant=uuid4())
+        ward.deliver()
         client.verify(secret, place.got[-1].headers, place.got[-1].body)
     assert len(place.got[-1].headers["webhook-signature"].split()) == 2
     moved.on(24 * 3600 + 1)
-    kit.tell()
-    kit.deliver()
+    ward.tell()
+    ward.deliver()
     got, now = place.got[-1], moved.now() / 1000
     client.verify(new, got.headers, got.body, now=now)
     with pytest.raises(client.WebhookError):
         client.verify(old, got.headers, got.body, now=now)
 
 
-def test_addresses_that_are_not_taken_all_look_alike(kit):
+def test_addresses_that_are_not_taken_all_look_alike(ward):
     for url in (
         "http://hook.example/", "https://127.0.0.1/", "https://10.0.0.1/", "https://[::1]/", "https://localhost/",
         "https://169.254.169.254/latest", "https://1.1.1.1:22/", "ftp://1.1.1.1/", "https://u:p@1.1.1.1/", "", "x",
         "https://no-such-name.invalid/",
     ):  # fmt: skip
         with pytest.raises(WardlightError) as refused:
-            kit.platform.webhooks.register(kit.managing, url, [])
+            ward.platform.webhooks.register(ward.managing, url, [])
         assert (refused.value.code, refused.value.detail) == (
             "bad-request", "url is no https address that webhooks may reach",
         )  # fmt: skip
-    assert kit.platform.webhooks.listed(kit.managing) == []
+    assert ward.platform.webhooks.listed(ward.managing) == []
 
 
-def test_limits(kit, place, monkeypatch):
+def test_limits(ward, place, monkeypatch):
     with pytest.raises(WardlightError, match="kinds are of"):
-        kit.hook(place, "webhook.test")
-    hook, _ = kit.hook(place)
+        ward.hook(place, "webhook.test")
+    hook, _ = ward.hook(place)
     for _ in range(6):
-        kit.platform.webhooks.test(kit.managing, hook)
+        ward.platform.webhooks.test(ward.managing, hook)
     with pytest.raises(WardlightError, match="rate-limited"):
-        kit.platform.webhooks.test(kit.managing, hook)
-    assert kit.deliver() == 6 and {got.event["type"] for got in place.got} == {"webhook.test"}
+        ward.platform.webhooks.test(ward.managing, hook)
+    assert ward.deliver() == 6 and {got.event["type"] for got in place.got} == {"webhook.test"}
     # A test stands in no feed.
-    assert "webhook.test" not in str(kit.platform.feed.page(kit.reading, 0, 100))
+    assert "webhook.test" not in str(ward.platform.feed.page(ward.reading, 0, 100))
     monkeypatch.setattr(webhooks, "MOST", 1)
     with pytest.raises(WardlightError, match="conflict"):
-        kit.hook(place)
-    kit.platform.webhooks.end(kit.managing, hook)
-    kit.hook(place)
+        ward.hook(place)
+    ward.platform.webhooks.end(ward.managing, hook)
+    ward.hook(place)
 
 
-def test_another_application_finds_nothing(kit, place):
-    hook, _ = kit.hook(place)
-    kit.tell()
-    (row,) = kit.log(hook)
-    hooks = kit.platform.webhooks
+def test_another_application_finds_nothing(ward, place):
+    hook, _ = ward.hook(place)
+    ward.tell()
+    (row,) = ward.log(hook)
+    hooks = ward.platform.webhooks
     for refused in (
-        lambda: hooks.find(other(kit), hook),
-        lambda: hooks.change(other(kit), hook, place.url, []),
-        lambda: hooks.end(other(kit), hook),
-        lambda: hooks.rotate(other(kit), hook),
-        lambda: hooks.test(other(kit), hook),
-        lambda: hooks.deliveries(other(kit), hook, None, None, 10),
-        lambda: hooks.redeliver(other(kit), hook, row.id),
-        lambda: hooks.redeliver(kit.managing, hook, uuid4()),
+        lambda: hooks.find(other(ward), hook),
+        lambda: hooks.change(other(ward), hook, place.url, []),
+        lambda: hooks.end(other(ward), hook),
+        lambda: hooks.rotate(other(ward), hook),
+        lambda: hooks.test(other(ward), hook),
+        lambda: hooks.deliveries(other(ward), hook, None, None, 10),
+        lambda: hooks.redeliver(other(ward), hook, row.id),
+        lambda: hooks.redeliver(ward.managing, hook, uuid4()),
     ):
         with pytest.raises(WardlightError, match="not-found"):
             refused()
-    assert hooks.listed(other(kit)) == []
+    assert hooks.listed(other(ward)) == []
     with pytest.raises(WardlightError, match="forbidden"):
-        hooks.listed(kit.reading)
+        hooks.listed(ward.reading)
 
 
 def test_what_waits_for_a_webhook_ends_with_it(kit, place):
