@@ -49,6 +49,14 @@ def opened(folder):
     platform.close()
 
 
+def with_platform(folder, work):
+    platform = bootstrap.platform(Settings(data_dir=folder, demo=True))
+    try:
+        return work(platform)
+    finally:
+        platform.close()
+
+
 def test_somebody_from_invitation_to_deletion(run, folder):
     link = run("user", "invite", "stmary", LOGIN, "--name", "Robin Hale", "--role", "clinician")
     assert "/signin#link=wl_in_" in link
@@ -72,14 +80,6 @@ def test_somebody_from_invitation_to_deletion(run, folder):
     run("user", "unlock", "stmary", LOGIN)
     run("user", "delete", "stmary", "kim@stmary.example")
     run("user", "delete", "stmary", "kim@stmary.example", error="not-found")
-
-
-def with_platform(folder, work):
-    platform = bootstrap.platform(Settings(data_dir=folder, demo=True))
-    try:
-        return work(platform)
-    finally:
-        platform.close()
 
 
 def test_a_suspended_person_comes_back(run):
