@@ -162,6 +162,7 @@ def test_a_copy_goes_on_where_it_was_broken_off(kit: Hospital, monkeypatch: pyte
     assert len(shown(kit, done)) == 5
 
 
+@pytest.mark.embedded
 def test_one_worker_at_a_time(kit: Hospital) -> None:
     kit.store(*study(1, "1.2.82"))
     row = share(kit, "1.2.82")
@@ -198,6 +199,7 @@ def literal(kit: Hospital, data: bytes) -> str:
     )
 
 
+@pytest.mark.embedded
 def test_the_same_wish_is_the_same_share(kit: Hospital) -> None:
     kit.store(*study(1, "1.2.84"))
     row = share(kit, "1.2.84")
@@ -208,6 +210,7 @@ def test_the_same_wish_is_the_same_share(kit: Hospital) -> None:
     assert [one.application for one in listed] == [BETA, ACME]
 
 
+@pytest.mark.embedded
 def test_only_within_what_is_agreed(kit: Hospital) -> None:
     kit.store(*study(1, "1.2.85"))
     kit.work()
@@ -227,6 +230,7 @@ def test_only_within_what_is_agreed(kit: Hospital) -> None:
     assert told[-1]["detail"]["action"] == "access:grant:share"
 
 
+@pytest.mark.embedded
 def test_never_less_strict(kit: Hospital) -> None:
     kit.store(*study(1, "1.2.86"), application=IMAGES, level=Level.MEDIUM)
     kit.work()
@@ -235,6 +239,7 @@ def test_never_less_strict(kit: Hospital) -> None:
     assert share(kit, "1.2.86", level=None).level is Level.HIGH
 
 
+@pytest.mark.embedded
 def test_a_copy_can_be_protected_again(kit: Hospital) -> None:
     """What a receiver de-identified, in Images at high, is shared at high: by other keys, not as it is."""
     kit.store(*study(1, "1.2.87"))
@@ -255,6 +260,7 @@ def test_a_copy_can_be_protected_again(kit: Hospital) -> None:
     assert {one["study"] for one in subjects} >= {references.study("1.2.87"), references.study(uid)}
 
 
+@pytest.mark.embedded
 def test_the_basis_is_asked_for_when_the_grant_is_made(kit: Hospital) -> None:
     kit.store(*study(1, "1.2.88"))
     row = share(kit, "1.2.88", BETA)
