@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import stat
@@ -246,3 +247,27 @@ def test_access_that_ends_is_told_and_over(demo, tmp_path):
         client.acknowledge(told)
         entry = wl.AuditEntry("app:study:delete", grant.id, grant.study)
         assert client.record(entry)[0].status == "recorded"
+
+
+@pytest.mark.long
+@pytest.mark.system
+def test_the_steps_of_the_page_on_partner_applications(demo, tmp_path):
+    """docs/how-to/partner-application.md, its commands in their order, then an image to the new AE title."""
+    page = (ROOT / "docs" / "how-to" / "partner-application.md").read_text()
+    steps = re.findall(r"^```\n(.*?)^```", page, re.M | re.S)
+    environment = {**os.environ, **demo.environment()}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = "set -e\n" + "".join(steps).replace("stmary", "demo")
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    host, port = demo.facts["dicom"]["host"], str(demo.facts["dicom"]["port"])
+    send = ["storescu", "-aec", "WARD_ACME", "+sd", host, port, str(demo.data / "samples")]
+    assert subprocess.run(send, timeout=60).returncode == 0
+    with wl.Client(
+        demo.facts["web"], "acme_reader_prod", tmp_path / "acme.pem", institution="demo", purpose="TREAT"
+    ) as client:  # fmt: skip
+        told = next(event for event in client.events() if event.type == "study.available")
+        files = client.download(client.grant(told.grant).study, tmp_path / "study")
+    assert len(files) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 import sys
@@ -42,9 +43,6 @@ def demo(
 
     Example: wardlight demo --data /tmp/wardlight --web-port 8080 --dicom-port 11112
     """
-    from wardlight import bootstrap
-    from wardlight.cli import demo_seed
-
     given = settings.load()
     # What is printed is for reading: only errors are logged, unless file or environment ask for more.
     level = given.log_level if "log_level" in given.model_fields_set else "error"
@@ -56,8 +54,12 @@ def demo(
     harden()
     lock = _lock(chosen.data_dir)
     ready = chosen.data_dir / "demo.json"
-    before = demo_seed.read_facts(ready)
+    before = _facts(ready)
+    # Before what takes seconds to load: whoever waits for the file shall not take the last start's.
     ready.unlink(missing_ok=True)
+    from wardlight import bootstrap
+    from wardlight.cli import demo_seed
+
     platform = bootstrap.platform(chosen, migrate=True)
     facts = demo_seed.seed_platform(platform, before)
     demo_seed.seed_routes(chosen)
@@ -94,6 +96,15 @@ def _lock(folder: Path) -> int:
     return lock
 
 
+def _facts(path: Path) -> dict[str, Any]:
+    """The demo.json of the last start; {} where there is none, or none that can be read."""
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def _dicom_port() -> int:
     for port in (105, 11112):
         try:
@@ -117,7 +128,7 @@ def _prepare(platform: Platform, facts: dict[str, Any], samples: bool, superviso
         with console.status("Sending sample studies through the DICOM port"):
             taken = demo_seed.send_samples(chosen)
             rows = demo_seed.wait_for_studies(chosen, token, taken, lambda: demo_seed.nothing_waits(chosen))
-            demo_seed.wait_for_grants(chosen, facts["applications"], lambda: not supervisor.stopping.is_set())
+            demo_seed.wait_for_grants(chosen, token, lambda: not supervisor.stopping.is_set())
     trust = demo_seed.write_trust(platform, facts["institution"])
     folder = demo_seed.write_sample_files(chosen)
     config = demo_seed.write_settings(chosen)

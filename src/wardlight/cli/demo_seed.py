@@ -276,18 +276,21 @@ def wait_for_studies(
         time.sleep(0.1)
 
 
-def wait_for_grants(settings: Settings, rows: list[dict[str, Any]], running: Callable[[], bool]) -> None:
-    """Return when each application has a grant on each study that was sent for it. Raises `unavailable`."""
-    expected = {partner.id: len(partner.samples) for partner in PARTNERS}
+def wait_for_grants(settings: Settings, token: str, running: Callable[[], bool]) -> None:
+    """Return when each application got a grant on each study that was sent for it, be it over by now.
+
+    token: of an administrator. Raises `unavailable`.
+    """
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and running():
-        if all(
-            len(_ask(settings, "/api/v1/grants", row["token"])["grants"]) >= expected[row["id"]]
-            for row in rows
-        ):
+        if all(_granted(settings, token, partner.id) >= len(partner.samples) for partner in PARTNERS):
             return
         time.sleep(0.2)
     raise WardlightError("unavailable", "the demo's applications did not get their studies in time")
+
+
+def _granted(settings: Settings, token: str, application: str) -> int:
+    return len(_ask(settings, f"/api/v1/grants?application={application}&ended=true", token)["grants"])
 
 
 def _number(row: dict[str, Any], tag: str) -> int:
@@ -313,15 +316,6 @@ def write_trust(platform: Platform, institution: str) -> Path:
     path = platform.settings.data_dir / TRUST
     write_facts(path, trust_of(platform.audit_log, log, platform.witnesses.vkeys(owner)))
     return path
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """The demo.json that is there; {} where there is none, or none that can be read."""
-    try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:
