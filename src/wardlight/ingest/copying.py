@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from wardlight import log
@@ -19,7 +19,6 @@ from wardlight.agreements.model import Level
 from wardlight.archive.copying import SourceReader, Whole
 from wardlight.archive.model import InstanceLocation
 from wardlight.archive.service import Archive, Telling
-from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
 from wardlight.deid.uids import map_uids
@@ -28,6 +27,9 @@ from wardlight.identity.model import PrincipalKind
 from wardlight.ingest.part import Demands, IncomingPart, Segment
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
+
+if TYPE_CHECKING:
+    from wardlight.deid.engine import Deidentifier
 
 #: A segment is committed at so many bytes or instances: what a crash makes again.
 _SEGMENT_BYTES: Final = 128 << 20
@@ -160,4 +162,8 @@ class Copier:
         return DeidKeys.derive(secret, application, level.value)
 
     def _deidentifier(self, institution: UUID, application: str, level: Level) -> Deidentifier:
+        from wardlight.deid.engine import (
+            Deidentifier,
+        )  # Most workers never need it, and it takes a while to load.
+
         return Deidentifier(load_profile(level.value), self._keys(institution, application, level))
