@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from wardlight.agreements.model import Level
 from wardlight.archive.results import ResultPlace
-from wardlight.deid.engine import METHODS
 from wardlight.deid.profile import load_profile
 from wardlight.deid.verify_result import verify_result
 from wardlight.dicom.elements import Element
@@ -81,6 +80,9 @@ def require_result(place: ResultPlace, header: bytes, syntax: TransferSyntax) ->
 
 @cache
 def _required(level: Level) -> frozenset[str]:
+    # The worker has this module for its shares, and seldom needs the engine, which takes a while to load.
+    from wardlight.deid.engine import METHODS
+
     profile = load_profile(level.value)
     return frozenset(METHODS[option][0] for option in ("basic", *profile.options))
 
