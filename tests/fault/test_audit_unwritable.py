@@ -51,7 +51,14 @@ VALUES = ("Zeppelinfield^Ottoline", "MRN-5518842", "Thorax of Ottoline", STUDY, 
 CANARIES = Canaries(VALUES)
 PARTNER, UNUSED = "acme_reader_prod", "acme_lens_prod"
 PLACES = {"study": STUDY, "series": SERIES, "instance": INSTANCE, "frames": "1", "tags": "7FE00010"}
-PLACES |= {"level": "0", "tile": "0", "application": "acme_reader_prod", "grant": "0" * 32, "receiver": "rc-0", "kid": "k1"}
+PLACES |= {
+    "level": "0",
+    "tile": "0",
+    "application": "acme_reader_prod",
+    "grant": "0" * 32,
+    "receiver": "rc-0",
+    "kid": "k1",
+}
 PLACES |= {"result": "0" * 32, "row": "0" * 32, "event": "0" * 32, "webhook": "0" * 32, "delivery": "0" * 32}
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
@@ -62,6 +69,12 @@ ELSEWHERE = {
     "audit/retention.Retention._tell": "the sealer's tests",
     "audit/sealer.Sealer._refuse": "the sealer's tests: sealing has stopped already",
     "audit/denials.Denials._end": "test_audit_recorder: the count waits for the next time",
+    "access/grants.Grants.completed": "test_grants: nothing is granted, ended or shown without its entry",
+    "access/grants.Grants.open": "test_grants: nothing is granted, ended or shown without its entry",
+    "access/grants.Grants._end": "test_grants: nothing is granted, ended or shown without its entry",
+    "access/grants.Grants.find": "test_grants: nothing is granted, ended or shown without its entry",
+    "access/grants.Grants.listed": "test_grants: nothing is granted, ended or shown without its entry",
+    "archive/open_reads.OpenReads._record": "the answer has ended when it is told, whatever becomes of the telling",
     "api/agreements._read": "asked here as a route",
     "api/told.told": "asked here as a route",
     "trail/receiver_entries.store": "asked here as a route",

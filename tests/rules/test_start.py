@@ -44,4 +44,4 @@ def test_a_start_does_not_load(process: str) -> None:
 
 
 def test_the_rule_sees_what_is_loaded() -> None:
-    assert {"sqlalchemy", "fastapi", "uvicorn", "wardlight.deid.engine"} <= loaded("web")
+    assert {"sqlalchemy", "fastapi", "uvicorn", "wardlight.deid.profile"} <= loaded("web")

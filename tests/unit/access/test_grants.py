@@ -211,3 +211,29 @@ def test_applications_are_shown_their_own_live_grants_only(kit):
         if not found:
             with pytest.raises(WardlightError):
                 kit.platform.grants.find(scope, grant.id)
+
+
+def test_nothing_is_granted_ended_or_shown_without_its_entry(kit, monkeypatch):
+    grant = granted(kit)
+    uids = {"StudyInstanceUID": f"{STUDY}.5", "SeriesInstanceUID": f"{STUDY}.5.1"}
+    kit.store(ct(**uids), application=ACME, level=Level.HIGH)
+
+    def unwritable(*_):
+        raise WardlightError("unavailable")
+
+    scope = kit.may(Action.ACCESS_GRANT_READ, operation=Operation.GRANTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.platform.recorder, "write", unwritable)
+        for work in (
+            lambda: revoked(kit, grant),
+            lambda: kit.platform.grants.listed(scope),
+            lambda: kit.platform.grants.find(scope, grant.id),
+        ):
+            with pytest.raises(WardlightError) as refused:
+                work()
+            assert refused.value.code == "unavailable"
+        kit.archive.complete(WORKER)
+    assert [row.id for row in grants(kit, ended=True)] == [grant.id] and reads(kit) == 1
+    kit.archive._completion._waiting.clear()
+    kit.archive.complete(WORKER)
+    assert len(grants(kit)) == 2
