@@ -32,21 +32,21 @@ _LONG = pytest.mark.long
 #: likeliest to hide a fault are in the fast suite.
 SAGA = [
     pytest.param("wardlight.archive.deletion_store:add", "after", marks=_LONG),
-    ("wardlight.archive.deletion:Deletion.begin", "after"),
+    pytest.param("wardlight.archive.deletion:Deletion.begin", "after", marks=_LONG),
     pytest.param("wardlight.archive.postings_merge:Postings.remove", "before", marks=_LONG),
     pytest.param("wardlight.archive.postings_merge:Postings.remove", "after", marks=_LONG),
     ("wardlight.keys.keystore:Keystore._delete", "after"),
     ("wardlight.keys.keystore:Keystore.wipe", "before"),
     pytest.param("wardlight.keys.keystore:Keystore.destroy_keys", "after", marks=_LONG),
     pytest.param("wardlight.archive.tombstones:Tombstones.publish", "after", marks=_LONG),
-    ("wardlight.objects.local:LocalObjectStore.delete", "before"),
+    pytest.param("wardlight.objects.local:LocalObjectStore.delete", "before", marks=_LONG),
     pytest.param("wardlight.objects.local:LocalObjectStore.delete", "after", marks=_LONG),
     ("wardlight.archive.deletion_store:remove_instances", "after"),
     pytest.param("wardlight.archive.deletion_store:remove_rest", "after", marks=_LONG),
 ]
 ROLL = [
     pytest.param("wardlight.keys.keyslot:create_private", "after", marks=_LONG),
-    ("wardlight.keys.keyslot:Keyslots.create", "after"),
+    pytest.param("wardlight.keys.keyslot:Keyslots.create", "after", marks=_LONG),
     pytest.param("wardlight.keys.keystore:Keystore.rewrap", "before", marks=_LONG),
     ("wardlight.keys.keystore:Keystore.wipe", "before"),
     ("wardlight.keys.keystore:Keystore.rewrap", "after"),
@@ -54,7 +54,7 @@ ROLL = [
     ("wardlight.keys.epochs:open_copy", "after"),
     ("wardlight.keys.keyslot:_overwrite", "before"),
     pytest.param("wardlight.keys.keyslot:_overwrite", "after", marks=_LONG),
-    ("wardlight.keys.keyslot:Keyslots.destroy_before", "after"),
+    pytest.param("wardlight.keys.keyslot:Keyslots.destroy_before", "after", marks=_LONG),
     pytest.param("wardlight.keys.epochs:Epochs.roll", "after", marks=_LONG),
     pytest.param("wardlight.archive.deletion_store:change", "after", marks=_LONG),
 ]

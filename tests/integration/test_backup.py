@@ -192,7 +192,7 @@ def test_everything_restored_from_before_with_tombstones_at_hand(site: Site) -> 
     assert site.whole() == []
 
 
-@pytest.mark.parametrize("tombstones", [False, True])
+@pytest.mark.parametrize("tombstones", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_everything_restored_from_before_the_roll(site: Site, tombstones: bool) -> None:
     """Row 9: with the root and the keyslots of today, nothing of the old copies can be read."""
     site.send("1.2.3", "1.2.4")
@@ -260,6 +260,7 @@ def test_a_keystore_older_than_the_index_loses_studies_that_it_names(site: Site)
     assert site.whole() == []
 
 
+@pytest.mark.long
 def test_forged_tombstones_destroy_nothing(site: Site) -> None:
     site.send("1.2.3")
     site.back_up()
@@ -276,6 +277,7 @@ def test_forged_tombstones_destroy_nothing(site: Site) -> None:
     assert site.found() == ["1.2.3"]
 
 
+@pytest.mark.long
 def test_nothing_is_restored_over_what_is_there(site: Site) -> None:
     site.send("1.2.3")
     site.back_up()
@@ -300,6 +302,7 @@ def test_a_backup_is_brought_up_to_date_in_its_folder(site: Site) -> None:
     assert refused(lambda: site.send("1.2.3"))[0] == "study-deleted", "it is remembered over a restore"
 
 
+@pytest.mark.long
 def test_postgresql_and_a_bucket(tmp_path: Path) -> None:
     """The index goes into the same kind of file, and back into an empty database; objects stay in their bucket."""
     with (

@@ -141,6 +141,7 @@ def test_it_comes_again_only_when_somebody_allows_it(kit):
     assert len(kit.entries("archive:study:unhold")) == 1
 
 
+@pytest.mark.embedded
 def test_clinicians_delete_what_they_alone_uploaded(kit):
     mine = Asked(Actor("person", "u-7f3a", "clinician"), REQUEST, own="u-7f3a")
     sent(kit)
@@ -160,6 +161,7 @@ def trust(kit):
     return head.origin, kit.platform.audit_log.vkeys(head)
 
 
+@pytest.mark.embedded
 def test_receipt_verifies_offline_and_names_nobody(kit):
     sent(kit)
     row = begin(kit)
@@ -180,6 +182,7 @@ def test_receipt_verifies_offline_and_names_nobody(kit):
         assert name not in content.decode()
 
 
+@pytest.mark.embedded
 def test_altered_receipts_are_found_out(kit):
     sent(kit)
     row = begin(kit)
@@ -209,6 +212,7 @@ def test_altered_receipts_are_found_out(kit):
     assert receipts.verify(json.dumps(receipt).encode(), origin, []).verdict == "wrong-log"
 
 
+@pytest.mark.embedded
 def test_a_proof_that_is_another_entrys_is_found_out(kit):
     """Signed by the log's key, yet of another deletion: who controls the key alone cannot make the log say it."""
     sent(kit)
@@ -253,6 +257,7 @@ def test_raw_bytes_after_deletion_and_roll(kit):
     assert known(kit, row).row.unreadable_ms
 
 
+@pytest.mark.embedded
 def test_postings_that_cannot_be_taken_out_are_made_anew(kit, monkeypatch):
     sent(kit)
     sent(kit, "1.5")
@@ -271,6 +276,7 @@ def test_postings_that_cannot_be_taken_out_are_made_anew(kit, monkeypatch):
     assert check(kit).findings == [] and found(kit) == ["1.5"]
 
 
+@pytest.mark.embedded
 def test_fsck_knows_deletions_and_finds_what_came_back(kit):
     sent(kit)
     sent(kit, "1.5")
