@@ -86,8 +86,6 @@ class Backup:
             copies.ship(now=True)
             replace_private(copies.folder / NAME, told)
         manifest = Manifest(FORMAT, __version__, SCHEMA_VERSION, created, sequence, count)
-        replace_private(folder / MANIFEST, json.dumps(asdict(manifest), indent=2).encode() + b"\n")
-        self._keystore.note(MADE, created)
         event = Event(
             Action.PLATFORM_BACKUP_CREATE,
             by,
@@ -96,6 +94,9 @@ class Backup:
         )
         with self._database.begin() as tx:
             self._recorder.write(tx, None, event)
+        # Last, and only what is in the trail: without its manifest nobody can restore from the folder.
+        replace_private(folder / MANIFEST, json.dumps(asdict(manifest), indent=2).encode() + b"\n")
+        self._keystore.note(MADE, created)
         return manifest
 
     def _index(self, folder: Path) -> tuple[int, int, set[UUID]]:

@@ -293,3 +293,31 @@ def test_fsck_knows_deletions_and_finds_what_came_back(kit):
     checker = Fsck(platform.database, platform.keystore, platform.objects, platform.recorder)
     checker.repair(report, ADMINISTRATOR.by)
     assert check(kit).findings == []
+
+
+def test_nothing_is_deleted_removed_or_allowed_without_its_entry(kit, monkeypatch):
+    sent(kit)
+    kit.archive.complete(WORKER)
+    platform = kit.platform
+
+    def unwritable(*_):
+        raise WardlightError("unavailable")
+
+    def without_entries(run):
+        with monkeypatch.context() as patch:
+            patch.setattr(platform.recorder, "write", unwritable)
+            return run()
+
+    assert without_entries(lambda: refused(lambda: begin(kit))) == "unavailable"
+    assert found(kit) == [UID]
+    row = begin(kit)
+    without_entries(lambda: work(kit))
+    assert not kit.entries("archive:receipt:issue") and known(kit, row).row.state is not DeletionState.REMOVED
+    without_entries(
+        lambda: refused(lambda: platform.deletion.shown(kit.institution.id, row.id, ADMINISTRATOR.by))
+    )
+    work(kit)
+    assert known(kit, row).row.state is DeletionState.REMOVED and check(kit).findings == []
+    allow = lambda: platform.deletion.allow(kit.institution.id, row.id, ADMINISTRATOR)  # noqa: E731
+    assert without_entries(lambda: refused(allow)) == "unavailable"
+    assert refused(lambda: sent(kit)) == "study-deleted"
