@@ -37,7 +37,7 @@ from wardlight.identity.tables import person, receiver
 from wardlight.trail.filters import Filter
 
 #: Positions that one call looks at, at most; the page then ends early, with a cursor that goes on.
-SCAN: Final = 20_000
+SCAN: Final = 8_000
 #: Entries that wait for the sealer and are looked at, at most; with a sealer that works there are a few.
 MOST_PENDING: Final = 500
 #: `recorded` may lie so far behind that of an earlier entry: transactions end within 30 s, clocks differ by 2 s.
