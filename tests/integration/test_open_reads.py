@@ -186,6 +186,27 @@ def test_a_database_that_does_not_answer_ends_all(served, kit, monkeypatch):
     assert "unavailable" in cut(kit)
 
 
+def test_what_took_long_to_make_is_asked_about_again(served, kit, monkeypatch):
+    """A zip of a large study is read for its checksum first: meanwhile the access ends."""
+    study, grant = granted(kit)
+    slow = kit.archive.checksum
+
+    def checksum(*arguments):
+        value = slow(*arguments)
+        revoke(kit, grant)
+        time.sleep(0.3)
+        return value
+
+    monkeypatch.setattr(kit.archive, "checksum", checksum)
+    with socket.create_connection(("127.0.0.1", served.port), 20) as client:
+        client.sendall(
+            f"GET /dicom-web/studies/{study} HTTP/1.1\r\nHost: ward.example\r\nAuthorization: Bearer {token(kit)}\r\n"
+            "Accept: application/zip\r\n\r\n".encode()
+        )
+        with pytest.raises(ConnectionResetError):
+            assert client.recv(1) == b"never"
+
+
 def test_the_end_of_an_agreement(served, kit):
     study, _ = granted(kit)
     client = served.begin(token(kit), study)

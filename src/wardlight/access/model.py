@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -123,6 +124,8 @@ class Scope:
     basis: str = ""
     uses: list[Use] = field(default_factory=list, repr=False, compare=False)
     """What the request turned out to read; open answers are checked by it."""
+    decided: float = field(default_factory=time.monotonic, repr=False, compare=False)
+    """When the decision was made, by the process's clock in seconds."""
 
     def require(self, operation: Operation, institution: UUID | None = None) -> None:
         """Raise `forbidden` unless this scope allows the operation, within that institution where one is given."""

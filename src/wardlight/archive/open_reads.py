@@ -33,6 +33,11 @@ PATIENCE_S: Final = 0.8
 _AT_ONCE: Final = 1000
 
 
+def is_fresh(scope: Scope) -> bool:
+    """Whether the decision is so young that nothing needs to be asked again."""
+    return time.monotonic() - scope.decided < EVERY_S / 2
+
+
 @dataclass(eq=False, slots=True)
 class OpenRead:
     """One answer on its way. end: resets its connection. left: bytes that the client does not have yet."""
@@ -54,8 +59,22 @@ class OpenReads:
         self._lock = threading.Lock()
         self._open: set[OpenRead] = set()
         self._asking = ThreadPoolExecutor(2, "open-reads")
+        # Apart: what is told may wait for the database's writers, and no question may wait for it.
+        self._telling = ThreadPoolExecutor(1, "open-reads-told")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def stands(self, scope: Scope) -> bool:
+        """Whether access still holds for an answer that took long to make, before its first byte leaves."""
+        opened = OpenRead(scope, lambda: None, lambda: 1)
+        try:
+            lost = self._lost([opened])
+        except Exception as error:  # noqa: BLE001 - nobody vouches for it
+            log.error("reads.unanswered", error)
+            lost = [(opened, "unavailable")]
+        for one, reason in lost:
+            self._end(one, reason)
+        return not lost
 
     def enter(self, scope: Scope, end: Callable[[], None], left: Callable[[], int]) -> OpenRead:
         """An answer begins; whoever sends it calls `done` when it has been given to the connection."""
@@ -84,6 +103,7 @@ class OpenReads:
         if self._thread:
             self._thread.join()
         self._asking.shutdown(wait=False, cancel_futures=True)
+        self._telling.shutdown(wait=True)
 
     def check(self) -> int:
         """Ask once, and end what has lost its access; returns how many."""
@@ -147,8 +167,7 @@ class OpenReads:
             token=scope.principal.token_ref,
             detail={"action": scope.action.value},
         )
-        # In a thread that may wait: the next question must not.
-        self._asking.submit(self._record, scope.institution, event)
+        self._telling.submit(self._record, scope.institution, event)
 
     def _record(self, institution: UUID, event: Event) -> None:
         try:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wardlight.access.model import Scope as AccessScope
-from wardlight.archive.open_reads import OpenRead, OpenReads
+from wardlight.archive.open_reads import OpenRead, OpenReads, is_fresh
 from wardlight.dicomweb.call import Answer
 from wardlight.web.threads import Run, in_thread
 
@@ -76,6 +76,10 @@ class AnswerResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         opened = self._enter(scope)
+        if opened and not is_fresh(opened.scope) and not await in_thread(partial(self._stands, opened)):
+            # It took so long to make that the access to it has ended meanwhile: not a byte of it leaves.
+            scope["extensions"][ABORT]["now"]()
+            raise ClientDisconnect
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if self._rest is None:
             await send({"type": "http.response.body", "body": b"".join(self._first)})
@@ -105,6 +109,9 @@ class AnswerResponse(Response):
             loop.call_soon_threadsafe(connection["now"])
 
         return self._reads.enter(self._shown_to, end, connection["left"])
+
+    def _stands(self, opened: OpenRead) -> bool:
+        return self._reads is None or self._reads.stands(opened.scope)
 
     def _leave(self, opened: OpenRead | None, *, gone: bool) -> None:
         if opened is None or self._reads is None:
