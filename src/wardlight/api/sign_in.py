@@ -243,7 +243,7 @@ def opened_answer(request: OpenRequest, opened: Opened, codes: list[str] | None 
 def _may_change_factors(request: OpenRequest, action: Action) -> Principal:
     """Who is signed in and has just shown it; or has nothing yet to show it with. Raises `forbidden`, audited."""
     principal = signed_in(request, action)
-    if principal.scopes and not principal.step_up:
+    if not principal.step_up and (principal.scopes or request.platform.factors.of(principal)[0]):
         request.platform.access.deny(
             principal, action, "step-up", request=request.request, address=request.address
         )

@@ -27,6 +27,7 @@ from wardlight.db.engine import Database
 from wardlight.errors import WardlightError
 from wardlight.identity import factor_store as store
 from wardlight.identity import passkeys, sign_in_store, totp
+from wardlight.identity import store as identity_store
 from wardlight.identity.factor_store import Factor
 from wardlight.identity.institutions import printable
 from wardlight.identity.model import Person, Principal
@@ -70,6 +71,7 @@ class Factors:
         printable(name, "name")
         secret = totp.new_secret()
         with self._database.begin(place_of(home(principal))) as tx:
+            self._require_whole(tx, principal)
             store.remove_unconfirmed(tx, principal.id)
             self._add_totp(tx, home(principal), principal.id, name, secret)
         return secret
@@ -81,6 +83,7 @@ class Factors:
         `sign-in-failed`.
         """
         with self._database.begin(place_of(home(principal))) as tx:
+            self._require_whole(tx, principal)
             waiting = [
                 one for one in store.factors(tx, principal.id, confirmed=False) if not one.confirmed_ms
             ]
@@ -121,6 +124,7 @@ class Factors:
             with self._database.begin(place_of(home(principal))) as tx:
                 values = _values(home(principal), principal.id, PASSKEY, name, made.counter)
                 values |= {"credential": made.credential, "public_key": made.public_key, "confirmed_ms": now}
+                self._require_whole(tx, principal)
                 self._require_room(tx, principal.id)
                 store.add(tx, values)
                 return self._added(tx, principal, PASSKEY, by)
@@ -130,6 +134,7 @@ class Factors:
     def remove(self, principal: Principal, id_: UUID, *, by: Actor) -> None:
         """Remove one's own factor; the last one stays. Raises `not-found`, `conflict`."""
         with self._database.begin(place_of(home(principal))) as tx:
+            self._require_whole(tx, principal)
             found = {one.id: one.kind for one in store.factors(tx, principal.id)}
             if id_ not in found:
                 raise WardlightError("not-found")
@@ -139,8 +144,11 @@ class Factors:
             self._tell(tx, Action.IDENTITY_FACTOR_REMOVE, home(principal), principal.id, found[id_], by)
 
     def new_codes(self, principal: Principal, *, by: Actor) -> list[str]:
-        """Recovery codes in place of those of before; shown once."""
+        """Recovery codes in place of those of before; shown once. Raises `conflict` where they stand in for nothing."""
         with self._database.begin(place_of(home(principal))) as tx:
+            self._require_whole(tx, principal)
+            if not self.has_any(tx, principal.id):
+                raise WardlightError("conflict", "recovery codes stand in for a second factor: add one first")
             codes = self._codes(tx, home(principal), principal.id)
             self._tell(tx, Action.IDENTITY_FACTOR_ADD, home(principal), principal.id, RECOVERY, by)
         return codes
@@ -210,6 +218,15 @@ class Factors:
         store.add(tx, values)
         id_: UUID = values["id"]
         return id_
+
+    def _require_whole(self, tx: Connection, principal: Principal) -> None:
+        """Raise `conflict` for a limited session whose person has a second factor by now: it has not shown it.
+
+        Nobody else changes factors of the institution's people until the transaction ends.
+        """
+        identity_store.people(tx, home(principal), id_=principal.id, lock=True)
+        if not principal.scopes and self.has_any(tx, principal.id):
+            raise WardlightError("conflict", "there is a second factor by now: sign in with it")
 
     def _require_room(self, tx: Connection, person: str) -> None:
         if len(store.factors(tx, person, confirmed=False)) >= MOST:

@@ -181,7 +181,7 @@ SIGN_IN: Final = (
         sign_in.new_codes,
         Action.IDENTITY_FACTOR_ADD,
         _SESSION,
-        _about("New Recovery Codes", "Those of before are good no more.", "RecoveryCodes"),
+        _about("New Recovery Codes", "Those of before are good no more.", "RecoveryCodes", "", 409),
     ),
     Open(
         f"{ROOT}/factors/{{factor}}",

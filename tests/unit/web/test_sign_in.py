@@ -9,7 +9,9 @@ import pytest
 
 from authenticator import Authenticator
 from people_kit import BY, ORIGIN, PASSWORD, Clock, a_site, code
+from wardlight.errors import WardlightError
 from wardlight.identity.model import Role
+from wardlight.identity.passkeys import Site
 
 SESSION = "/api/v1/session"
 PEOPLE = "/api/v1/people"
@@ -121,6 +123,44 @@ def test_who_has_no_second_factor_may_only_add_one(site, login):
     assert site.browser().sign_in(login, code=spare.upper()).status_code == 200
     assert site.browser().sign_in(login, code=spare).status_code == 401
     assert browser.get(f"{SESSION}/factors").json()["recovery_codes"] == 9
+
+
+def test_a_session_without_second_factor_is_worth_nothing_once_there_is_one(site, login):
+    person = site.platform.identity.create_person(site.institution.id, login, "N", Role.ADMINISTRATOR, by=BY)
+    site.platform.sign_in.give_password(person, PASSWORD, by=BY)
+    knows_password, owner = site.browser(), site.browser()
+    knows_password.sign_in(login)
+    # Recovery codes stand in for a factor: made before there is one, they would be one that nobody sees.
+    assert knows_password.post(f"{SESSION}/factors/recovery-codes").status_code == 409
+    owner.sign_in(login)
+    secret = b32decode(owner.post(f"{SESSION}/factors/totp", {"name": "phone"}).json()["secret"])
+    assert (
+        len(owner.post(f"{SESSION}/factors/totp/confirm", {"code": code(secret)}).json()["recovery_codes"])
+        == 10
+    )
+    for path, body in (("totp", {"name": "x"}), ("passkey-options", {}), ("recovery-codes", {})):
+        refused = knows_password.post(f"{SESSION}/factors/{path}", body)
+        assert (refused.status_code, refused.json()["reason"]) == (403, "step-up"), path
+    (row,) = owner.get(f"{SESSION}/factors").json()["factors"]
+    assert knows_password.send("DELETE", f"{SESSION}/factors/{row['id']}").status_code == 403
+
+
+def test_of_two_who_add_the_first_factor_one_does(site, login):
+    person = site.platform.identity.create_person(site.institution.id, login, "N", Role.CLINICIAN, by=BY)
+    site.platform.sign_in.give_password(person, PASSWORD, by=BY)
+    factors, sessions = site.platform.factors, site.platform.identity.sessions
+    browsers = [site.browser(), site.browser()]
+    for browser in browsers:
+        browser.sign_in(login)
+    first, second = (sessions.authenticate(browser.cookie) for browser in browsers)
+    factors.confirm_totp(first, code(factors.begin_totp(first, "phone")), by=BY)
+    # Its request was let in while there was none.
+    with pytest.raises(WardlightError, match="conflict"):
+        factors.begin_totp(second, "phone")
+    passkey = factors.begin_passkey(second, Site(ORIGIN), login, "N")
+    with pytest.raises(WardlightError, match="conflict"):
+        factors.add_passkey(second, Site(ORIGIN), Authenticator(ORIGIN).create(passkey), "key", by=BY)
+    assert len(factors.of(first)[0]) == 1
 
 
 LIES = (
