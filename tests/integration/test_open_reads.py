@@ -212,3 +212,19 @@ def test_the_end_of_an_agreement(served, kit):
     client = served.begin(token(kit), study)
     kit.platform.agreements.withdraw(kit.institution.id, ACME, by=LOCAL_ADMINISTRATOR)
     ended(client)
+
+
+def test_the_end_of_the_agreement_and_of_the_subscription_that_people_read_under(served, kit):
+    platform, own, by = kit.platform, kit.institution.id, LOCAL_ADMINISTRATOR
+    study = stored(kit, IMAGES, Level.IDENTIFIED)
+    person = platform.identity.create_person(own, "own@x.example", "Own", Role.CLINICIAN, by=by)
+    held = platform.identity.issue_person_token(person, by=by)
+    client = served.begin(held, study)
+    platform.entitlements.unsubscribe(own, IMAGES, by=by)
+    ended(client)
+    assert "not-subscribed" in cut(kit)
+    platform.entitlements.subscribe(own, IMAGES, by=by)
+    client = served.begin(held, study)
+    platform.agreements.withdraw(own, IMAGES, by=by)
+    ended(client)
+    assert "agreement-withdrawn" in cut(kit)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
@@ -234,6 +235,24 @@ def live_ids(tx: Connection, ids: Collection[UUID], now_ms: int) -> set[UUID]:
     """Those of these grants that give access now."""
     query = select(grant.c.id).where(grant.c.id.in_(bindparam("ids", expanding=True)), live())
     return set(tx.execute(query, {"ids": list(ids), "now": now_ms}).scalars())
+
+
+def unagreed(tx: Connection, ids: Collection[str], now_ms: int) -> dict[tuple[str, int], str]:
+    """Versions of these agreements that carry no access of the institution's own people any more, with the reason."""
+    held = and_(
+        agreement.c.withdrawn_ms.is_(None), or_(agreement.c.ends_ms.is_(None), agreement.c.ends_ms > now_ms)
+    )
+    subscribed = exists().where(
+        subscription.c.institution == agreement.c.institution,
+        subscription.c.application == agreement.c.application,
+        subscription.c.ended_ms.is_(None),
+    )
+    query = select(agreement.c.id, agreement.c.version, held)
+    rows = tx.execute(query.where(agreement.c.id.in_(ids), not_(and_(held, subscribed))))
+    return {
+        (id_, version): "not-subscribed" if in_force else "agreement-withdrawn"
+        for id_, version, in_force in rows
+    }
 
 
 # ---- ending ----

@@ -1,7 +1,7 @@
 """Open answers, and the end of those whose access has ended (security.md section 6).
 
-Each node asks the database every 400 ms, one transaction for all, which grants, releases, tokens and sessions still
-stand; what does not is ended by a reset of its connection. A database that does not answer for 800 ms ends all of them:
+Each node asks the database every 400 ms, one transaction for all, which grants, releases, agreements, tokens and
+sessions still stand; what does not is ended by a reset of its connection. A database that does not answer for 800 ms ends all of them:
 nothing is shown that nobody can vouch for.
 """
 
@@ -141,10 +141,14 @@ class OpenReads:
             over: set[UUID] = set()
             for part in _parts({token for token in tokens if token}):
                 over |= liveness_store.ended(tx, part)
+            agreements = {one.scope.agreement[0] for one in opened if one.scope.agreement}
+            unagreed = access.unagreed(tx, agreements, now) if agreements else {}
         lost = []
         for one in opened:
             if one.scope.principal.token in over:
                 lost.append((one, "revoked"))
+            elif one.scope.agreement in unagreed:
+                lost.append((one, unagreed[one.scope.agreement]))
             elif reason := next(filter(None, (_why(use, grants, releases) for use in one.scope.uses)), ""):
                 lost.append((one, reason))
         return lost
