@@ -141,6 +141,8 @@ class AccessTokens:
         with self._database.begin(EVERYWHERE) as tx:
             row = application_store.token_of(tx, client.id, digest)
             now = clock.unix_ms()
+            if row is not None and row.login:
+                oidc_store.lock_login(tx, row.login)  # First, as whoever gives out tokens of it does.
             if row is None or not application_store.end_tokens(tx, client.id, now, digest):
                 return
             if row.login:

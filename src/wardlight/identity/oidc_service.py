@@ -35,7 +35,7 @@ from wardlight.identity.oidc_model import (
     Login,
     User,
 )
-from wardlight.identity.oidc_request import AuthorizationRequest, origin_of
+from wardlight.identity.oidc_request import AuthorizationError, AuthorizationRequest, origin_of
 from wardlight.identity.oidc_tokens import LoginTokens, claims_of
 from wardlight.identity.tokens import TokenKind, token_hash, token_kind
 
@@ -161,7 +161,10 @@ class Provider:
         address: str,
         number: str,
     ) -> str:
-        """An authorization code for a person who agreed: good once, for a minute, for this client and address."""
+        """An authorization code for a person who agreed: good once, for a minute, for this client and address.
+
+        Raises AuthorizationError where their session ended meanwhile.
+        """
         assert principal.institution is not None and principal.token is not None
         code = secrets.token_urlsafe(32)
         now = clock.unix_ms()
@@ -184,6 +187,9 @@ class Provider:
             expires_ms=now + LOGIN_S * 1000,
         )
         with self._database.begin(principal.institution) as tx:
+            # Who signs out meanwhile is signed out of this application, too.
+            if not store.hold_session(tx, row.session):
+                raise AuthorizationError("login_required", "the person must sign in")
             store.add_login(tx, row)
             self._tokens.tell(tx, row, "code", row.scopes, row.code_expires_ms, by, address, number)
         return code
@@ -201,6 +207,7 @@ class Provider:
         if login is None:
             raise OAuthError("invalid_grant", "", "unknown-code")
         with self._database.begin(login.institution) as tx:
+            login = store.lock_login(tx, login.id) or login
             reason = _misfit(login, client.id, uri, verifier, now)
             if not store.use_code(tx, login.id, now):
                 reason = "code-reused"
@@ -233,6 +240,8 @@ class Provider:
                 raise OAuthError("invalid_scope", "more than was given")
             scopes = asked
         with self._database.begin(login.institution) as tx:
+            # What ends it waits for us, or we see that it has ended: no token is given out in between.
+            login = store.lock_login(tx, login.id) or login
             reason = "" if found.jkt == jkt else "refresh-token-of-another-key"
             if not store.use_refresh(tx, found.id, now):
                 reason = "refresh-token-reused"

@@ -94,6 +94,11 @@ def login(tx: Connection, id_: UUID) -> Login | None:
     return _login(tx, oidc_login.c.id == id_)
 
 
+def lock_login(tx: Connection, id_: UUID) -> Login | None:
+    """The sign-in of this id as it is now; nobody ends it, or gives out tokens of it, until the transaction ends."""
+    return _login(tx, oidc_login.c.id == id_, lock=True)
+
+
 def use_code(tx: Connection, id_: UUID, now_ms: int) -> bool:
     """Use up the code of a sign-in; False if it was used before. Of two at once only one gets True."""
     query = update(oidc_login).where(oidc_login.c.id == id_, oidc_login.c.code_used_ms.is_(None))
@@ -166,8 +171,9 @@ def end_logins(tx: Connection, ids: Collection[UUID], now_ms: int, *, tell: bool
     return tx.execute(tokens.values(revoked_ms=now_ms)).rowcount
 
 
-def _login(tx: Connection, condition: ColumnElement[bool]) -> Login | None:
-    row = tx.execute(select(oidc_login).where(condition)).first()
+def _login(tx: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Login | None:
+    query = select(oidc_login).where(condition)
+    row = tx.execute(query.with_for_update() if lock else query).first()
     if row is None:
         return None
     return Login(
@@ -200,6 +206,12 @@ def auth_ms(tx: Connection, session_id: UUID) -> int:
         select(session.c.stepped_ms, session.c.created_ms).where(session.c.id == session_id)
     ).first()
     return (row.stepped_ms or row.created_ms) if row else 0
+
+
+def hold_session(tx: Connection, session_id: UUID) -> bool:
+    """Whether the session here goes on; it does not end until the transaction ends."""
+    query = select(session.c.id).where(session.c.id == session_id).with_for_update()
+    return tx.execute(query).first() is not None
 
 
 # ---- refresh tokens: rows of `token` of a kind of their own ----

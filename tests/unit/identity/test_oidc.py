@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from wardlight.identity.model import Principal, PrincipalKind
 from wardlight.identity.oauth import ClientRequest, OAuthError
 from wardlight.identity.oidc_farewell import Farewells
 from wardlight.identity.oidc_request import parse
+from wardlight.identity.oidc_tokens import LoginTokens
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 
 VERIFIER = secrets.token_urlsafe(48)
@@ -111,6 +114,50 @@ def test_of_many_who_bring_one_refresh_token_at_most_one_gets_tokens_and_none_ke
     given = [one for one in found if isinstance(one, dict)]
     assert len(given) == 1 and found.count("refresh-token-reused") == 3
     assert not case.lives(tokens) and not case.lives(given[0])
+
+
+@pytest.mark.parametrize("grant", ["code", "refresh"])
+def test_who_signs_out_meanwhile_leaves_no_tokens(
+    case: Case, grant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = case.code()
+    token = case.redeem(code)["refresh_token"] if grant == "refresh" else ""
+    real = oidc_store.login_of_code if grant == "code" else oidc_store.login
+
+    def then_signed_out(*arguments: Any, **options: Any) -> Any:
+        found = real(*arguments, **options)
+        monkeypatch.undo()
+        case.platform.identity.sessions.logout(case.principal, by=BY)
+        return found
+
+    monkeypatch.setattr(oidc_store, real.__name__, then_signed_out)
+    found = outcome(case.redeem, code) if grant == "code" else outcome(case.refresh, token)
+    assert not isinstance(found, dict)
+
+
+def test_an_end_waits_for_the_tokens_that_are_being_given(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = case.redeem(case.code())["refresh_token"]
+    given, go_on = threading.Event(), threading.Event()
+    real = LoginTokens.issue
+
+    def slow(*arguments: Any) -> Any:
+        found = real(*arguments)
+        given.set()
+        go_on.wait(5)
+        return found
+
+    monkeypatch.setattr(LoginTokens, "issue", slow)
+    with ThreadPoolExecutor(2) as threads:
+        tokens = threads.submit(case.refresh, token)
+        assert given.wait(5)
+        ended = threads.submit(case.platform.identity.sessions.logout, case.principal, by=BY)
+        # So that it waits for what the refresh has locked.
+        time.sleep(0.3)
+        go_on.set()
+        ended.result(10)
+        assert not case.lives(tokens.result(10))
 
 
 def test_a_user_s_token_stands_for_application_and_person(case: Case) -> None:
