@@ -37,8 +37,8 @@ from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 CLIENTS: Final = 50
 _PROCESSES: Final = 2
 _SLOW_BYTES_S: Final = 50_000
-#: What is in flight when the access ends, and how long the clients are watched afterwards, in seconds.
-_BEFORE_S: Final = 3.0
+#: How long each client may take to get something, and how long they are watched after the end, in seconds.
+_BEGUN_S: Final = 120.0
 _AFTER_S: Final = 4.0
 
 BOUND: Final = Target(1.0, "fixed", least=False)
@@ -55,12 +55,13 @@ class Route:
 
 
 class _Reader:
-    """One client: when it last took a byte of an answer of 200, and of how many bytes in all."""
+    """One client; lasts[place]: when it last took a byte of an answer of 200."""
 
-    def __init__(self, address: tuple[str, int], headers: str, route: Route) -> None:
+    def __init__(self, address: tuple[str, int], headers: str, route: Route, lasts: Any, place: int) -> None:
         self.address = address
         self.route = route
-        self.last = 0.0
+        self._lasts = lasts
+        self._place = place
         self.bytes = 0
         self.statuses: dict[str, int] = {}
         self._request = (
@@ -87,7 +88,7 @@ class _Reader:
             self._count(head[9:12].decode("ascii", "replace"))
             while head and not until():
                 if shown:
-                    self.last = time.monotonic()
+                    self._lasts[self._place] = time.monotonic()
                     self.bytes += len(head)
                 if self.route.slow:
                     time.sleep(size / _SLOW_BYTES_S)
@@ -97,10 +98,12 @@ class _Reader:
         self.statuses[what] = self.statuses.get(what, 0) + 1
 
 
-def _process(address: tuple[str, int], headers: str, routes: list[Route], pipe: Connection) -> None:
+def _process(
+    address: tuple[str, int], headers: str, routes: list[tuple[int, Route]], lasts: Any, pipe: Connection
+) -> None:
     """Some of the clients, until told to stop; answers with what each saw."""
     stop = threading.Event()
-    readers = [_Reader(address, headers, route) for route in routes]
+    readers = [_Reader(address, headers, route, lasts, place) for place, route in routes]
     threads = [threading.Thread(target=reader.run, args=(stop.is_set,), daemon=True) for reader in readers]
     for thread in threads:
         thread.start()
@@ -108,21 +111,27 @@ def _process(address: tuple[str, int], headers: str, routes: list[Route], pipe: 
     stop.set()
     for thread in threads:
         thread.join(2)
-    pipe.send([(reader.route.path, reader.last, reader.bytes, reader.statuses) for reader in readers])
+    pipe.send([(reader.route.path, reader.bytes, reader.statuses) for reader in readers])
 
 
 @contextmanager
-def _crowd(server: Server, headers: dict[str, str], routes: list[Route]) -> Iterator[Callable[[], list[Any]]]:
-    """Clients at work; calling what it yields stops them and gives what each saw."""
+def _crowd(
+    server: Server, headers: dict[str, str], routes: list[Route]
+) -> Iterator[tuple[Any, Callable[[], list[Any]]]]:
+    """Clients at work: when each last got something, and what stops them and tells what each saw."""
     host = server.http.removeprefix("http://").split("/", 1)[0]
     name, _, port = host.partition(":")
     lines = "".join(f"{key}: {value}\r\n" for key, value in {"Host": host, **headers}.items())
     context = multiprocessing.get_context("fork")
+    lasts = context.Array("d", len(routes), lock=False)
+    placed = list(enumerate(routes))
     pipes, processes = [], []
     for number in range(_PROCESSES):
         here, there = context.Pipe()
         process = context.Process(
-            target=_process, args=((name, int(port)), lines, routes[number::_PROCESSES], there), daemon=True
+            target=_process,
+            args=((name, int(port)), lines, placed[number::_PROCESSES], lasts, there),
+            daemon=True,
         )
         process.start()
         pipes.append(here)
@@ -134,7 +143,7 @@ def _crowd(server: Server, headers: dict[str, str], routes: list[Route]) -> Iter
         return [row for pipe in pipes for row in pipe.recv()]
 
     try:
-        yield stop
+        yield lasts, stop
     finally:
         for process in processes:
             process.kill()
@@ -224,16 +233,23 @@ def _ending(run: Run, kind: str, end: Ending, frames: int) -> list[float]:
         link = _link(server, who)
         routes = _routes(study, series, instance, link)
         assert len(routes) == CLIENTS
-        with _crowd(server, who.headers, routes) as stop:
-            time.sleep(_BEFORE_S)
+        with _crowd(server, who.headers, routes) as (lasts, stop):
+            _until_all_got_something(kind, routes, lasts)
             end(who)
             over = time.monotonic()
             time.sleep(_AFTER_S)
-            rows = stop()
-        silent = [path for path, last, _, statuses in rows if not last]
-        if silent:
+            seen = [last for last in lasts]
+            stop()
+        return sorted(max(0.0, last - over) for last in seen)
+
+
+def _until_all_got_something(kind: str, routes: list[Route], lasts: Any) -> None:
+    deadline = time.monotonic() + _BEGUN_S
+    while not all(lasts):
+        if time.monotonic() > deadline:
+            silent = [route.path for route, last in zip(routes, lasts, strict=True) if not last]
             raise RuntimeError(f"{kind}: clients got nothing before the end: {silent[:3]}")
-        return sorted(max(0.0, last - over) for _, last, _, _ in rows)
+        time.sleep(0.1)
 
 
 def _link(server: Server, who: Partner) -> str:
