@@ -156,15 +156,15 @@ class Agreements:
         with self._database.read(institution) as tx:
             return next(iter(sources_store.sources(tx, institution, source)), None)
 
-    def require(self, institution: UUID, application: str, level: Level) -> Agreement:
-        """The agreement under which data of this level may be taken in.
+    def require(self, institution: UUID, application: str, level: Level | None) -> Agreement:
+        """The agreement under which data of this level, or of none, may be taken in.
 
         Raises `no-agreement`, `agreement-withdrawn`, `level-not-agreed`, `not-subscribed`.
         """
         with self._database.read(institution) as tx:
             row = self._held(tx, institution, application)
             subscribed = entitlements_store.is_subscribed(tx, institution, application)
-        if level not in row.levels:
+        if level is not None and level not in row.levels:
             raise WardlightError("level-not-agreed")
         if not subscribed:
             raise WardlightError("not-subscribed")

@@ -1,8 +1,8 @@
 """Open answers, and the end of those whose access has ended (security.md section 6).
 
 Each node asks the database every 400 ms, one transaction for all, which grants, releases, agreements, tokens and
-sessions still stand; what does not is ended by a reset of its connection. A database that does not answer for 800 ms ends all of them:
-nothing is shown that nobody can vouch for.
+sessions still stand; what does not is ended by a reset of its connection. A database that does not answer for 800 ms
+ends all of them: nothing is shown that nobody can vouch for.
 """
 
 from __future__ import annotations

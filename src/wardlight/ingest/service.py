@@ -185,9 +185,9 @@ class Ingest:
         source = self._agreements.source(institution, wanted)
         if source is None:
             raise WardlightError("bad-request", "there is no record of this source", "source")
-        if not source.anonymised:
-            for application in {sender, IMAGES}:
-                self._agreements.require(institution, application, origin.level)
+        for application in {sender, IMAGES}:
+            # What is anonymised already has no level of ours to be agreed on.
+            self._agreements.require(institution, application, None if source.anonymised else origin.level)
         return source
 
     def _into(self, institution: UUID, origin: Origin, made: ReleaseOrigin) -> Callable[[str], ReleaseTarget]:

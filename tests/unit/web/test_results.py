@@ -267,3 +267,24 @@ def test_what_the_receiver_holds_back_is_told(desk: Desk) -> None:
     desk.hospital.work()
     (told,) = desk.hospital.sql("SELECT kind, data FROM event_feed ORDER BY created_ms DESC LIMIT 1")
     assert told[0] == "study.available" and '"quarantined":3' in told[1].replace(" ", "")
+
+
+def test_who_is_not_subscribed_to_uploads_nothing(desk: Desk) -> None:
+    """Nor what is declared anonymised: without a subscription an application has no business here."""
+    platform, own, by = desk.hospital.platform, desk.hospital.institution.id, LOCAL_ADMINISTRATOR
+    source = platform.sources.record(
+        own, SourceKind.AGENCY, "Other registry", legal_basis="gdpr:6.1.e", attested_by="Kim Berg",
+        document="DOC-9", anonymised=True, evidence="Report 13", by=by,
+    )  # fmt: skip
+    token = desk.hospital.token(BETA, "images.upload")
+    named = {"Wardlight-Source": source.id.hex}
+    platform.entitlements.unsubscribe(own, BETA, by=by)
+    try:
+        refused = desk.stow("/dicom-web/studies", token, *study(1, "1.2.63"), **named)
+    finally:
+        platform.entitlements.subscribe(own, BETA, by=by)
+    assert refused.status_code == 403, refused.text
+    denied = desk.hospital.entries(Action.ACCESS_DECISION_DENY)[-1]
+    assert denied["reason"] == "not-subscribed" and denied["actor"]["id"] == BETA
+    assert desk.ask("GET", "/dicom-web/studies/1.2.63/metadata").status_code == 404
+    assert desk.stow("/dicom-web/studies", token, *study(1, "1.2.63"), **named).status_code == 200
