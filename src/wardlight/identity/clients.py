@@ -26,6 +26,7 @@ from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.identity import application_store, receiver_store
 from wardlight.identity.application_model import Application, AuthMethod
 from wardlight.identity.jose import JoseRefused, Unverified, public_key, read, thumbprint
+from wardlight.identity.lockout import network
 from wardlight.identity.model import PrincipalKind
 from wardlight.identity.oauth import ClientRequest, OAuthError
 from wardlight.identity.rates import Rates
@@ -99,8 +100,10 @@ class Clients:
             self._count_failure(request, error)
             self.refuse(request, None, error)
             raise
+        # Anybody may call themselves a public application: they use up what is their own network's.
+        key = f"token:{claimed}:{network(request.address)}" if client.public else f"token:{claimed}"
         with self._database.begin() as tx:
-            self._rates.take(tx, f"token:{claimed}", _RATE, _RATE_S)
+            self._rates.take(tx, key, _RATE, _RATE_S)
         return client
 
     def refuse(self, request: ClientRequest, client: Client | None, error: OAuthError) -> None:

@@ -20,6 +20,8 @@ from wardlight.identity.people import INVITED, add_person, new_person
 
 #: Who adds people that come without an invitation.
 _BY = Actor("system", "federation")
+# Some providers spell it as a string.
+_VERIFIED = (True, "true")
 
 
 def admit(
@@ -71,7 +73,8 @@ def _by_login(
     login = claims.get(config.login_claim)
     if not isinstance(login, str) or not login:
         raise FederationRefused("no-login")
-    if config.login_claim == "email" and claims.get("email_verified", True) is not True:
+    # Some providers say nothing of it, and let people write any address into their account.
+    if config.login_claim == "email" and claims.get("email_verified") not in _VERIFIED:
         raise FederationRefused("email-not-verified")
     found = store.people(tx, institution.id, login)
     if found:

@@ -24,9 +24,10 @@ def client_address(services: Services, request: Request) -> str:
         lines = request.headers.getlist("x-forwarded-for")
         address = lines[-1].rpartition(",")[2].strip() if lines else address
     try:
-        return str(ipaddress.ip_address(address))
+        found = ipaddress.ip_address(address)
     except ValueError:
         return ""
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def base_url(services: Services, request: Request) -> str:

@@ -122,6 +122,8 @@ def test_health(fakes: Fakes) -> None:
         # What the client sends comes before what the proxy adds, on the same line or on one of its own.
         (True, ["203.0.113.9", "203.0.113.8, 198.51.100.7"], "198.51.100.7"),
         (True, ["203.0.113.9", "not an address"], ""),
+        # As proxies write that listen on both: else all of IPv4 would be one network to whoever counts.
+        (True, ["::ffff:198.51.100.7"], "198.51.100.7"),
         (True, [], "192.0.2.44"),
         (False, ["203.0.113.9"], "192.0.2.44"),
     ],

@@ -254,6 +254,16 @@ def test_only_people_of_the_institution_get_in(world: World, idp: Idp, browser: 
         world.platform.sign_in.follow_link(token, "correct horse battery", Attempt("192.0.2.1"))
 
 
+def test_an_address_that_nobody_verified_is_nobody_s_login(world: World, idp: Idp, browser: Browser) -> None:
+    """Many providers let people write any address into their account, and say nothing of having verified it."""
+    configure(world, idp, login_claim="email")
+    for said in (None, False, "false"):
+        found = idp.sign_in(browser.leave(), email="dr.hale", email_verified=said)
+        assert refused(world, browser.back(found)) == "email-not-verified"
+    found = idp.sign_in(browser.leave(), email="dr.hale", email_verified=True)
+    assert browser.back(found).status_code == 303
+
+
 def test_a_claim_may_be_needed(world: World, idp: Idp, browser: Browser) -> None:
     configure(world, idp, required=("groups", "staff"))
     for groups in (None, "students", ["students"], {"staff": True}):

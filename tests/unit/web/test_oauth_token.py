@@ -28,9 +28,11 @@ from oauth_kit import (
 )
 from wardlight import clock
 from wardlight.db.engine import EVERYWHERE
+from wardlight.errors import WardlightError
 from wardlight.identity.application_model import AuthMethod
-from wardlight.identity.clients import ASSERTION
+from wardlight.identity.clients import ASSERTION, Clients
 from wardlight.identity.jose import encode, public_key, thumbprint
+from wardlight.identity.oauth import ClientRequest
 from wardlight.identity.rates_tables import rate
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.identity.tokens import TokenKind, new_token
@@ -383,6 +385,22 @@ def test_sixty_a_minute_and_failures_do_not_use_them_up(platform, caller, fresh)
     # Others go on.
     other, its = fresh()
     token_of(caller.token(assertion(its, other)))
+
+
+def test_nobody_uses_up_what_the_users_of_a_page_have(platform, fresh):
+    """Whoever knows its id may speak as a public application: so its limit is each network's own."""
+    id_, _ = fresh(auth_method=AuthMethod.NONE, redirect_uris=("https://page.example/",))
+
+    def ask(address):
+        form = {"client_id": id_, "grant_type": "refresh_token", "refresh_token": "x"}
+        request = ClientRequest(form, "", "", TOKEN, frozenset(), address, "0" * 32)
+        return Clients(platform.database, platform.denials, platform.rates).authenticate(request)
+
+    for number in range(60):
+        ask(f"192.0.2.{number}")
+    with pytest.raises(WardlightError, match="rate-limited"):
+        ask("192.0.2.99")
+    assert ask("198.51.100.1").public
 
 
 def test_guessing_is_slow(platform, caller, key):
