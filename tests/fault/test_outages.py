@@ -41,6 +41,7 @@ def forward(port: int, target: int) -> socket.socket:
     return listener
 
 
+@pytest.mark.long  # That it comes when the platform does, `test_disk_full_during_receive` sees too.
 def test_platform_unreachable_for_the_whole_send_then_back(tmp_path):
     port = live.free_port()
     environment = {"WARDLIGHT_RECEIVER__PLATFORM_URL": f"http://127.0.0.1:{port}"}
@@ -101,6 +102,10 @@ def test_disk_full_during_receive(tmp_path):
                     if refused >= 5:
                         break
             assert refused == 5 and len(kept) >= 20
+            status = wardlight.receiver_status()
+            assert status["queue"]["objects"] == len(kept)
+            assert status["platform"]["reachable"] is False
+            assert wardlight.count() == 0
             listener = forward(port, wardlight.web_port)
             try:
                 live.wait_until(lambda: wardlight.count() == len(kept), 120, "what was acknowledged")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from source_kit import nodes
+
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src" / "wardlight"
 #: Libraries that connect somewhere.
 CLIENTS = {
@@ -34,7 +36,7 @@ ELSEWHERE = "client/"
 def clients(path: Path) -> set[str]:
     """Means of connecting that a module has."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -6,14 +6,10 @@ import ast
 from pathlib import Path
 
 import wardlight
+from source_kit import nodes
 from wardlight.errors import CATALOGUE, WardlightError
 
 SOURCE = Path(wardlight.__file__).parent
-
-
-def _trees():
-    for path in SOURCE.rglob("*.py"):
-        yield path, ast.parse(path.read_text("utf-8"))
 
 
 def _name(node: ast.expr) -> str:
@@ -22,8 +18,8 @@ def _name(node: ast.expr) -> str:
 
 def test_every_code_that_is_raised_is_in_the_catalogue():
     missing = []
-    for path, tree in _trees():
-        for node in ast.walk(tree):
+    for path in SOURCE.rglob("*.py"):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and _name(node.func) == "WardlightError" and node.args:
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and first.value not in CATALOGUE:
@@ -34,9 +30,9 @@ def test_every_code_that_is_raised_is_in_the_catalogue():
 def test_every_code_of_the_catalogue_is_used():
     literals = {
         node.value
-        for path, tree in _trees()
+        for path in SOURCE.rglob("*.py")
         if path.name != "errors.py"
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     assert sorted(set(CATALOGUE) - literals) == []
@@ -53,8 +49,8 @@ def test_an_unknown_code_cannot_be_raised():
 def test_no_handler_swallows_everything_silently():
     """`except Exception: pass` and bare `except:` hide what went wrong."""
     found = []
-    for path, tree in _trees():
-        for node in ast.walk(tree):
+    for path in SOURCE.rglob("*.py"):
+        for node in nodes(path):
             if isinstance(node, ast.ExceptHandler):
                 broad = node.type is None or _name(node.type) in ("Exception", "BaseException")
                 silent = all(isinstance(row, ast.Pass | ast.Continue) for row in node.body)

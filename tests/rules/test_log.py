@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import wardlight
+from source_kit import nodes
 from wardlight import log
 
 SOURCE = Path(wardlight.__file__).parent
@@ -16,7 +17,7 @@ LEVELS = ("info", "warning", "error")
 
 def _calls():
     for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
@@ -51,7 +52,7 @@ def test_nothing_else_writes_to_the_log_or_the_terminal():
     for path in SOURCE.rglob("*.py"):
         if path.name == "log.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 wrong.append(f"{path.name}:{node.lineno} print")
             if isinstance(node, ast.Import) and any(name.name == "logging" for name in node.names):

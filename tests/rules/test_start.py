@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -30,6 +31,7 @@ STARTS = {
 NOWHERE = {"rich", "pytest", "hypothesis", "httpx", "IPython"}
 
 
+@cache
 def loaded(process: str) -> set[str]:
     program = f"import json, sys, {STARTS[process][0]}; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(

@@ -29,6 +29,7 @@ from wardlight.agreements.tables import agreement, subscription
 from wardlight.db.prepared import Prepared
 from wardlight.identity.store import ACTIVE
 from wardlight.identity.tables import application, person
+from wardlight.identity.tables import institution as institution_row
 
 #: Grants that one call of a job ends.
 BATCH: Final = 200
@@ -164,7 +165,11 @@ _BY_ID: Final = Prepared(
 _LIVE_BY_ID: Final = Prepared(
     _GRANTS.where(grant.c.id == bindparam("grant"), grant.c.institution == bindparam("institution"), live())
 )
-_ANYWHERE: Final = Prepared(_GRANTS.where(grant.c.id == bindparam("grant"), live()))
+# Who brings a token of a suspended institution is nobody; who brings none is asked for it here.
+_OPEN_INSTITUTION: Final = exists().where(
+    institution_row.c.id == grant.c.institution, institution_row.c.state == ACTIVE
+)
+_ANYWHERE: Final = Prepared(_GRANTS.where(grant.c.id == bindparam("grant"), live(), _OPEN_INSTITUTION))
 
 
 def by_id(tx: Connection, institution: UUID, id_: UUID) -> Grant | None:
@@ -232,8 +237,10 @@ def listed(
 
 
 def live_ids(tx: Connection, ids: Collection[UUID], now_ms: int) -> set[UUID]:
-    """Those of these grants that give access now."""
-    query = select(grant.c.id).where(grant.c.id.in_(bindparam("ids", expanding=True)), live())
+    """Those of these grants that give access now, of institutions that are not suspended."""
+    query = select(grant.c.id).where(
+        grant.c.id.in_(bindparam("ids", expanding=True)), live(), _OPEN_INSTITUTION
+    )
     return set(tx.execute(query, {"ids": list(ids), "now": now_ms}).scalars())
 
 

@@ -10,8 +10,10 @@ import hmac
 import os
 import re
 import secrets
+import threading
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
@@ -57,6 +59,8 @@ from wardlight.keys.wrap import KeyKind
 #: How long a person may take at the provider, in milliseconds.
 ATTEMPT_MS: Final = 10 * 60_000
 _ASSERTION_S: Final = 60
+#: Visits of one institution's people that wait for its provider at a time, in a process: of the threads that all have.
+_AT_ONCE: Final = 4
 _CLAIM: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _SECRET_BYTES: Final = range(8, 513)
@@ -93,6 +97,7 @@ class Federations:
         self.keys = keys
         self._egress = egress
         self._base_url = base_url
+        self._turns: dict[UUID, threading.BoundedSemaphore] = {}
 
     # ---- configuration ----
 
@@ -185,7 +190,8 @@ class Federations:
         """
         institution = self._identity.institution(slug)
         config = self.show(institution.id)
-        metadata = self._metadata(config)
+        with self._turn(institution.id):
+            metadata = self._metadata(config)
         try:
             entrance = check_url(metadata.authorization_endpoint)
         except OSError:
@@ -217,7 +223,8 @@ class Federations:
         try:
             with self._database.begin(institution.id) as tx:
                 attempt = store.take_attempt(tx, institution.id, _digest(query.get("state", "")))
-            claims = self._claims(institution, attempt, query, secret)
+            with self._turn(institution.id):
+                claims = self._claims(institution, attempt, query, secret)
             assert attempt is not None
             return self._enter(institution, claims, address=address, number=number), attempt.return_to
         except FederationRefused as error:
@@ -236,6 +243,17 @@ class Federations:
         """Forget sign-ins that never came back."""
         with self._database.begin(EVERYWHERE) as tx:
             return store.sweep(tx, clock.unix_ms())
+
+    @contextmanager
+    def _turn(self, institution: UUID) -> Iterator[None]:
+        """A provider that keeps its people waiting keeps nobody else: they come again. Raises FederationRefused."""
+        turn = self._turns.setdefault(institution, threading.BoundedSemaphore(_AT_ONCE))
+        if not turn.acquire(blocking=False):
+            raise FederationRefused("busy")
+        try:
+            yield
+        finally:
+            turn.release()
 
     def _claims(
         self, institution: Institution, attempt: Attempt | None, query: Mapping[str, str], secret: str

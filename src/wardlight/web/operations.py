@@ -94,7 +94,9 @@ def _endpoint(
         open_operation = operation
 
         async def unknown(request: Request) -> Response:
-            return await _open_to_all(services, open_operation, request, threads)
+            return await _open_to_all(
+                services, open_operation, request, threads.of_route(open_operation.path)
+            )
 
         return unknown
     if isinstance(operation, Follow):
@@ -255,7 +257,7 @@ def _answer(
     )
 
 
-async def _open_to_all(services: Services, operation: Open, request: Request, threads: Threads) -> Response:
+async def _open_to_all(services: Services, operation: Open, request: Request, run: Run) -> Response:
     """A route for somebody unknown: all that it does is its handler's."""
     body = await small_body(request) if operation.method in _WITH_BODY else b""
 
@@ -280,7 +282,7 @@ async def _open_to_all(services: Services, operation: Open, request: Request, th
             answer, head=request.method == "HEAD", reads=services.open_reads, shown_to=found.shown_to
         )
 
-    return await threads.public(work)
+    return await run(work)
 
 
 def _query(request: Request) -> dict[str, str]:

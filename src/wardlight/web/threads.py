@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -16,7 +16,10 @@ _T = TypeVar("_T")
 OF_ONE_CLIENT: Final = 12
 #: Threads for what needs no token, which answers quickly: whether the process is alive must not wait for anybody.
 _FOR_ALL: Final = 4
+#: Threads that one route may have which anybody may call, of the 32 for them: some of these wait for other servers.
+OF_ONE_ROUTE: Final = 6
 _THREADS: Final = ThreadPoolExecutor(40, "request")
+_OPEN: Final = ThreadPoolExecutor(32, "open")
 _PUBLIC: Final = ThreadPoolExecutor(_FOR_ALL, "public")
 
 
@@ -53,8 +56,8 @@ async def _ended(future: asyncio.Future[Any]) -> None:
 
 
 @dataclass(slots=True)
-class _Client:
-    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CLIENT))
+class _Share:
+    free: asyncio.Semaphore
     requests: int = 0
 
 
@@ -62,7 +65,7 @@ class Threads:
     """The threads of one application. For its event loop only."""
 
     def __init__(self) -> None:
-        self._clients: dict[str, _Client] = {}
+        self._shares: dict[tuple[ThreadPoolExecutor, str], _Share] = {}
 
     async def public(self, work: Callable[[], _T]) -> _T:
         """As `in_thread`, with threads of its own."""
@@ -70,15 +73,19 @@ class Threads:
 
     def of(self, client: str) -> Run:
         """As `in_thread`, for one client."""
-        return partial(self._run, client)
+        return partial(self._run, _THREADS, client, OF_ONE_CLIENT)
 
-    async def _run(self, name: str, work: Callable[[], _T]) -> _T:
-        client = self._clients.setdefault(name, _Client())
-        client.requests += 1
+    def of_route(self, path: str) -> Run:
+        """As `in_thread`, with threads for those whom nobody knows yet, for one route."""
+        return partial(self._run, _OPEN, path, OF_ONE_ROUTE)
+
+    async def _run(self, pool: ThreadPoolExecutor, name: str, most: int, work: Callable[[], _T]) -> _T:
+        share = self._shares.setdefault((pool, name), _Share(asyncio.Semaphore(most)))
+        share.requests += 1
         try:
-            async with client.free:
-                return await in_thread(work)
+            async with share.free:
+                return await _in(pool, work)
         finally:
-            client.requests -= 1
-            if not client.requests:
-                del self._clients[name]
+            share.requests -= 1
+            if not share.requests:
+                del self._shares[pool, name]

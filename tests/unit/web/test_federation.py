@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import secrets
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -78,10 +80,13 @@ class Idp:
         self.keys: list[Any] = [RSA, EC]
         self.codes: dict[str, dict[str, Any]] = {}
         self.status = 200
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         self.asked: list[tuple[dict[str, str], dict[str, list[str]]]] = []
         self.make: Any = lambda claims: jwt.encode({"alg": "RS256", "kid": "r1"}, claims, RSA, ["RS256"])
 
     def get(self, path: str) -> tuple[int, Any]:
+        self.goes_on.wait(9)
         if self.status != 200:
             return self.status, b""
         if path == "/jwks":
@@ -485,6 +490,33 @@ def test_the_provider_cannot_send_the_platform_elsewhere(
     assert refused(world, browser.back(idp.sign_in(browser.leave()))) in ("address-denied", "not-https")
     idp.metadata |= {"token_endpoint": f"{idp.issuer}/token", "jwks_uri": place}
     assert refused(world, browser.back(idp.sign_in(browser.leave()))) in ("address-denied", "not-https")
+
+
+def test_a_provider_that_keeps_us_waiting_keeps_nobody_else(world: World, idp: Idp) -> None:
+    async def visit() -> tuple[list[int], list[int]]:
+        transport = httpx.ASGITransport(world.client.app)
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+            leaving = [
+                asyncio.create_task(client.get("/federation", params={"institution": "stmary"}))
+                for _ in range(12)
+            ]
+            await asyncio.sleep(0.3)
+            form = {"grant_type": "client_credentials"}
+            others = [client.get("/healthz"), client.post("/oauth2/token", data=form)]
+            # Another institution, which has no provider.
+            others.append(client.get("/federation", params={"institution": "elsewhere"}))
+            try:
+                async with asyncio.timeout(5):
+                    found = [(await one).status_code for one in others]
+            finally:
+                idp.goes_on.set()
+            return found, [answer.status_code for answer in await asyncio.gather(*leaving)]
+
+    idp.goes_on.clear()
+    found, left = asyncio.run(visit())
+    assert found == [200, 401, 404]
+    # Some go on when it answers, the others are told at once to come again.
+    assert set(left) == {200, 503}
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
@@ -223,3 +224,16 @@ def test_a_link_ends_with_the_study(desk: Desk) -> None:
     answer = desk.ask("GET", path, "")
     assert answer.status_code == 404 and b"PK" not in answer.content
     assert desk.ask("GET", "/api/v1/studies/1.2.45/shares").status_code == 404
+
+
+def test_a_link_ends_with_the_institution(desk: Desk) -> None:
+    desk.hospital.store(*study(1, "1.2.46"))
+    path = link(desk, desk.share("1.2.46", application=ACME))
+    institutions, row = desk.hospital.platform.institutions, desk.hospital.institution
+    institutions.set_state(row, "suspended", by=LOCAL_ADMINISTRATOR)
+    try:
+        answer = desk.ask("GET", path, "")
+        assert answer.status_code == 404 and b"PK" not in answer.content
+    finally:
+        institutions.set_state(replace(row, state="suspended"), "active", by=LOCAL_ADMINISTRATOR)
+    assert desk.ask("GET", path, "").status_code == 200
