@@ -221,9 +221,9 @@ class Federations:
         """A browser is back from the provider: its session, and the path to go on at. Raises FederationRefused."""
         institution = self._identity.institution(slug)
         try:
-            with self._database.begin(institution.id) as tx:
-                attempt = store.take_attempt(tx, institution.id, _digest(query.get("state", "")))
             with self._turn(institution.id):
+                with self._database.begin(institution.id) as tx:
+                    attempt = store.take_attempt(tx, institution.id, _digest(query.get("state", "")))
                 claims = self._claims(institution, attempt, query, secret)
             assert attempt is not None
             return self._enter(institution, claims, address=address, number=number), attempt.return_to
