@@ -229,7 +229,7 @@ def test_a_link_ends_with_the_study(desk: Desk) -> None:
 def test_a_link_ends_with_the_institution(desk: Desk) -> None:
     desk.hospital.store(*study(1, "1.2.46"))
     path = link(desk, desk.share("1.2.46", application=ACME))
-    institutions, row = desk.hospital.platform.institutions, desk.hospital.institution
+    institutions, row = desk.hospital.platform.identity, desk.hospital.institution
     institutions.set_state(row, "suspended", by=LOCAL_ADMINISTRATOR)
     try:
         answer = desk.ask("GET", path, "")
