@@ -48,7 +48,7 @@ from wardlight.web.routes import (
     methods_of,
 )
 from wardlight.web.services import Services
-from wardlight.web.threads import Run, Threads, in_thread
+from wardlight.web.threads import Run, Threads, in_thread, of_route
 
 #: Methods whose requests have a JSON object as their body.
 _WITH_BODY: Final = ("POST", "PUT")
@@ -91,12 +91,10 @@ def _endpoint(
 
         return store
     if isinstance(operation, Open):
-        open_operation = operation
+        open_operation, run = operation, of_route()
 
         async def unknown(request: Request) -> Response:
-            return await _open_to_all(
-                services, open_operation, request, threads.of_route(open_operation.path)
-            )
+            return await _open_to_all(services, open_operation, request, run)
 
         return unknown
     if isinstance(operation, Follow):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -16,10 +16,9 @@ _T = TypeVar("_T")
 OF_ONE_CLIENT: Final = 12
 #: Threads for what needs no token, which answers quickly: whether the process is alive must not wait for anybody.
 _FOR_ALL: Final = 4
-#: Threads that one route may have which anybody may call, of the 32 for them: some of these wait for other servers.
-OF_ONE_ROUTE: Final = 6
+#: Threads of each route that anybody may call: some of these wait for other servers, and keep no other route waiting.
+_OF_ONE_ROUTE: Final = 6
 _THREADS: Final = ThreadPoolExecutor(40, "request")
-_OPEN: Final = ThreadPoolExecutor(32, "open")
 _PUBLIC: Final = ThreadPoolExecutor(_FOR_ALL, "public")
 
 
@@ -33,6 +32,11 @@ class Run(Protocol):
 async def in_thread(work: Callable[[], _T]) -> _T:
     """Run blocking work in a thread; on return the thread is done with it, also where the caller was cancelled."""
     return await _in(_THREADS, work)
+
+
+def of_route() -> Run:
+    """As `in_thread`, with threads of its own, for one route."""
+    return partial(_in, ThreadPoolExecutor(_OF_ONE_ROUTE, "open"))
 
 
 async def _in(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
@@ -56,8 +60,8 @@ async def _ended(future: asyncio.Future[Any]) -> None:
 
 
 @dataclass(slots=True)
-class _Share:
-    free: asyncio.Semaphore
+class _Client:
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(OF_ONE_CLIENT))
     requests: int = 0
 
 
@@ -65,7 +69,7 @@ class Threads:
     """The threads of one application. For its event loop only."""
 
     def __init__(self) -> None:
-        self._shares: dict[tuple[ThreadPoolExecutor, str], _Share] = {}
+        self._clients: dict[str, _Client] = {}
 
     async def public(self, work: Callable[[], _T]) -> _T:
         """As `in_thread`, with threads of its own."""
@@ -73,19 +77,15 @@ class Threads:
 
     def of(self, client: str) -> Run:
         """As `in_thread`, for one client."""
-        return partial(self._run, _THREADS, client, OF_ONE_CLIENT)
+        return partial(self._run, client)
 
-    def of_route(self, path: str) -> Run:
-        """As `in_thread`, with threads for those whom nobody knows yet, for one route."""
-        return partial(self._run, _OPEN, path, OF_ONE_ROUTE)
-
-    async def _run(self, pool: ThreadPoolExecutor, name: str, most: int, work: Callable[[], _T]) -> _T:
-        share = self._shares.setdefault((pool, name), _Share(asyncio.Semaphore(most)))
-        share.requests += 1
+    async def _run(self, name: str, work: Callable[[], _T]) -> _T:
+        client = self._clients.setdefault(name, _Client())
+        client.requests += 1
         try:
-            async with share.free:
-                return await _in(pool, work)
+            async with client.free:
+                return await in_thread(work)
         finally:
-            share.requests -= 1
-            if not share.requests:
-                del self._shares[pool, name]
+            client.requests -= 1
+            if not client.requests:
+                del self._clients[name]
