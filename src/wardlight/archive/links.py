@@ -32,7 +32,8 @@ from wardlight.audit.references import base64url
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.identity import store as identity
-from wardlight.identity.service import actor_of
+from wardlight.identity.model import Role
+from wardlight.identity.service import actor_of, behalf_of
 from wardlight.keys.derive import derive
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.labels import Label, bind
@@ -70,10 +71,11 @@ def link_path(grant: UUID, instance: UUID | None) -> str:
     return f"{ROOT}/{grant.hex}/" + (f"instance/{instance}" if instance else "study")
 
 
-def sign(study_key: bytes, grant: UUID, path: str, expires_s: int, network: str) -> str:
-    """The signature of a link to GET a path until a time, from a network ("" for any)."""
+def sign(study_key: bytes, grant: UUID, path: str, expires_s: int, network: str, person: str = "") -> str:
+    """The signature of a link to GET a path until a time, from a network ("" for any), made by a person, if any."""
     key = derive(study_key, Label.URL, grant.bytes)
-    message = b"\0".join((b"GET", path.encode("ascii"), str(expires_s).encode(), network.encode("ascii")))
+    parts = [b"GET", path.encode("ascii"), str(expires_s).encode(), network.encode("ascii")]
+    message = b"\0".join([*parts, person.encode()] if person else parts)
     digest = hmac.digest(key, bind(Label.URL, message), "sha256")[:_SIGNATURE_BYTES]
     return urlsafe_b64encode(digest).decode()
 
@@ -93,7 +95,8 @@ class Links:
         """A link to an instance, or to the whole study where no SOP Instance UID is given, for so many seconds.
 
         Never longer than the grant. An application makes them under its own grants, a person under those of his
-        institution. Raises `not-found`, `bad-request`.
+        institution's applications, and his own. What a person makes ends with the person. Raises `not-found`,
+        `bad-request`.
         """
         scope.require(Operation.GRANTS)
         if not 1 <= life_s <= LONGEST_S:
@@ -117,10 +120,13 @@ class Links:
         key = release_key(self._keystore, rows[0]).key
         expires = min(now // 1000 + life_s, grant.expires_ms // 1000)
         path = link_path(grant.id, instance)
-        signed = sign(key, grant.id, path, expires, network)
+        principal = scope.principal
+        person = principal.id if principal.kind is PrincipalKind.PERSON else principal.person
+        signed = sign(key, grant.id, path, expires, network, person)
         event = Event(
             Action.ACCESS_URL_CREATE,
             actor_of(scope.principal),
+            behalf=behalf_of(scope.principal),
             target=Target("grant", id=grant.id.hex),
             subjects=((grant.patient_ref, grant.study_ref),),
             purpose=scope.purpose,
@@ -132,11 +138,12 @@ class Links:
             detail={
                 "expires": clock.timestamp_ms(expires * 1000),
                 "what": "instance" if instance else "study",
+                "link": _reference(signed),
             },
         )
         with self._database.begin(scope.institution) as tx:
             self._recorder.write(tx, scope.institution, event)
-        bound = f"&n={network}" if network else ""
+        bound = (f"&n={network}" if network else "") + (f"&u={person}" if person else "")
         return Link(f"{path}?e={expires}&s={signed}{bound}", expires)
 
     def open(
@@ -179,9 +186,10 @@ class Links:
         given = f"{ROOT}/{grant_text}/" + (
             f"instance/{instance_text}" if instance_text is not None else "study"
         )
-        network, now = query.get("n", ""), clock.unix_ms()
+        network, person, now = query.get("n", ""), query.get("u", ""), clock.unix_ms()
         # One spelling only, and nothing beside it; what is over is not looked up.
-        spelt = {"e": str(expires), "s": query.get("s", "")} | ({"n": network} if network else {})
+        spelt = {"e": str(expires), "s": query.get("s", "")}
+        spelt |= {name: value for name, value in (("n", network), ("u", person)) if value}
         if given != path or dict(query) != spelt or not 0 < expires * 1000 - now <= LONGEST_S * 1000 + 999:
             raise WardlightError(_NOT_FOUND)
         with self._database.read(EVERYWHERE) as tx:
@@ -193,12 +201,14 @@ class Links:
             key = release_key(self._keystore, release)
         except WardlightError as error:
             raise WardlightError(_NOT_FOUND) if error.code == "key-destroyed" else error from None
-        right = sign(key.key, grant.id, path, expires, network)
+        if not network.isascii():
+            raise WardlightError(_NOT_FOUND)
+        right = sign(key.key, grant.id, path, expires, network, person)
         if not hmac.compare_digest(right.encode(), query["s"].encode("utf-8", "replace")) or not _inside(
             address, network
         ):
             raise WardlightError(_NOT_FOUND)
-        scope = self._scope(grant, right, request, address)
+        scope = self._scope(grant, person, right, request, address)
         scope.uses.append(Use(release.id, grant.id))
         study_uid = first_text(key.unseal_study(release), STUDY_UID)
         if instance is None:
@@ -222,20 +232,33 @@ class Links:
             raise WardlightError(_NOT_FOUND)
         return locations(release, release_key(self._keystore, release), rows, study_uid, None)[0]
 
-    def _scope(self, grant: Grant, signature: str, request: str, address: str) -> Scope:
-        """The scope of the grant's holder; the trail names the link where it names tokens."""
-        reference = base64url(hashlib.sha256(signature.encode()).digest()[:16])
+    def _role(self, institution: UUID, person: str) -> Role:
+        """The role of an active person of the institution. Raises `not-found`."""
+        with self._database.read(institution) as tx:
+            people = identity.people(tx, institution, id_=person)
+        if not people or people[0].state != identity.ACTIVE:
+            raise WardlightError(_NOT_FOUND)
+        return people[0].role
+
+    def _scope(self, grant: Grant, person: str, signature: str, request: str, address: str) -> Scope:
+        """The scope of the grant's holder, for the person who made the link, who still has to be somebody.
+
+        The trail names the link where it names tokens.
+        """
+        reference = _reference(signature)
         held = frozenset({TokenScope.IMAGES_READ.value})
         purpose = grant.purposes[0]
         if grant.application is not None:
+            role = self._role(grant.institution, person) if person else None
             principal = Principal(
                 PrincipalKind.APPLICATION,
                 grant.application,
                 grant.institution,
-                None,
+                role,
                 held,
                 reference,
                 purpose,
+                person=person,
             )
         else:
             with self._database.read(grant.institution) as tx:
@@ -256,14 +279,22 @@ class Links:
             raise WardlightError(_NOT_FOUND) from None
 
 
+def _reference(signature: str) -> str:
+    """How the trail names a link, where it is made and where it is used: the signature itself opens doors."""
+    return base64url(hashlib.sha256(signature.encode()).digest()[:16])
+
+
 def _may(scope: Scope, grant: Grant) -> bool:
-    """Whether who asks may make links under this grant: its application for its purpose, or who sees all images."""
+    """Whether who asks may make links under this grant.
+
+    Its application for its purpose, its person, and under grants of applications who sees all images.
+    """
     principal = scope.principal
     if principal.kind is PrincipalKind.APPLICATION:
         return grant.application == principal.id and principal.purpose in grant.purposes
     # Who may list grants need not see an image: a privacy officer does not, by a link neither.
     sees = principal.role is not None and Operation.RETRIEVE in ROLES[principal.role]
-    return sees and (not scope.granted or grant.person == principal.id)
+    return sees and (grant.person == principal.id or (grant.person is None and not scope.granted))
 
 
 def _network(text: str) -> str:

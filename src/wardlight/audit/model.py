@@ -150,5 +150,5 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.ACCESS_GRANT_SHARE: _GRANT,
     Action.ACCESS_GRANT_EXPIRE: _GRANT,
     Action.ACCESS_GRANT_REVOKE: _GRANT,
-    Action.ACCESS_URL_CREATE: {"expires": str, "what": str},
+    Action.ACCESS_URL_CREATE: {"expires": str, "what": str, "link": str},
 }

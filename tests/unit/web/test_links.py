@@ -237,3 +237,38 @@ def test_a_link_ends_with_the_institution(desk: Desk) -> None:
     finally:
         institutions.set_state(replace(row, state="suspended"), "active", by=LOCAL_ADMINISTRATOR)
     assert desk.ask("GET", path, "").status_code == 200
+
+
+def test_what_a_person_makes_is_told_so_and_ends_with_the_person(desk: Desk) -> None:
+    desk.hospital.store(*study(1, "1.2.47"))
+    share = desk.share("1.2.47", application=ACME)
+    platform, own = desk.hospital.platform, desk.hospital.institution.id
+    person = platform.identity.create_person(own, "k@x.example", "K", Role.CLINICIAN, by=LOCAL_ADMINISTRATOR)
+    token = platform.identity.issue_person_token(person, by=LOCAL_ADMINISTRATOR)
+    made = desk.ask("POST", f"/api/v1/grants/{share['grant']}/urls", token, json={})
+    path = made.json()["url"].removeprefix("http://ward.example")
+    assert desk.ask("GET", path, "").status_code == 200
+    read = desk.hospital.entries(Action.DICOMWEB_STUDY_READ)[-1]
+    assert read["behalf"] == {"kind": "person", "id": person.id, "role": "clinician"}
+    # Who reads the trail finds the link's making by its use.
+    entry = desk.hospital.entries(Action.ACCESS_URL_CREATE)[-1]
+    assert entry["detail"]["link"] == read["token"] and entry["actor"]["id"] == person.id
+    # Nobody takes the name off, or puts another one on.
+    bare, _, name = path.partition("&u=")
+    assert name == person.id
+    assert desk.ask("GET", bare, "").status_code == 404
+    assert desk.ask("GET", f"{bare}&u={desk.hospital.colleague.id}", "").status_code == 404
+    platform.people.change(own, person.id, role=Role.PRIVACY_OFFICER, by=LOCAL_ADMINISTRATOR)
+    assert desk.ask("GET", path, "").status_code == 404
+    platform.people.change(own, person.id, role=Role.CLINICIAN, by=LOCAL_ADMINISTRATOR)
+    assert desk.ask("GET", path, "").status_code == 200
+    platform.people.change(own, person.id, state="suspended", by=LOCAL_ADMINISTRATOR)
+    answer = desk.ask("GET", path, "")
+    assert answer.status_code == 404 and b"PK" not in answer.content
+
+
+def test_nobody_makes_links_in_the_name_of_a_colleague(desk: Desk) -> None:
+    """What is read by them would be told as the colleague's."""
+    desk.hospital.store(*study(1, "1.2.48"))
+    share = desk.share("1.2.48", person=desk.hospital.colleague.id, level="identified")
+    assert desk.ask("POST", f"/api/v1/grants/{share['grant']}/urls", json={}).status_code == 404
