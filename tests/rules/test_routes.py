@@ -54,6 +54,23 @@ def test_nothing_is_routed_past_the_declaration() -> None:
     assert {route.path for route in ROUTES if "public" in declaration(route)} == PUBLIC
 
 
+#: What ends something, or helps somebody in: it must not wait, and opens nothing.
+WITHOUT_STEP_UP = {"/api/v1/people/{person}/unlock", "/api/v1/people/{person}/sessions"}
+
+
+def test_a_session_that_was_left_open_configures_nothing() -> None:
+    """Roles, keys, agreements, applications: whoever sits down at somebody's screen must show who they are first."""
+    configures = (Operation.CONFIGURE.value, Operation.PLATFORM.value, Operation.DELETE.value)
+    found = {
+        route.path
+        for route in GUARDED
+        if declaration(route).get("operation") in configures
+        and "GET" not in route.methods
+        and not declaration(route)["step-up"]
+    }
+    assert found == WITHOUT_STEP_UP
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{min(route.methods)} {route.path}")
 def test_declares(route: APIRoute) -> None:
     declared = declaration(route)

@@ -129,6 +129,7 @@ _REGISTRY: Final = (
             takes="ApplicationRegistration",
         ),
         method="POST",
+        step_up=True,
     ),
     Manage(
         _APPLICATION,
@@ -156,6 +157,7 @@ _REGISTRY: Final = (
             takes="ApplicationChange",
         ),
         method="PUT",
+        step_up=True,
     ),
     Manage(
         _APPLICATION,
@@ -172,6 +174,7 @@ _REGISTRY: Final = (
             schema="Application",
         ),
         method="DELETE",
+        step_up=True,
     ),
     *(
         Manage(
@@ -191,6 +194,7 @@ _REGISTRY: Final = (
                 takes="Nothing",
             ),
             method="POST",
+            step_up=True,
         )
         for word, handler, action, summary in (
             ("approve", applications.approve, Action.IDENTITY_APPLICATION_APPROVE, "Let it in."),
@@ -220,6 +224,7 @@ _REGISTRY: Final = (
             takes="Jwk",
         ),
         method="POST",
+        step_up=True,
     ),
     Manage(
         f"{_APPLICATION}/keys/{{kid}}",
@@ -232,6 +237,7 @@ _REGISTRY: Final = (
             "Remove Key", "Now, or after a time.", (JSON,), query=(_OVERLAP,), schema="ApplicationKeyRemoved"
         ),
         method="DELETE",
+        step_up=True,
     ),
     Manage(
         f"{_APPLICATION}/secret",
@@ -252,6 +258,7 @@ _REGISTRY: Final = (
             takes="Nothing",
         ),
         method="POST",
+        step_up=True,
     ),
 )
 
