@@ -13,6 +13,7 @@ from typing import Any, get_args
 import pytest
 from typer.main import get_command
 
+from source_kit import nodes
 from wardlight import bootstrap
 from wardlight.access.service import OPERATION
 from wardlight.audit.actions import LETTER, Action
@@ -99,7 +100,7 @@ def named_in_code() -> dict[Action, set[str]]:
         source = file.read_text()
         if module in READERS or module.startswith("web/") or "wardlight.audit.actions import" not in source:
             continue
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes(file):
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 import wardlight
+from source_kit import nodes
 from wardlight import bootstrap  # noqa: F401 - brings every slice's tables
 from wardlight.audit.actions import LETTER, Action
 from wardlight.classification.model import CLEAR, DataClass
@@ -66,7 +67,7 @@ def test_the_list_of_exceptions_is_exact():
 
 def test_no_table_is_made_without_declared_columns():
     for file in SOURCE.rglob("*tables.py"):
-        calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)]
+        calls = [n for n in nodes(file) if isinstance(n, ast.Call)]
         assert not [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "Column"], file.name
 
 
@@ -118,11 +119,7 @@ def test_sql_stands_in_stores_only():
 def test_scopes_are_built_in_one_place():
     """A scope is proof of a decision: only the decider builds one, only bootstrap a system scope."""
     for file in SOURCE.rglob("*.py"):
-        calls = {
-            n.func.id
-            for n in ast.walk(ast.parse(file.read_text()))
-            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-        }
+        calls = {n.func.id for n in nodes(file) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         where = file.relative_to(SOURCE).as_posix()
         assert "Scope" not in calls or where == "access/service.py", where
         assert "SystemScope" not in calls or where == "bootstrap.py", where
@@ -134,7 +131,7 @@ def test_actions_used_are_in_the_enum():
         source = file.read_text()
         if "from wardlight.audit.actions import" not in source:
             continue
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes(file):
             if (
                 isinstance(node, ast.Attribute)
                 and isinstance(node.value, ast.Name)

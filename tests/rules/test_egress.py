@@ -66,11 +66,12 @@ def test_only_listed_modules_connect_to_others():
 
 
 def test_the_lint_sees_each_way(tmp_path):
-    for text in (
+    ways = (
         "import http.client", "from http import client", "from urllib import request", "import urllib.request as u",
         "import httpx", "from httpx import get", "import socket\nsocket.create_connection(x)", "s.connect((a, b))",
         "import asyncio\nasyncio.open_connection(a)", "def f():\n    import requests",
-    ):  # fmt: skip
-        path = tmp_path / "one.py"
+    )  # fmt: skip
+    for number, text in enumerate(ways):
+        path = tmp_path / f"{number}.py"
         path.write_text(text)
         assert clients(path), text

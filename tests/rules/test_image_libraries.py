@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from source_kit import nodes
+
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src" / "wardlight"
 LIBRARIES = {"numpy", "imagecodecs", "PIL"}
 #: Modules of the decoder processes, by how their file names begin; the de-identifier has numpy for native pixels, in
@@ -34,7 +36,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"numpy", "image
 def imported(path: Path) -> set[str]:
     """Top-level packages that a module imports anywhere."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
