@@ -64,7 +64,8 @@ def read(path: Path) -> Dataset:
         return pydicom.dcmread(path, force=True)
 
 
-def identifying_values(path: Path) -> set[str]:
+@cache
+def identifying_values(path: Path) -> frozenset[str]:
     """The file's own identifying values, at every depth, as pydicom reads them; name parts too."""
     values: set[str] = set()
     with warnings.catch_warnings():
@@ -82,4 +83,6 @@ def identifying_values(path: Path) -> set[str]:
                 if element.VR == "PN":
                     values |= {part.strip() for group in text.split("=") for part in group.split("^")}
     # Short numbers are left out: five digits stand in some keyed UID or random number by chance.
-    return {value for value in values if len(value) >= (8 if value.replace(".", "").isdigit() else 5)}
+    return frozenset(
+        value for value in values if len(value) >= (8 if value.replace(".", "").isdigit() else 5)
+    )

@@ -151,7 +151,14 @@ def test_explicit_little_endian_is_the_default_and_keeps_everything(web, name):
     check(web, data, EXPLICIT)
 
 
-@pytest.mark.parametrize("name", sorted(kinds()))
+@pytest.mark.parametrize(
+    "name",
+    # The largest is one of several of many frames.
+    [
+        pytest.param(name, marks=pytest.mark.long if name == "ultrasound-multiframe.dcm" else ())
+        for name in sorted(kinds())
+    ],
+)
 def test_each_kind_of_image_in_each_lossless_syntax(web, name):
     data = kinds()[name]
     stored = read(data)
