@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from wardlight.access.model import Principal, Scope
+from wardlight.access.model import Principal, PrincipalKind, Scope
 from wardlight.api.call import ApiRequest, OpenRequest
 from wardlight.audit.actions import Action
 from wardlight.dicomweb import conditional
@@ -50,6 +50,8 @@ from wardlight.web.routes import (
 from wardlight.web.services import Services
 from wardlight.web.threads import Run, Threads, in_thread, of_route
 
+#: Requests of one application at one institution's JSON API, at once and in so many seconds (security.md section 6).
+_APPLICATION_RATE: Final = (200, 2)
 #: Methods whose requests have a JSON object as their body.
 _WITH_BODY: Final = ("POST", "PUT")
 
@@ -219,6 +221,11 @@ def _authorise(services: Services, operation: Api | Manage | Follow, request: Re
             purpose="HSYSADMIN",
         )
     _check_declared(services, operation, principal, request, address)
+    if principal.kind is PrincipalKind.APPLICATION:
+        with services.platform.database.begin() as tx:
+            services.platform.rates.take(
+                tx, f"api:{scope.institution.hex}:{principal.id}", *_APPLICATION_RATE
+            )
     return scope
 
 

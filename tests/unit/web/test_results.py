@@ -10,9 +10,11 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
+from sqlalchemy import text
 
 import platform_kit
 from share_kit import ACME, BETA, CANARIES, Desk, a_desk, ct, study
+from wardlight import clock
 from wardlight.access.model import TokenScope
 from wardlight.agreements.model import SourceKind
 from wardlight.audit.actions import Action
@@ -288,3 +290,19 @@ def test_who_is_not_subscribed_to_uploads_nothing(desk: Desk) -> None:
     assert denied["reason"] == "not-subscribed" and denied["actor"]["id"] == BETA
     assert desk.ask("GET", "/dicom-web/studies/1.2.63/metadata").status_code == 404
     assert desk.stow("/dicom-web/studies", token, *study(1, "1.2.63"), **named).status_code == 200
+
+
+def test_what_an_application_asks_a_second(desk: Desk) -> None:
+    """One that asks too much waits, and neither another one nor a person waits for it."""
+    platform, own, key = desk.hospital.platform, desk.hospital.institution.id, "api:{}:{}"
+    token = desk.hospital.token(ACME)
+    assert desk.ask("GET", "/api/v1/grants", token).status_code == 200
+    with platform.database.begin() as tx:
+        # As if it had asked all of two seconds' requests, and more.
+        later = {"key": key.format(own.hex, ACME), "later": (clock.unix_ms() + 5000) * 1000}
+        assert tx.execute(text("UPDATE rate SET free_us = :later WHERE key = :key"), later).rowcount == 1
+    refused = desk.ask("GET", "/api/v1/grants", token)
+    assert refused.status_code == 429 and refused.json()["code"] == "rate-limited"
+    assert 3 <= int(refused.headers["retry-after"]) <= 4
+    assert desk.ask("GET", "/api/v1/grants", desk.hospital.token(BETA)).status_code == 200
+    assert desk.ask("GET", "/api/v1/grants").status_code == 200
