@@ -504,7 +504,7 @@ HOURLY: Final = (
     Job(
         "forget-sign-ins",
         lambda built: built.provider.sweep() + built.federations.sweep(),
-        why="drops sign-ins to applications and at providers that were over long before",
+        why="drops tokens, and sign-ins to applications and at providers, that were over long before",
     ),
     Job(
         "sweep-uploads",

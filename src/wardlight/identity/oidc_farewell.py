@@ -27,6 +27,8 @@ _LEASE_MS: Final = 5 * 60_000
 #: Pauses before the next try, in milliseconds; after the last one it is given up.
 _PAUSES_MS: Final = (5_000, 30_000, 120_000, 600_000)
 _DONE: Final = (200, 204)
+#: Beginning of the reason where an answer came.
+_STATUS: Final = "status-"
 _BY: Final = Actor("system", "worker")
 
 
@@ -46,9 +48,12 @@ class Farewells:
         """Tell those that are due; returns how many were told."""
         with self._database.begin(EVERYWHERE) as tx:
             due = store.claim_farewells(tx, clock.unix_ms(), _LEASE_MS, _AT_ONCE)
-        told = 0
+        told, silent = 0, dict[str, str]()
         for one in due:
-            reason = self._send(one) if one.uri else ""
+            reason = silent.get(one.application) or (self._send(one) if one.uri else "")
+            # One time-out an application: the others wait for their turn meanwhile.
+            if reason and not reason.startswith(_STATUS):
+                silent[one.application] = reason
             told += bool(one.uri and not reason)
             self._mark(one, reason)
         return told
@@ -71,7 +76,7 @@ class Farewells:
             reply = self._egress.send("POST", one.uri, body, {"Content-Type": FORM}, wanted=False)
         except OSError as error:
             return reason_of(error)
-        return "" if reply.status in _DONE else f"status-{reply.status}"
+        return "" if reply.status in _DONE else f"{_STATUS}{reply.status}"
 
     def _mark(self, one: Farewell, reason: str) -> None:
         again = bool(reason) and one.tried < len(_PAUSES_MS)

@@ -319,7 +319,7 @@ class Provider:
             self._recorder.write(tx, login.institution, event)
 
     def sweep(self) -> int:
-        """Forget sign-ins that were over a day ago, and their tokens."""
+        """Forget sign-ins that were over a day ago, and all tokens that were."""
         with self._database.begin(EVERYWHERE) as tx:
             return store.sweep(tx, clock.unix_ms() - 24 * 3600 * 1000)
 

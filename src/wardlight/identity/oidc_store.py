@@ -289,10 +289,12 @@ def mark_farewells(tx: Connection, ids: Sequence[UUID], tell_ms: int | None, *, 
 
 
 def sweep(tx: Connection, before_ms: int) -> int:
-    """Forget sign-ins whose time was over by then, with their tokens; returns how many."""
+    """Forget sign-ins whose time was over by then, with their tokens, and tokens of no sign-in; returns how many."""
+    old = delete(token).where(token.c.login.is_(None), token.c.expires_ms < before_ms)
+    forgotten = tx.execute(old).rowcount
     over = select(oidc_login.c.id).where(oidc_login.c.expires_ms < before_ms)
     tx.execute(delete(token).where(token.c.login.in_(over)))
-    return tx.execute(delete(oidc_login).where(oidc_login.c.expires_ms < before_ms)).rowcount
+    return forgotten + tx.execute(delete(oidc_login).where(oidc_login.c.expires_ms < before_ms)).rowcount
 
 
 def forget(tx: Connection, person_id: str) -> None:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from oauth_kit import a_key, an_application
 from oidc_kit import CALLBACK, encoded
@@ -21,15 +23,18 @@ from wardlight import clock
 from wardlight.access.model import Role
 from wardlight.audit.model import Actor
 from wardlight.bootstrap import Platform
+from wardlight.db.engine import EVERYWHERE
 from wardlight.egress import Reply
 from wardlight.identity import oidc_store
 from wardlight.identity.clients import Client
+from wardlight.identity.issuing import AccessTokens
 from wardlight.identity.model import Principal, PrincipalKind
 from wardlight.identity.oauth import ClientRequest, OAuthError
 from wardlight.identity.oidc_farewell import Farewells
 from wardlight.identity.oidc_request import parse
 from wardlight.identity.oidc_tokens import LoginTokens
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
+from wardlight.identity.tables import token
 
 VERIFIER = secrets.token_urlsafe(48)
 
@@ -260,6 +265,42 @@ def test_what_was_over_long_ago_is_forgotten(case: Case, monkeypatch: pytest.Mon
     monkeypatch.setattr(clock, "unix_ms", lambda: real() + 33 * 3600 * 1000)
     assert case.platform.provider.sweep() >= 1
     assert outcome(case.refresh, tokens["refresh_token"]) == "unknown-refresh-token"
+
+
+def test_tokens_that_were_over_long_ago_are_forgotten(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver asks for one every few minutes, for years."""
+    home = case.platform.identity.institution("stmary").id
+
+    def rows() -> list[UUID]:
+        with case.platform.database.read(EVERYWHERE) as tx:
+            return list(tx.execute(select(token.c.id).where(token.c.institution == home)).scalars())
+
+    for _ in range(3):
+        AccessTokens(case.platform.database, case.platform.recorder).issue(
+            case.client, home, scopes=["images.read"], purpose="TREAT", jkt=None, request=case.asked()
+        )
+    before, real = rows(), clock.unix_ms
+    monkeypatch.setattr(clock, "unix_ms", lambda: real() + 23 * 3600 * 1000)
+    case.platform.provider.sweep()
+    assert len(before) >= 3 and set(before) <= set(rows())
+    monkeypatch.setattr(clock, "unix_ms", lambda: real() + 57 * 3600 * 1000)
+    case.platform.provider.sweep()
+    assert rows() == []
+
+
+def test_applications_are_told_in_turn_however_slow_one_is(case: Case) -> None:
+    """One that does not answer costs a round one time-out, not one for each of its users."""
+    listener = Listener(*[TimeoutError()] * 20)
+    worker = farewells(case.platform, listener)
+    worker.tell()  # What other tests left behind.
+    listener.sent.clear()
+    with case.platform.database.begin() as tx:
+        oidc_store.set_logout_uri(tx, case.client.id, f"https://{case.client.id}.example/out")
+    for _ in range(3):
+        case.redeem(case.code())
+    case.platform.identity.sessions.logout(case.principal, by=BY)
+    worker.tell()
+    assert [url for _, url, _ in listener.sent].count(f"https://{case.client.id}.example/out") == 1
 
 
 def test_keys_are_made_once_and_open_in_their_place_only(platform: Platform) -> None:
