@@ -23,7 +23,7 @@ from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
 from wardlight.events.outbox import Kind, tell
 from wardlight.identity.model import PrincipalKind, Role
-from wardlight.identity.service import actor_of
+from wardlight.identity.service import actor_of, behalf_of
 
 #: Who ends what nobody has ended.
 _ITSELF: Final = Actor(PrincipalKind.SYSTEM.value, "access")
@@ -262,6 +262,7 @@ def _read(scope: Scope, rows: list[Grant], id_: str = "") -> Event:
     return Event(
         Action.ACCESS_GRANT_READ,
         actor_of(scope.principal),
+        behalf=behalf_of(scope.principal),
         target=Target("grant", id=id_) if id_ else None,
         subjects=tuple(dict.fromkeys((row.patient_ref, row.study_ref) for row in rows)),
         purpose=scope.purpose,

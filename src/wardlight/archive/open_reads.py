@@ -24,7 +24,7 @@ from wardlight.audit.model import Event, Outcome
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.identity import liveness_store
-from wardlight.identity.service import actor_of
+from wardlight.identity.service import actor_of, behalf_of
 
 #: From the beginning of one question to that of the next, in seconds, and how long an answer may take.
 EVERY_S: Final = 0.4
@@ -162,6 +162,7 @@ class OpenReads:
         event = Event(
             Action.ACCESS_STREAM_CUT,
             actor_of(scope.principal),
+            behalf=behalf_of(scope.principal),
             outcome=Outcome.DENIED,
             reason=reason,
             purpose=scope.purpose,

@@ -266,13 +266,18 @@ class Search:
                 subjects.append((references.patient(key.value), ""))
             elif key.path == (STUDY_UID,) and not is_universal(key.value):
                 subjects += [("", references.study(uid)) for uid in uid_list(key.value)]
+        grants = {use.grant for use in scope.uses if use.grant}
         event = Event(
             Action.DICOMWEB_STUDY_QUERY,
             actor_of(scope.principal),
             behalf=behalf_of(scope.principal),
             target=Target("study", ref=references.study(query.study_uid)) if query.study_uid else None,
             subjects=tuple(dict.fromkeys(subjects)),
-            purpose=scope.purpose,
+            # A person's shares say for what they are, each for itself.
+            purpose=scope.purpose if scope.principal.purpose or not scope.granted else "",
+            basis=scope.basis,
+            agreement=scope.agreement,
+            grant=grants.pop().hex if len(grants) == 1 else "",
             classes=("health",),
             address=scope.address,
             request=scope.request,

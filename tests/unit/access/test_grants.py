@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from share_kit import ACME, BETA, a_hospital, ct
 from wardlight import clock
 from wardlight.access.model import Operation, Rights, Role
 from wardlight.agreements.model import Level
+from wardlight.archive.model import Query
 from wardlight.audit.actions import Action
 from wardlight.bootstrap import WORKER
 from wardlight.errors import WardlightError
@@ -95,6 +97,25 @@ def test_what_is_read_names_its_grant_and_basis(kit):
     entry = kit.entries("dicomweb:study:read")[0]
     assert entry["grant"] == grant.id.hex and entry["purpose"] == "TREAT"
     assert entry["agreement"]["id"] == grant.agreement[0] and entry["basis"] == "gdpr:6.1.e+9.2.h"
+
+
+def test_searches_name_what_they_rest_on(kit):
+    grant = granted(kit)
+
+    def search(principal=None):
+        scope = kit.may(Action.DICOMWEB_STUDY_QUERY, principal)
+        kit.archive.search_studies(scope, Query())
+        return kit.entries("dicomweb:study:query")[-1]
+
+    entry = search()
+    assert entry["purpose"] == "TREAT" and entry["basis"] == "gdpr:6.1.e+9.2.h" and entry["agreement"]["id"]
+    user = replace(kit.as_application(ACME), person=kit.colleague.id, role=Role.CLINICIAN)
+    entry = search(user)
+    assert entry["grant"] == grant.id.hex and entry["behalf"]["id"] == kit.colleague.id
+    # What is shared with a colleague is for whatever the share says, which is not treatment because nobody said so.
+    assert "purpose" not in search(kit.as_person(kit.colleague.id, Role.RESEARCHER))
+    kit.platform.grants.listed(kit.may(Action.ACCESS_GRANT_READ, user, Operation.GRANTS))
+    assert kit.entries("access:grant:read")[-1]["behalf"]["id"] == kit.colleague.id
 
 
 def test_nothing_before_completion_and_late_instances_with_the_next(kit):
