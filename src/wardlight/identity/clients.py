@@ -158,7 +158,11 @@ class Clients:
             found = read(request.required("client_assertion"))
             found.require_header(types=_TYPES, members=_MEMBERS)
             claimed = found.claims.get("sub")
-            if not isinstance(claimed, str) or found.claims.get("iss") != claimed:
+            if (
+                not isinstance(claimed, str)
+                or not claimed.isprintable()
+                or found.claims.get("iss") != claimed
+            ):
                 raise JoseRefused("claims")
             with self._database.read(EVERYWHERE) as tx:
                 known = _keys(tx, claimed)
@@ -172,7 +176,7 @@ class Clients:
         return key.client
 
     def _once(self, client: str, jti: str, expires_s: float) -> None:
-        digest = hashlib.sha256(jti.encode()).digest()
+        digest = hashlib.sha256(jti.encode("utf-8", "surrogatepass")).digest()
         with self._database.begin() as tx:
             # A little longer than it could be shown again.
             keep_ms = int(expires_s * 1000) + 1000

@@ -179,7 +179,8 @@ class People:
         return replace(row, state=state)
 
     def _end_access(self, tx: Connection, row: Person, by: Actor) -> None:
-        """Sessions and tokens; what rests on the person being active, such as grants, ends by that."""
+        """Sessions, tokens and links; what rests on the person being active, such as grants, ends by that."""
+        session_store.drop_links(tx, row.id)
         self._sessions.end_in(tx, row.institution, row.id, by=by)
         ended = store.revoke_tokens(tx, row.institution, row.id, clock.unix_ms())
         if ended:

@@ -182,10 +182,10 @@ class SignIn:
         with self._database.begin() as tx:
             limit, seconds = _LINK_ATTEMPTS
             self._rates.take(tx, f"link:{lockout.network(attempt.address)}", limit, seconds)
-        digest = token_hash(token)
-        with self._database.read(EVERYWHERE) as tx:
-            row = None
-            if token_kind(token) is TokenKind.LINK:
+        row = None
+        if token_kind(token) is TokenKind.LINK:
+            digest = token_hash(token)
+            with self._database.read(EVERYWHERE) as tx:
                 row = session_store.link_person(tx, digest, clock.unix_ms())
         if row is None:
             self._failed([], "link", attempt)

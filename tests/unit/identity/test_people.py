@@ -124,6 +124,14 @@ def test_who_is_suspended_is_out_at_once_and_comes_back_when_resumed(platform, i
     assert platform.sign_in.by_password(login, PASSWORD, code(secret, 1), here)
 
 
+def test_a_link_ends_with_the_suspension_of_its_person(platform, institution, login, here):
+    """Whoever holds it would choose the password with which the account is resumed."""
+    person, _ = made(platform, institution, login)
+    link = platform.people.new_link(person, by=BY)
+    platform.people.change(institution.id, person.id, by=BY, state="suspended")
+    refused("sign-in-failed", platform.sign_in.follow_link, link, "another horizon 42 tin", here)
+
+
 def test_a_role_holds_from_the_next_request(platform, institution, login, here):
     person, secret = made(platform, institution, login, Role.ADMINISTRATOR)
     made(platform, institution, f"second.{login}", Role.ADMINISTRATOR)

@@ -212,6 +212,11 @@ def test_an_assertion_that_does_not_hold(web, platform, caller, key, trick):
     assert entry["outcome"] == "denied" and entry["actor"]["kind"] == "anonymous"
 
 
+@pytest.mark.parametrize("name", ["\ud800", "\0", "acme\n"])
+def test_a_client_whose_name_is_no_text_is_refused(caller, key, name):
+    refused(caller.token(assertion(key, APP, iss=name, sub=name)), "invalid_client")
+
+
 def test_an_assertion_is_taken_once(platform, caller, key):
     shown = assertion(key, APP)
     token_of(caller.token(shown))

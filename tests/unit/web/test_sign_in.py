@@ -225,6 +225,13 @@ def test_a_counter_that_goes_back_is_refused_and_reported(site, login):
     assert entry["object"]["id"] == person.id and entry["outcome"] == "denied"
 
 
+def test_what_is_no_link_is_refused(site):
+    """Also what is no text that could be sent: half of a pair of surrogates."""
+    for token in ("", "wl_in_x", "\ud800", "\0", "x" * 9000):
+        answer = site.browser().post(f"{SESSION}/link", {"token": token, "password": PASSWORD})
+        assert answer.status_code in (400, 401), token[:9]
+
+
 def test_what_is_no_passkey_is_refused(site):
     for sent in ({}, {"passkey": 1}, {"passkey": {}}, {"passkey": {"id": "a", "response": {}}}, []):
         assert site.browser().post(f"{SESSION}/passkey", sent).status_code in (400, 401)
