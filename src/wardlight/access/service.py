@@ -281,6 +281,8 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
             return "network"
     if principal.person and (principal.role is None or operation not in ROLES[principal.role]):
         return "role"  # An application may do nothing for its user that the user may not do.
+    if principal.person and principal.role is Role.RESEARCHER and operation in _READS:
+        return "role"  # What was granted to the application was not shared with its user.
     if scopes[operation].isdisjoint(principal.scopes):
         return "token-scope"
     people = principal.kind in (PrincipalKind.PERSON, PrincipalKind.OPERATOR)

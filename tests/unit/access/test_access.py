@@ -132,6 +132,20 @@ def test_an_application_sees_what_was_granted_and_stores_for_it(platform, instit
         assert decision == "principal-kind"
 
 
+@pytest.mark.parametrize("action", list(OPERATION))
+def test_a_researcher_does_not_see_by_an_application_what_was_not_shared_with_them(
+    platform, institution, action
+):
+    """Its grants are the application's; those of the researcher are by shares to them."""
+    principal = Principal(
+        PrincipalKind.APPLICATION, "x", institution, Role.RESEARCHER, ALL, purpose="TREAT", person="u-1"
+    )
+    assert decide(platform, principal, action) in ("role", "principal-kind")
+    clinician = decide(platform, replace(principal, role=Role.CLINICIAN), action)
+    if OPERATION[action] in (Operation.SEARCH, Operation.METADATA, Operation.RETRIEVE):
+        assert clinician.granted
+
+
 def test_people_read_for_a_purpose_that_is_agreed(platform, institution):
     principal = Principal(PrincipalKind.PERSON, "u-1", institution, Role.CLINICIAN, ALL)
     scope = platform.access.scope_for(principal, READ, request="0" * 32)
