@@ -141,7 +141,7 @@ class Grants:
                 row = store.live_by_id(tx, scope.institution, id_, clock.unix_ms())
             else:
                 row = store.by_id(tx, scope.institution, id_)
-            if row is None or (scope.granted and row.application != scope.principal.id):
+            if row is None or (scope.granted and not _shows(scope, row)):
                 raise WardlightError("not-found")
             self._recorder.write(tx, scope.institution, _read(scope, [row], id_.hex))
         return row
@@ -156,7 +156,7 @@ class Grants:
         after: UUID | None = None,
         limit: int = 100,
     ) -> list[Grant]:
-        """Grants of the institution, newest first; of an application its own live ones."""
+        """Grants of the institution, newest first; of an application its own live ones for its purpose."""
         scope.require(Operation.GRANTS)
         if scope.granted:
             application, ended = scope.principal.id, False
@@ -165,6 +165,7 @@ class Grants:
                 tx,
                 scope.institution,
                 application=application,
+                purpose=scope.purpose if scope.granted else "",
                 group=group,
                 ended=ended,
                 now_ms=clock.unix_ms(),
@@ -255,6 +256,11 @@ class Grants:
         if row.application:
             data = {"instances": done.instances, "quarantined": done.quarantined}
             tell(tx, row.application, row.institution, kind, grant=row.id, study=row.release, data=data)
+
+
+def _shows(scope: Scope, row: Grant) -> bool:
+    """Whether an application is shown this grant: its own, for what its token is for."""
+    return row.application == scope.principal.id and scope.purpose in ("", *row.purposes)
 
 
 def _read(scope: Scope, rows: list[Grant], id_: str = "") -> Event:

@@ -212,6 +212,7 @@ def listed(
     *,
     application: str | None = None,
     person: str | None = None,
+    purpose: str = "",
     group: bytes | None = None,
     ended: bool = False,
     now_ms: int,
@@ -230,6 +231,8 @@ def listed(
     ):
         if value is not None:
             query = query.where(column == value)
+    if purpose:
+        query = query.where(grant.c.purposes.like(spaced(purpose), escape="/"))
     if after is not None:
         query = query.where(grant.c.id < after)
     # Ids are of version 7: their order is that of time.

@@ -99,6 +99,23 @@ def test_what_is_read_names_its_grant_and_basis(kit):
     assert entry["agreement"]["id"] == grant.agreement[0] and entry["basis"] == "gdpr:6.1.e+9.2.h"
 
 
+def test_grants_are_shown_for_the_purpose_of_the_token(kit):
+    grant = granted(kit)
+
+    def shown(purpose):
+        scope = kit.may(Action.ACCESS_GRANT_READ, kit.as_application(ACME, purpose=purpose), Operation.GRANTS)
+        found = [row.id for row in kit.platform.grants.listed(scope)]
+        try:
+            return found, kit.platform.grants.find(scope, grant.id).id
+        except WardlightError as error:
+            return found, error.code
+
+    assert shown("TREAT") == shown("HRESCH") == ([grant.id], grant.id)
+    # Nor is one found by a part of its name, or by a pattern.
+    for purpose in ("TRAIN", "TREA", "%", "HRESCH TREAT_"):
+        assert shown(purpose) == ([], "not-found")
+
+
 def test_searches_name_what_they_rest_on(kit):
     grant = granted(kit)
 
