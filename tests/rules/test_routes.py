@@ -59,8 +59,10 @@ WITHOUT_STEP_UP = {"/api/v1/people/{person}/unlock", "/api/v1/people/{person}/se
 
 
 def test_a_session_that_was_left_open_configures_nothing() -> None:
-    """Roles, keys, agreements, applications: whoever sits down at somebody's screen must show who they are first."""
-    configures = (Operation.CONFIGURE.value, Operation.PLATFORM.value, Operation.DELETE.value)
+    """Roles, keys, agreements, applications, releases: whoever sits down at somebody's screen must show who they are first."""
+    configures = {
+        one.value for one in (Operation.CONFIGURE, Operation.PLATFORM, Operation.DELETE, Operation.SHARE)
+    }
     found = {
         route.path
         for route in GUARDED

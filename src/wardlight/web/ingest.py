@@ -50,6 +50,8 @@ INGEST: Final = (
         ),
         method="POST",
         beside=(Action.ARCHIVE_KEY_CREATE,),
+        # What is released can be copied before it is taken back (security.md section 6).
+        step_up=True,
     ),
     Manage(
         SHARES,
