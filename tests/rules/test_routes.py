@@ -59,7 +59,7 @@ WITHOUT_STEP_UP = {"/api/v1/people/{person}/unlock", "/api/v1/people/{person}/se
 
 
 def test_a_session_that_was_left_open_configures_nothing() -> None:
-    """Roles, keys, agreements, applications, releases: whoever sits down at somebody's screen must show who they are first."""
+    """Roles, keys, agreements, applications, releases: whoever sits down at a screen must show who they are."""
     configures = {
         one.value for one in (Operation.CONFIGURE, Operation.PLATFORM, Operation.DELETE, Operation.SHARE)
     }
