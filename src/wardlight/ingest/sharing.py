@@ -34,6 +34,7 @@ from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import CATALOGUE, WardlightError
 from wardlight.identity import store as identity
+from wardlight.identity.model import PrincipalKind
 from wardlight.identity.service import actor_of
 from wardlight.ingest.copying import Copied, Copier
 
@@ -179,6 +180,8 @@ class Sharing:
             granted = row.access_grant
             if granted and access_store.live_by_id(tx, row.institution, granted, clock.unix_ms()) is None:
                 raise WardlightError("forbidden", reason="grant-ended")
+            if not granted and _is_over(tx, row):
+                raise WardlightError("forbidden", reason="person-suspended")
             wish = Wish(row.application, row.person, row.purpose, row.level)
             agreement, _, reason = self._agreed(tx, row.institution, whole.release.level, wish)
         if reason or agreement is None:
@@ -376,6 +379,13 @@ def _same(one: Share, other: Share) -> bool:
 def _actor(row: Share) -> Actor:
     kind, _, id_ = row.created_by.partition(":")
     return Actor(kind, id_)
+
+
+def _is_over(tx: Connection, row: Share) -> bool:
+    """Whether who shares may do nothing any more: then what is not granted yet is not granted."""
+    by = _actor(row)
+    people = identity.people(tx, row.institution, id_=by.id) if by.kind == PrincipalKind.PERSON.value else []
+    return bool(people) and people[0].state != identity.ACTIVE
 
 
 def _subjects(references: References, whole: Whole) -> tuple[tuple[str, str], ...]:

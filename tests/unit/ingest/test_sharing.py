@@ -269,3 +269,16 @@ def test_the_basis_is_asked_for_when_the_grant_is_made(kit: Hospital) -> None:
     kit.work()
     assert (now(kit, row).state, now(kit, row).reason) == (ShareState.ENDED, "not-subscribed")
     kit.platform.entitlements.subscribe(kit.institution.id, BETA, by=LOCAL_ADMINISTRATOR)
+
+
+@pytest.mark.embedded
+def test_what_somebody_suspended_wished_is_not_granted(kit: Hospital) -> None:
+    platform, own, by = kit.platform, kit.institution.id, LOCAL_ADMINISTRATOR
+    kit.store(*study(1, "1.2.89"))
+    person = platform.identity.create_person(own, "away@x.example", "Away", Role.CLINICIAN, by=by)
+    scope = kit.may(Action.ACCESS_GRANT_SHARE, kit.as_person(person.id, Role.CLINICIAN), Operation.SHARE)
+    row = platform.sharing.share(scope, "1.2.89", Wish(ACME, None, "TREAT", Level.HIGH))
+    platform.people.change(own, person.id, state="suspended", by=by)
+    kit.work()
+    assert (now(kit, row).state, now(kit, row).reason) == (ShareState.ENDED, "person-suspended")
+    assert now(kit, row).access_grant is None
