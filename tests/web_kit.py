@@ -54,8 +54,15 @@ def a_web(decoders: int = 1, **settings: object) -> Iterator[Web]:
         pool = DecoderPool(decoders, allow_unsandboxed=True)
         ingest = Ingest(platform.archive, platform.access, platform.agreements)
         services = Services(
-            platform.settings, identity, platform.access, platform.archive, ingest, pool, platform.parts,
-            platform.api, None,
+            platform.settings,
+            identity,
+            platform.access,
+            platform.archive,
+            ingest,
+            pool,
+            platform.parts,
+            platform.api,
+            None,
         )
         client = TestClient(
             create_app(services), base_url="http://ward.example", raise_server_exceptions=False,

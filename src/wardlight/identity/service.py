@@ -47,7 +47,9 @@ LOCAL_ADMINISTRATOR: Final = Actor("operator", "local-admin")
 _RECEIVER: Final = "rc"
 #: What a person's token may do where nothing else is asked for; the role allows less.
 USUAL_SCOPES: Final = (TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.AUDIT_READ)
-_PERSON_SCOPES: Final = frozenset({*USUAL_SCOPES, TokenScope.IMAGES_UPLOAD, TokenScope.MANAGE, TokenScope.STEP_UP})
+_PERSON_SCOPES: Final = frozenset(
+    {*USUAL_SCOPES, TokenScope.IMAGES_UPLOAD, TokenScope.MANAGE, TokenScope.STEP_UP}
+)
 _OPERATOR_SCOPES: Final = frozenset({TokenScope.PLATFORM, TokenScope.STEP_UP})
 
 

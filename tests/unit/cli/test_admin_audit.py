@@ -99,9 +99,7 @@ def test_the_worker_seals_within_a_second_whatever_else_it_does(platform):
     thread.start()
     try:
         for _ in range(2):
-            platform.applications.register(
-                f"a_b_{time.time_ns()}", "Name", "Vendor", by=LOCAL_ADMINISTRATOR
-            )
+            platform.applications.register(f"a_b_{time.time_ns()}", "Name", "Vendor", by=LOCAL_ADMINISTRATOR)
             until = time.monotonic() + 5
             while pending(platform):
                 assert time.monotonic() < until

@@ -84,8 +84,15 @@ class Bench:
         fill(platform, self.other, COUNT + 300, seed=5)
         fill(platform, self.own, COUNT)
         services = Services(
-            platform.settings, identity, platform.access, platform.archive, None, None, platform.parts,
-            platform.api, None,
+            platform.settings,
+            identity,
+            platform.access,
+            platform.archive,
+            None,
+            None,
+            platform.parts,
+            platform.api,
+            None,
         )
         self.app = create_app(services)
         self.client = TestClient(self.app, base_url="http://ward.example", raise_server_exceptions=False)

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from wardlight.web.app import DICOMWEB
-from wardlight.web.routes import methods_of
 from wardlight.web.paths import Endpoint, Paths
+from wardlight.web.routes import methods_of
 
 WORDS = [
     "",
