@@ -87,7 +87,7 @@ def test_a_session_that_was_planted_never_becomes_somebodys(site, login):
         ({"Sec_Fetch_Site": "cross-site"}, 401),
         ({"X_CSRF": None}, 401),
         ({"X_CSRF": ""}, 401),
-        ({"X_CSRF": csrf_token(new_token(TokenKind.SESSION))}, 401),
+        pytest.param({"X_CSRF": csrf_token(new_token(TokenKind.SESSION))}, 401, id="of another session"),
         ({"X_CSRF": "é".encode()}, 401),
     ],
     ids=str,
