@@ -73,6 +73,7 @@ from wardlight.identity.enrolments import Enrolments
 from wardlight.identity.factors import Factors
 from wardlight.identity.federation import Federations
 from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.model import OPERATORS
 from wardlight.identity.oidc_farewell import Farewells
 from wardlight.identity.oidc_keys import TokenKeys
 from wardlight.identity.oidc_service import Provider
@@ -546,6 +547,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
     if len(settings.keyslots) > 1:
         for institution in identity.institutions():
             keystore.ensure_institution(institution.id)  # Fills a mirror that is new or was emptied.
+        keystore.ensure_institution(OPERATORS)
     return Platform(
         settings=settings,
         database=database,

@@ -56,6 +56,7 @@ PLACES |= {
     "tile": "0",
     "application": "acme_reader_prod",
     "grant": "0" * 32,
+    "deletion": "0" * 32,
     "receiver": "rc-0",
     "kid": "k1",
 }

@@ -39,7 +39,7 @@ class Trail:
         self.institution = web.kit.institution
         self.run = next(NUMBERS)
         self.tokens = dict[str, str]()
-        for role in (Role.ADMINISTRATOR, Role.CLINICIAN, Role.RESEARCHER):
+        for role in (Role.ADMINISTRATOR, Role.CLINICIAN, Role.RESEARCHER, Role.PRIVACY_OFFICER):
             self.tokens[role.value] = self._token(role)
         self.stored: dict[int, list[bytes]] = {}
         self.quiet: set[int] = set()
@@ -273,7 +273,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("read"), ACTORS, STUDIES, st.sampled_from(("study", "metadata", "frame", "no frame"))),
     st.tuples(st.just("search"), ACTORS, STUDIES),
     st.tuples(st.just("search_for_nonsense"), ACTORS),
-    st.tuples(st.just("denied"), st.sampled_from(("researcher", None)), STUDIES),
+    st.tuples(st.just("denied"), st.sampled_from(("privacy-officer", None)), STUDIES),
     st.tuples(
         st.just("administer"),
         st.sampled_from(("person", "people", "receiver", "application", "institution", "agreement")),

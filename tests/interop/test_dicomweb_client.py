@@ -7,7 +7,6 @@ import json
 import warnings
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
 import numpy
 import pydicom
@@ -20,6 +19,9 @@ from pydicom.encaps import generate_fragments
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 import live
+from wardlight import bootstrap
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
+from wardlight.settings import Settings
 
 NAMES = (
     "CT_small.dcm",
@@ -243,8 +245,12 @@ def test_who_may_not(wardlight: live.Installation, stored: dict[str, Dataset]) -
 def test_receiver_credential_reads_nothing(wardlight: live.Installation, stored: dict[str, Dataset]) -> None:
     """Security test 18: the store-only credential on every read route."""
     study, series, instance = uids(stored["CT_small.dcm"])
-    (path,) = Path(wardlight.data, "receiver-secrets").glob("*token*")
-    headers = {"Authorization": f"Bearer {path.read_text().strip()}"}
+    platform = bootstrap.platform(Settings(data_dir=wardlight.data, demo=True), create=False)
+    receiver = platform.identity.receivers(platform.identity.institution("demo").id)[0]
+    headers = {
+        "Authorization": f"Bearer {platform.identity.issue_receiver_token(receiver, by=LOCAL_ADMINISTRATOR)}"
+    }
+    platform.close()
     below = f"/studies/{study}/series/{series}/instances/{instance}"
     for route in (
         "/studies",

@@ -80,6 +80,7 @@ def test_values_that_look_like_our_mark_stay(kit):
 def test_unknown_and_other_institutions_are_not_found(kit):
     kit.store(dataset())
     other = kit.platform.identity.create_institution("other", "Other", "eu", by=LOCAL_ADMINISTRATOR)
+    kit.agree(other)
     stranger = kit.scope(Action.DICOMWEB_STUDY_READ, kit.person(Role.CLINICIAN, other))
     for scope, path in [
         (kit.retrieve, ("1.2.3.5",)),

@@ -260,11 +260,13 @@ def test_candidates_by_number_go_through_their_index(kit):
 @pytest.mark.parametrize("place", ["", "series", "instance"])
 def test_rows_below_a_study_are_read_in_order(kit, place):
     kit.store(dataset())
-    steps = plan(kit, search_store._below(search_store._Below(True, False, False, False, 0, place)))
+    steps = plan(kit, search_store._below(search_store._Below(True, False, False, False, 0, False, place)))
     assert len(steps) == 2 and not any("TEMP" in step or step.startswith("SCAN") for step in steps), steps
     assert "archive_instance_page" in steps[1]
     if place != "instance":
-        steps = plan(kit, search_store._below(search_store._Below(False, False, False, False, 0, place)))
+        steps = plan(
+            kit, search_store._below(search_store._Below(False, False, False, False, 0, False, place))
+        )
         assert len(steps) == 1 and "archive_series_page" in steps[0]
 
 

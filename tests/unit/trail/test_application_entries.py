@@ -284,7 +284,7 @@ HOSTILE = [
     {"recorded": "2026-11-24T08:01:00.000Z"}, {"salt": "A" * 22}, {"log": "x"}, {"detail": {}},
     {"id": None}, {"id": "x"}, {"id": str(uuid4()).upper()}, {"id": 5}, {"id": {}},
     {"time": None}, {"time": "2026-11-24"}, {"time": "2026-13-24T08:01:00.000Z"}, {"time": 5},
-    {"time": at(-7 * 86_400 - 60)}, {"time": at(120)},
+    {"time": at(-7 * 86_400 - 60)}, {"time": at(6 * 3600)},
     {"study": None}, {"grant": None}, {"study": "x"}, {"study": "1.2\n"}, {"grant": "gr-881"}, {"grant": "A" * 32},
     {"purpose": "CURIOSITY"}, {"purpose": ""}, {"outcome": "maybe"}, {"outcome": ["success"]}, {"reason": 5},
     {"user": {"local": "Müller^Anna"}}, {"user": {"local": "dr m"}}, {"user": {"id": "u", "local": "x"}},
