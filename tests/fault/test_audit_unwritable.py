@@ -57,6 +57,10 @@ PLACES |= {
     "application": "acme_reader_prod",
     "grant": "0" * 32,
     "deletion": "0" * 32,
+    "person": "u-0",
+    "receiver": "rc-0",
+    "session": "0" * 32,
+    "institution": "0",
     "receiver": "rc-0",
     "kid": "k1",
 }
@@ -241,6 +245,8 @@ def test_no_route_serves_or_changes_anything(world):
     with world.unwritable():
         for route in routes(world):
             kinds = (route.openapi_extra or {})[DECLARATION]["kinds"]
+            if not {"person", "receiver"} & set(kinds):
+                continue  # An application's or operator's: what it does has a case of its own.
             answer = call(world, route, world.tokens["person" if "person" in kinds else "receiver"])
             assert not CANARIES.find(answer.content)
             if answer.status_code == 200 and route.path.endswith(HASHES):
@@ -249,7 +255,8 @@ def test_no_route_serves_or_changes_anything(world):
             assert answer.json()["code"] == "unavailable"
     assert world.everything() == before
     # The same calls are answered when entries can be written: it was that alone.
-    answered = [call(world, route, world.tokens["person"]).status_code for route in routes(world)]
+    asked = [route for route in routes(world) if route.path.startswith(("/dicom-web", "/api/v1/audit"))]
+    answered = [call(world, route, world.tokens["person"]).status_code for route in asked]
     assert answered.count(200) > len(answered) / 2
     assert 503 not in answered
 
