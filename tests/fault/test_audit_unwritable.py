@@ -58,7 +58,6 @@ PLACES |= {
     "grant": "0" * 32,
     "deletion": "0" * 32,
     "person": "u-0",
-    "receiver": "rc-0",
     "session": "0" * 32,
     "institution": "0",
     "receiver": "rc-0",

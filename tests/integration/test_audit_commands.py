@@ -31,12 +31,41 @@ CALLS = (
     "admin institution create stmary --name Mary --region eu",
     "admin institution list",
     "admin institution show stmary",
+    "admin institution change stmary --network 192.0.2.0/24",
+    "admin institution suspend stmary",
+    "admin institution resume stmary",
     "admin user create stmary hale --name Hale --role administrator",
     "admin user list stmary",
     "admin user token stmary hale",
     "admin user revoke stmary hale",
+    "admin user invite stmary lee@stmary.example --name Lee --role clinician",
+    "admin user link stmary lee@stmary.example",
+    "admin user link stmary hale",
+    "admin user password stmary hale",
+    "admin user totp stmary hale",
+    "admin user reset stmary hale",
+    "admin user role stmary lee@stmary.example researcher",
+    "admin user create stmary moe --name Moe --role clinician",
+    "admin user suspend stmary moe",
+    "admin user resume stmary moe",
+    "admin user unlock stmary moe",
+    "admin user sessions stmary moe",
+    "admin user delete stmary moe",
+    "admin oidc rotate-key",
+    "admin federation set stmary --issuer https://login.stmary.example --client-id wardlight",
+    "admin federation show stmary",
+    "admin federation remove stmary",
     "admin application create acme_reader_prod --name Acme --vendor Acme",
     "admin application list",
+    "admin application show acme_reader_prod",
+    "admin application approve acme_reader_prod",
+    "admin application change acme_reader_prod --redirect-uri https://reader.acme.example/back",
+    "admin oidc logout-uri acme_reader_prod https://reader.acme.example/out",
+    "admin application key add acme_reader_prod PEMKEY",
+    "admin application key list acme_reader_prod",
+    "admin application key remove acme_reader_prod KID",
+    "admin application create acme_server_prod --name Acme --vendor Acme --auth client_secret_basic",
+    "admin application secret acme_server_prod",
     "admin agreement create stmary images --level high --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by Kim",
     "admin agreement create stmary images --level medium --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by Kim",
     "admin agreement amend stmary images --minimum-level low --attested-by Kim --document D-2",
@@ -51,7 +80,8 @@ CALLS = (
     "admin entitlement list stmary",
     "admin source add stmary --kind agency --name A --basis gdpr:6.1.e+9.2.i --attested-by Kim --document D-4",
     "admin source list stmary",
-    "admin receiver create stmary gateway-1 --token-file FILE",
+    "admin receiver create stmary gateway-1 --folder KEYS0",
+    "admin receiver enrol stmary gateway-2",
     "admin receiver witness-key stmary gateway-1 --folder KEYS",
     "admin receiver witness-key stmary gateway-1 --folder KEYS2",
     "admin receiver list stmary",
@@ -89,6 +119,9 @@ CALLS = (
     "study deletions stmary",
     "keys roll --now stmary",
     "backup BACKUP --keystore COPIES",
+    "admin application suspend acme_reader_prod",
+    "admin application delete acme_reader_prod",
+    "admin institution close stmary",
     "fsck --deep --json",
 )
 #: Commands that run until they are ended, whose processes `tests/fault` and `test_start` run; with them what writes an
@@ -97,10 +130,16 @@ ELSEWHERE = {
     "demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness", "audit verify",
     "admin webhook redeliver",
     # tests/integration/test_deletion_commands.py
+    # tests/unit/cli/test_admin.py and unit/receiver/test_receiver_cli.py: the two sides of an enrolment
+    "admin receiver confirm", "receiver enrol",
     "study delete", "study receipt", "study allow", "receipt verify", "restore", "doctor",
 }  # fmt: skip
-#: What writes a part of its actions only where there is something to repair, or a receiver that never had a key.
-PARTLY = {"fsck", "admin receiver witness-key", "audit export", "keys roll"}
+#: What writes a part of its actions only where there is something to repair, a receiver that never had a key, or a
+#: session or token to end (tests/unit/cli/test_admin_people.py).
+PARTLY = {
+    "fsck", "admin receiver witness-key", "audit export", "keys roll", "admin user password", "admin user reset",
+    "admin user suspend", "admin user delete", "admin user sessions",
+}  # fmt: skip
 ONLY_WHERE_THERE_IS_SOMETHING = {"receiver quarantine purge"}
 
 
@@ -135,12 +174,18 @@ class Installation:
         self.seen: set[str] = set()
         self.places = {
             name: str(folder / name.lower())
-            for name in ("FILE", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT", "BACKUP", "COPIES")
+            for name in ("KEYS0", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT", "BACKUP", "COPIES")
         }
         self.places["REPORT"] = str(folder / "report.json")
         self.places["VKEY"] = VerifierKey.of("witness.example/w1", b"w" * 32, WITNESS).text
         (folder / "patients").write_text("PAT-0042\n")
         (folder / "pem").write_text(certificate())
+        self.places["PEMKEY"] = str(folder / "key.pem")
+        (folder / "key.pem").write_bytes(
+            ec.generate_private_key(ec.SECP256R1())
+            .public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
 
     def seal(self) -> str:
         """What the worker does meanwhile."""
@@ -161,13 +206,26 @@ class Installation:
         finally:
             platform.close()
 
+    def kid(self) -> str:
+        """The id of the application's one key."""
+        platform = bootstrap.platform(self.settings)
+        try:
+            (found,) = platform.applications.keys("acme_reader_prod")
+            return str(found.kid)
+        finally:
+            platform.close()
+
     def run(self, words: str) -> str:
         if words == "SEAL":
             return self.seal()
         arguments = [self.places.get(word, word) for word in words.split()]
         if "ID" in arguments:
             arguments[arguments.index("ID")] = self.anchor()
-        result = CliRunner().invoke(get_command(app), arguments, catch_exceptions=False)
+        if "KID" in arguments:
+            arguments[arguments.index("KID")] = self.kid()
+        # Asked twice for a password; nothing else asks.
+        given = "correct horse battery staple\n" * 2
+        result = CliRunner().invoke(get_command(app), arguments, input=given, catch_exceptions=False)
         assert result.exit_code == 0, (words, result.output)
         return result.output
 
