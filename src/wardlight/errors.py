@@ -71,12 +71,16 @@ CATALOGUE: Final[dict[str, ErrorKind]] = {kind.code: kind for kind in _KINDS}
 
 @dataclass(eq=False)
 class WardlightError(Exception):
-    """An error of the catalogue. `reason` is a finer machine-readable code, as the access decision gives it."""
+    """An error of the catalogue. `reason` is a finer machine-readable code, as the access decision gives it.
+
+    told: such a code for the audit trail alone, where the answer may not say it.
+    """
 
     code: str
     detail: str = ""
     reason: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    told: str = ""
 
     def __post_init__(self) -> None:
         super().__init__(self.code)

@@ -387,4 +387,6 @@ def _query(route: APIRoute, places: dict[str, str]) -> str:
 def _without_number(answer) -> dict:
     body = json.loads(answer.content)
     body.pop("request", None)
+    # Of the own people, where a study is named; the same for all studies that they do not see.
+    assert body.pop("reason", "no-grant") == "no-grant"
     return body

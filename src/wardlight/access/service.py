@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +15,7 @@ from wardlight.audit.denials import Denials
 from wardlight.audit.model import Actor, Event, Outcome
 from wardlight.db.engine import Database
 from wardlight.errors import CATALOGUE, WardlightError
+from wardlight.identity.institutions import is_within
 from wardlight.identity.model import Principal, PrincipalKind, Role, TokenScope
 from wardlight.identity.service import actor_of, behalf_of
 
@@ -277,7 +276,7 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
     if principal.kind in (PrincipalKind.PERSON, PrincipalKind.OPERATOR):
         if principal.role is None or operation not in ROLES[principal.role]:
             return "role"
-        if not _within(address, principal.networks):
+        if not is_within(address, principal.networks):
             return "network"
     if principal.person and (principal.role is None or operation not in ROLES[principal.role]):
         return "role"  # An application may do nothing for its user that the user may not do.
@@ -289,19 +288,3 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
     if step_up and people and not (principal.step_up or TokenScope.STEP_UP in principal.scopes):
         return "step-up"
     return ""
-
-
-def _within(address: str, networks: tuple[str, ...]) -> bool:
-    """Whether an address is in one of the networks; none at all is a matter of installations before there were any."""
-    if not networks or set(networks) >= _ANYWHERE:
-        return True
-    try:
-        place = ip_address(address)
-    except ValueError:
-        return False
-    place = getattr(place, "ipv4_mapped", None) or place
-    return any(place in _network(network) for network in networks)
-
-
-_ANYWHERE: Final = {"0.0.0.0/0", "::/0"}
-_network = lru_cache(maxsize=4096)(ip_network)

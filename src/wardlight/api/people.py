@@ -11,8 +11,7 @@ from wardlight.api.call import ApiRequest
 from wardlight.api.fields import Fields
 from wardlight.dicomweb.call import Answer
 from wardlight.errors import WardlightError
-from wardlight.identity.institutions import ANYWHERE
-from wardlight.identity.model import Institution, Person, Role
+from wardlight.identity.model import ANYWHERE, Institution, Person, Role
 from wardlight.trail.call import answer
 
 

@@ -29,12 +29,18 @@ def holder_of(scope: Scope) -> Holder | None:
 
 
 def find_study(tx: Connection, scope: Scope, token: bytes) -> tuple[ReleaseRow, GrantRow | None]:
-    """The release that answers to a Study UID, and the grant that it is shown by. Raises `not-found`."""
+    """The release that answers to a Study UID, and the grant that it is shown by.
+
+    Raises `not-found`: to an application the same as for what does not exist, with the reason for the trail alone; the
+    institution's own people are told it.
+    """
     holder = holder_of(scope)
     if holder is not None:
         found = granted_store.find_granted(tx, holder, token)
         if found is None:
-            raise WardlightError("not-found")
+            reason = granted_store.why_not(tx, holder, token)
+            own = scope.principal.kind is PrincipalKind.PERSON
+            raise WardlightError("not-found", reason=reason if own else "", told=reason)
         scope.uses.append(Use(found[0].id, found[1].id))
         return found
     release = store.find_release(tx, scope.institution, token)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, select
 
 from wardlight import clock
 from wardlight.access import store as access
@@ -120,6 +120,58 @@ def releases_by_ids(tx: Connection, institution: UUID, ids: Iterable[UUID]) -> l
 def images_of_groups(tx: Connection, institution: UUID, groups: Iterable[bytes]) -> list[ReleaseRow]:
     """Images' releases of these study groups, the preferred one of each last."""
     return _releases(tx, _OF_GROUPS, institution, set(groups))
+
+
+# Whatever was granted, in whatever state: the newest first.
+_ANY_GRANT: Final = {
+    kind: Prepared(
+        select(
+            grant.c.ended_reason,
+            grant.c.expires_ms,
+            grant.c.purposes,
+            release.c.state,
+            agreement.c.withdrawn_ms,
+            agreement.c.ends_ms,
+        )
+        .select_from(
+            release.join(grant, grant.c.release == release.c.id).join(
+                agreement,
+                and_(agreement.c.id == grant.c.agreement, agreement.c.version == grant.c.agreement_version),
+            )
+        )
+        .where(
+            release.c.institution == bindparam("institution"),
+            release.c.token == bindparam("token"),
+            func.coalesce(grant.c.application if kind == "application" else grant.c.person, "")
+            == bindparam("holder"),
+        )
+        .order_by(grant.c.created_ms.desc())
+        .limit(1)
+    )
+    for kind in ("application", "person")
+}
+
+
+def why_not(tx: Connection, holder: Holder, token: bytes) -> str:
+    """Why nothing is shown to a holder under this Study UID: the reason that the audit trail is told."""
+    values = {"institution": holder.institution, "holder": holder.id, "token": token}
+    row = _ANY_GRANT[holder.kind].first(tx, values)
+    if row is None:
+        return "no-grant"
+    ended, expires_ms, purposes, state, withdrawn_ms, ends_ms = row
+    now = clock.unix_ms()
+    if state == ReleaseState.DELETING.value:
+        return "study-deleted"
+    if ended:
+        return str(ended)
+    if expires_ms <= now:
+        return "grant-expired"
+    if withdrawn_ms is not None or (ends_ms is not None and ends_ms <= now):
+        return "agreement-withdrawn"
+    if holder.purpose and holder.purpose not in purposes.split():
+        return "purpose-not-agreed"
+    # Who is suspended has no token that holds: what is left is the subscription.
+    return "not-subscribed"
 
 
 _GRANTS_ON: Final = {

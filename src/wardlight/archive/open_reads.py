@@ -64,9 +64,8 @@ class OpenReads:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def stands(self, scope: Scope) -> bool:
-        """Whether access still holds for an answer that took long to make, before its first byte leaves."""
-        opened = OpenRead(scope, lambda: None, lambda: 1)
+    def stands(self, opened: OpenRead) -> bool:
+        """Whether access still holds for an answer that took long to make, before its first byte; else it is ended."""
         try:
             lost = self._lost([opened])
         except Exception as error:  # noqa: BLE001 - nobody vouches for it

@@ -25,8 +25,7 @@ from wardlight.cli import (
 )
 from wardlight.cli.opened import ConfigOption, DataOption, InstitutionArgument, JsonOption, opened
 from wardlight.cli.rows import show
-from wardlight.identity.institutions import ANYWHERE
-from wardlight.identity.model import Role, TokenScope
+from wardlight.identity.model import ANYWHERE, Role, TokenScope
 from wardlight.identity.service import (
     LOCAL_ADMINISTRATOR,
     PERSON_TOKEN_HOURS,

@@ -18,15 +18,13 @@ from wardlight.audit.recorder import OPERATOR, Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.identity import store
-from wardlight.identity.model import ACTIVE, OPERATORS, Institution
+from wardlight.identity.model import ACTIVE, ANYWHERE, OPERATORS, Institution
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
 
 #: States beside active: may come back, and may not.
 SUSPENDED: Final = "suspended"
 CLOSED: Final = "closed"
-#: The whole internet: where people may come from unless the institution says otherwise.
-ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _MOST_NETWORKS: Final = 64

@@ -11,6 +11,8 @@ from uuid import UUID
 ACTIVE: Final = "active"
 #: Stands for the institution of operators, who belong to none.
 OPERATORS: Final = UUID(int=0)
+#: Networks that hold every address.
+ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
 class PrincipalKind(StrEnum):
@@ -75,7 +77,7 @@ class Principal:
     token_ref: str = ""
     purpose: str = ""
     token: UUID | None = None
-    networks: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ANYWHERE
     step_up: bool = False
     person: str = ""
 

@@ -22,7 +22,8 @@ from wardlight.web.threads import in_thread
 _LONGEST: Final = 270
 
 _REQUEST_HEADERS: Final = (
-    b"Accept, Authorization, Content-Type, DPoP, If-Match, If-None-Match, If-Range, Range, traceparent"
+    b"Accept, Authorization, Content-Type, DPoP, If-Match, If-None-Match, If-Range, Range, traceparent, "
+    b"Wardlight-Purpose"
 )
 #: What scripts may read beside the names that the Fetch standard lets them.
 _EXPOSED: Final = (

@@ -52,6 +52,9 @@ from wardlight.web.threads import Run, Threads, in_thread, of_route
 
 #: Requests of one application at one institution's JSON API, at once and in so many seconds (security.md section 6).
 _APPLICATION_RATE: Final = (200, 2)
+#: For what a person reads, as HL7 v3 PurposeOfUse has it (R2.3); a token of an application says it itself.
+_PURPOSE: Final = "wardlight-purpose"
+_USUAL_PURPOSE: Final = "TREAT"
 #: Methods whose requests have a JSON object as their body.
 _WITH_BODY: Final = ("POST", "PUT")
 
@@ -130,7 +133,11 @@ def _read(services: Services, operation: Read, request: Request, run: Run) -> Re
     address = client_address(services, request)
     principal = authenticate(services, operation.action, request, address)
     scope = services.access.scope_for(
-        principal, operation.action, request=request.state.request, address=address
+        principal,
+        operation.action,
+        request=request.state.request,
+        address=address,
+        purpose=request.headers.get(_PURPOSE, _USUAL_PURPOSE),
     )
     _check_declared(services, operation, principal, request, address)
     guard = _guard(services, principal, operation.action, request)
@@ -176,7 +183,11 @@ def _guard(services: Services, principal: Principal, action: Action, request: Re
             code = error.code if isinstance(error, WardlightError) else "internal"
             if isinstance(error, ClientDisconnect):
                 code = "disconnected"
-            if not isinstance(error, WardlightError) or error.kind.http not in _DENIED:
+            if isinstance(error, WardlightError) and error.told:
+                services.access.deny(
+                    principal, action, error.told, request=number, address=address, status=error.kind.http
+                )
+            elif not isinstance(error, WardlightError) or error.kind.http not in _DENIED:
                 services.access.fail(principal, action, code, request=number, address=address)
             raise
 

@@ -76,14 +76,20 @@ class AnswerResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         opened = self._enter(scope)
-        if opened and not is_fresh(opened.scope) and not await in_thread(partial(self._stands, opened)):
-            # It took so long to make that the access to it has ended meanwhile: not a byte of it leaves.
-            scope["extensions"][ABORT]["now"]()
-            raise ClientDisconnect
+        whole = False
+        try:
+            if opened and not is_fresh(opened.scope) and not await in_thread(partial(self._stands, opened)):
+                # It took so long to make that the access to it has ended meanwhile: not a byte of it leaves.
+                raise ClientDisconnect
+            await self._send(scope, receive, send)
+            whole = True
+        finally:
+            self._leave(opened, gone=not whole)
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if self._rest is None:
             await send({"type": "http.response.body", "body": b"".join(self._first)})
-            self._leave(opened, gone=False)
             return
         gone = asyncio.ensure_future(_gone(receive))
         try:
@@ -95,7 +101,6 @@ class AnswerResponse(Response):
                 abort()
             raise ClientDisconnect from None
         finally:
-            self._leave(opened, gone=gone.done())
             gone.cancel()
 
     def _enter(self, scope: Scope) -> OpenRead | None:
@@ -111,7 +116,7 @@ class AnswerResponse(Response):
         return self._reads.enter(self._shown_to, end, connection["left"])
 
     def _stands(self, opened: OpenRead) -> bool:
-        return self._reads is None or self._reads.stands(opened.scope)
+        return self._reads is None or self._reads.stands(opened)
 
     def _leave(self, opened: OpenRead | None, *, gone: bool) -> None:
         if opened is None or self._reads is None:

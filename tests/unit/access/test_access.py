@@ -174,6 +174,11 @@ def test_people_come_from_their_institution(platform, institution, address, insi
         assert refused.value.reason == "network"
 
 
+def test_an_institution_without_networks_lets_nobody_in(platform, institution):
+    nowhere = Principal(PrincipalKind.PERSON, "u-1", institution, Role.CLINICIAN, ALL, networks=())
+    assert decide(platform, nowhere, READ) == "network"
+
+
 def test_presence_is_asked_of_people(platform, institution):
     everything = Principal(PrincipalKind.PERSON, "u-1", institution, Role.ADMINISTRATOR, ALL)
     absent = replace(everything, scopes=ALL - {TokenScope.STEP_UP})

@@ -12,6 +12,7 @@ from share_kit import ACME, BETA, a_hospital, ct
 from wardlight import clock
 from wardlight.access.model import Operation, Rights, Role
 from wardlight.agreements.model import Level
+from wardlight.archive.deletion import Asked
 from wardlight.archive.model import Query
 from wardlight.audit.actions import Action
 from wardlight.bootstrap import WORKER
@@ -275,3 +276,36 @@ def test_nothing_is_granted_ended_or_shown_without_its_entry(kit, monkeypatch):
     kit.archive._completion._waiting.clear()
     kit.archive.complete(WORKER)
     assert len(grants(kit)) == 2
+
+
+def not_seen(kit, purpose="TREAT"):
+    """The reason that only the trail may hold: the answer says nothing."""
+    scope = kit.may(READ, kit.as_application(ACME, purpose=purpose))
+    with pytest.raises(WardlightError) as refused:
+        kit.archive.instances(scope, STUDY)
+    assert (refused.value.code, refused.value.reason) == ("not-found", "")
+    return refused.value.told
+
+
+def test_why_nothing_is_seen_is_for_the_trail_alone(kit, monkeypatch):
+    assert not_seen(kit) == "no-grant"
+    grant = granted(kit)
+    assert not_seen(kit, "TRAIN") == "purpose-not-agreed"
+    with moved(monkeypatch, (grant.expires_ms - clock.unix_ms()) / 1000 + 1):
+        assert not_seen(kit) == "grant-expired"
+    unsubscribed(kit, grant)
+    assert not_seen(kit) == "not-subscribed"
+    withdrawn(kit, grant)
+    assert not_seen(kit) == "agreement-withdrawn"
+    revoked(kit, grant)
+    assert not_seen(kit) == "revoked"
+    kit.platform.deletion.begin(kit.institution.id, STUDY, Asked(LOCAL_ADMINISTRATOR))
+    assert not_seen(kit) == "study-deleted"
+
+
+def test_the_institutions_own_people_are_told_why(kit):
+    granted(kit)
+    scope = kit.may(READ, kit.as_person("u-r", Role.RESEARCHER))
+    with pytest.raises(WardlightError) as refused:
+        kit.archive.instances(scope, STUDY)
+    assert (refused.value.code, refused.value.reason) == ("not-found", "no-grant")
