@@ -23,6 +23,8 @@ import live
 import postgres
 import s3
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / "docs" / "how-to" / "postgresql-and-s3.md").read_text("utf-8")
 CT = Path(get_testdata_file("CT_small.dcm"))

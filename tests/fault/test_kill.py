@@ -115,6 +115,7 @@ def run(folder, count: int, kinds: list[str], each: int) -> None:
         assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_objects_survive_a_few_kills_of_each_process(tmp_path):
     run(tmp_path, 200, ["node", "helper", "pipeline", "web", "worker", "receiver"], each=2)
 

@@ -37,6 +37,7 @@ def agreements(running: Running) -> dict[str, Any]:
     return dict(status(running.settings, ask_platform=False)["agreements"])
 
 
+@pytest.mark.long
 def test_withdrawn_after_it_was_acknowledged(tmp_path: Path) -> None:
     with StowStub() as platform:
         # The platform has said nothing of agreements yet, and takes nothing.

@@ -138,7 +138,15 @@ def data_of(file: bytes) -> bytes:
     return file[read_meta(file).end :]
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", EXPLICIT, DEFLATED, ENCAPSULATED])
+# Each syntax at one level in the fast suite, at both in the long one.
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        "1.2.840.10008.1.2",
+        ENCAPSULATED,
+        *(pytest.param(one, marks=pytest.mark.long) for one in (EXPLICIT, DEFLATED)),
+    ],
+)
 def test_identified_objects_arrive_byte_for_byte(tmp_path: Path, platform: StowStub, syntax: str) -> None:
     sent = [encode(ct(), syntax) for _ in range(3)]
     with receiver(tmp_path, platform) as running:
@@ -150,7 +158,14 @@ def test_identified_objects_arrive_byte_for_byte(tmp_path: Path, platform: StowS
         assert all(request.headers["wardlight-level"] == "identified" for request in platform.requests)
 
 
-@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", EXPLICIT, DEFLATED, ENCAPSULATED])
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        EXPLICIT,
+        DEFLATED,
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("1.2.840.10008.1.2", ENCAPSULATED)),
+    ],
+)
 def test_at_high_pixels_arrive_and_identifiers_do_not(
     tmp_path: Path, platform: StowStub, syntax: str
 ) -> None:

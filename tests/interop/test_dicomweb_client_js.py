@@ -87,7 +87,9 @@ def test_searches(page: Page, stored: dict[str, pydicom.Dataset]) -> None:
     assert [row["00080018"]["Value"] for row in instances] == [[dataset.SOPInstanceUID]]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if "color3d" in name else ()) for name in NAMES]
+)
 def test_metadata_and_its_bulk_data(page: Page, stored: dict[str, pydicom.Dataset], name: str) -> None:
     dataset = stored[name]
     for level in ("Study", "Series", "Instance"):

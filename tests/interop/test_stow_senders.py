@@ -22,7 +22,7 @@ import live
 NAMES = ("CT_small.dcm", "JPEG2000.dcm", "MR_small_implicit.dcm", "test-SR.dcm", "emri_small.dcm")
 PLUGINS = Path("/usr/share/orthanc/plugins")
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 
 def file_of(name: str) -> bytes:

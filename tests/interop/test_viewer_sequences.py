@@ -17,6 +17,8 @@ from pydicom.uid import generate_uid
 
 import live
 
+pytestmark = pytest.mark.long
+
 NAMES = (
     "CT_small.dcm",
     "MR_small_RLE.dcm",
