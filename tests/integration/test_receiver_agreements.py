@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bench.fast_store_scu import Instance, Sender
 
 from integration.test_receiver_pipeline import Running, receiver
