@@ -22,7 +22,7 @@ from wardlight.keys.attributes import RowLevel
 
 VALUES = [
     "Müller-Lüdenscheidt",
-    "Anna",
+    "Annegret-Wilhelmine",  # Long: four letters are found in a hundred megabytes of ciphertext by chance.
     "PAT-0042",
     "ACC-77",
     "19700203",
@@ -43,7 +43,8 @@ def encodings(value):
 
 
 def test_stolen_database_and_objects_show_nothing(kit):
-    kit.store(dataset(InstitutionName="Canary Hospital"))
+    name = "Müller-Lüdenscheidt^Annegret-Wilhelmine"
+    kit.store(dataset(InstitutionName="Canary Hospital", PatientName=name))
     kit.archive.complete(WORKER)
     Postings(kit.platform.database, kit.platform.keystore).merge(kit.institution.id)
     kit.archive.instances(kit.retrieve, "1.2.3.4")

@@ -335,7 +335,7 @@ def test_a_slow_or_endless_head_ends(drip, monkeypatch):
 
 def test_a_name_server_that_is_silent_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(egress, "CONNECT_S", 0.2)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(2))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(2) or [])
     with pytest.raises(TimeoutError) as failed:
         Egress(Rules()).send("POST", "https://hook.example/", b"")
     assert egress.reason_of(failed.value) == "timeout"
