@@ -41,7 +41,7 @@ def forward(port: int, target: int) -> socket.socket:
     return listener
 
 
-@pytest.mark.long  # That it comes when the platform does, `test_disk_full_during_receive` sees too.
+@pytest.mark.long
 def test_platform_unreachable_for_the_whole_send_then_back(tmp_path):
     port = live.free_port()
     environment = {"WARDLIGHT_RECEIVER__PLATFORM_URL": f"http://127.0.0.1:{port}"}
@@ -68,6 +68,7 @@ def test_platform_unreachable_for_the_whole_send_then_back(tmp_path):
         assert wardlight.wardlight("fsck", "--deep", check=False).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.system
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_disk_full_during_receive(tmp_path):

@@ -82,6 +82,7 @@ def run(folder, kills, seed):
     platform.close()
 
 
+@pytest.mark.long
 def test_a_storing_process_is_killed_a_few_times(tmp_path):
     run(tmp_path, 3, seed=1)
 

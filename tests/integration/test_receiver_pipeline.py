@@ -261,6 +261,7 @@ def test_a_kill_between_upload_and_mark_repeats_and_loses_nothing(tmp_path: Path
     assert len(platform.stored()) > 4
 
 
+@pytest.mark.long
 def test_kills_of_every_process_while_objects_come(tmp_path: Path, platform: StowStub) -> None:
     study = ct().StudyInstanceUID
     with receiver(tmp_path, platform, workers=2) as running:

@@ -197,7 +197,12 @@ def test_every_real_image_in_every_syntax(web, syntax):
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    ("syntax", "program"), [(RLE, "dcmdrle"), (JPEG_LS_LOSSLESS, "dcmdjpls"), (EXPLICIT, "dcmconv")]
+    ("syntax", "program"),
+    [
+        (JPEG_LS_LOSSLESS, "dcmdjpls"),
+        pytest.param(RLE, "dcmdrle", marks=pytest.mark.long),
+        pytest.param(EXPLICIT, "dcmconv", marks=pytest.mark.long),
+    ],
 )
 def test_dcmtk_reads_what_is_given(web, syntax, program, tmp_path):
     read_by_dcmtk = 0

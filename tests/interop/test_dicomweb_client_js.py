@@ -15,7 +15,8 @@ from pydicom.data import get_testdata_file
 import browser
 import live
 
-pytestmark = pytest.mark.system
+# Installs the client, and starts an installation and a browser.
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>client</title>
 <script src="/build/dicomweb-client.js"></script>"""
@@ -87,9 +88,7 @@ def test_searches(page: Page, stored: dict[str, pydicom.Dataset]) -> None:
     assert [row["00080018"]["Value"] for row in instances] == [[dataset.SOPInstanceUID]]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if "color3d" in name else ()) for name in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_metadata_and_its_bulk_data(page: Page, stored: dict[str, pydicom.Dataset], name: str) -> None:
     dataset = stored[name]
     for level in ("Study", "Series", "Instance"):

@@ -203,7 +203,16 @@ def test_what_can_never_be_quarantined_is_kept_with_an_alarm(
     assert len(line.platform.requests) == NUMBER - len(FAILING)
 
 
-@pytest.mark.parametrize("step", ["finish", "postpone", "damaged", "add_quarantine", "note", "pending"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        *("finish", "damaged"),
+        *(
+            pytest.param(one, marks=pytest.mark.long)
+            for one in ("postpone", "add_quarantine", "note", "pending")
+        ),
+    ],
+)
 def test_the_database_fails_at_a_step_in_every_way(
     line: Line, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
