@@ -26,7 +26,7 @@ from sqlalchemy import text
 from archive_kit import CT, Kit, dataset, incoming, part10
 
 multiprocessing.set_forkserver_preload(
-    ["audit_load", "wardlight.bootstrap", "wardlight.web.server", "wardlight.web.app", "wardlight.ingest.service",
+    ["audit_load", "wardlight.processes", "wardlight.web.server", "wardlight.web.app", "wardlight.ingest.service",
      "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "pydicom"]
 )  # fmt: skip
 # The process that is forked looks for modules there only.
@@ -130,20 +130,20 @@ def seal(values: dict[str, Any], _: str) -> None:
 
 def web(values: dict[str, Any], _: str) -> None:
     """`wardlight web`."""
-    from wardlight import bootstrap, log
+    from wardlight import log, processes
     from wardlight.settings import Settings
 
     log.configure("web", level="error")
-    bootstrap.run_web(Settings(**values))
+    processes.run_web(Settings(**values))
 
 
 def worker(values: dict[str, Any], _: str) -> None:
     """`wardlight worker`: completes studies, seals, ends sessions of lost nodes."""
-    from wardlight import bootstrap, log
+    from wardlight import log, processes
     from wardlight.settings import Settings
 
     log.configure("worker", level="error")
-    bootstrap.run_worker(Settings(**values))
+    processes.run_worker(Settings(**values))
 
 
 class Crowd:

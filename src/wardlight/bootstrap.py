@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from types import FrameType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -30,7 +23,6 @@ import wardlight.identity.people_tables
 import wardlight.identity.rates_tables
 import wardlight.identity.tables
 import wardlight.trail.application_tables  # noqa: F401 - these imports put every table into the schema
-from wardlight import log
 from wardlight.access.grants import Grants
 from wardlight.access.model import SystemScope
 from wardlight.access.service import Access
@@ -47,17 +39,15 @@ from wardlight.archive.receipts import Receipts
 from wardlight.archive.service import Archive
 from wardlight.archive.tombstones import NAME as TOMBSTONES
 from wardlight.archive.tombstones import Tombstones
-from wardlight.audit.actions import Action
 from wardlight.audit.denials import Denials
 from wardlight.audit.generations import Generations
 from wardlight.audit.log import AuditLog
 from wardlight.audit.model import Actor
-from wardlight.audit.node import ClockCheck, NodeTrail, migrations
+from wardlight.audit.node import ClockCheck, migrations
 from wardlight.audit.recorder import Recorder
 from wardlight.audit.retention import Retention
-from wardlight.audit.sealer import ROUND as SEAL_ROUND
 from wardlight.audit.sealer import Sealer
-from wardlight.audit.sessions import ReadSessions, close_orphans
+from wardlight.audit.sessions import ReadSessions
 from wardlight.audit.signer import Signer
 from wardlight.db.engine import Database, open_database
 from wardlight.db.schema import SCHEMA_VERSION, ensure, require_wall
@@ -91,11 +81,9 @@ from wardlight.keys.files import replace_private
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.kms import KeyringKms
 from wardlight.keys.oidc_keys import TokenUse
-from wardlight.keys.process import harden
 from wardlight.objects.local import LocalObjectStore
 from wardlight.objects.store import ObjectStore
-from wardlight.settings import UNTOLD, Settings
-from wardlight.supervisor import is_supervised, wait_for_gate
+from wardlight.settings import Settings
 from wardlight.trail.anchor_syslog import deliver_syslog
 from wardlight.trail.anchors import Anchors, append_file, post_https
 from wardlight.trail.application_entries import ApplicationEntries
@@ -103,14 +91,6 @@ from wardlight.trail.collectors import Collectors
 from wardlight.trail.forward import Forwarder
 from wardlight.trail.parts import Parts
 from wardlight.trail.witnesses import Witnesses
-
-#: How often a process that serves ends read sessions and writes counts of denials, in seconds.
-_HOUSEKEEPING_S: Final = 5.0
-#: Pause between two rounds of the worker, in seconds, and how many rounds lie between two sweeps (an hour).
-_ROUND_S: Final = 1.0
-#: Pause between two rounds of what is sent to witnesses and anchors, in seconds.
-_SEND_S: Final = 5.0
-_SWEEP_ROUNDS: Final = 3600
 
 #: What the worker acts as; its reason is in every entry that it writes.
 WORKER: Final = SystemScope("worker")
@@ -333,18 +313,6 @@ class Platform:
         }
         return Anchors(self.database, self.recorder, self.audit_log, kinds)
 
-    def housekeep(self) -> int:
-        """What a process that serves must do every few seconds. Returns how much was done."""
-        return _run(self, HOUSEKEEPING)
-
-    def work(self) -> int:
-        """One round of the worker. Returns how much was done."""
-        return _run(self, ROUND)
-
-    def sweep(self) -> int:
-        """What the worker does each hour. Returns how much was done."""
-        return _run(self, HOURLY)
-
     def check_database(self) -> None:
         """Raise unless the index database answers."""
         with self.database.read() as tx:
@@ -362,163 +330,6 @@ class Platform:
         self.denials.close()
         self.database.close()
         self.keystore.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Background work, and the actions by which the trail tells of it; `why`: where it has nothing to tell."""
-
-    name: str
-    run: Callable[[Platform], int | None]
-    actions: tuple[Action, ...] = ()
-    why: str = ""
-
-
-#: What every process that serves does each few seconds, before a round of the worker, and in each round.
-HOUSEKEEPING: Final = (
-    Job("forget-keys", lambda built: built.keystore.forget(), why="drops keys from this process's memory"),
-    Job(
-        "end-read-sessions",
-        lambda built: built.sessions.sweep(),
-        why="ends reads that are in the trail by name",
-    ),
-    Job(
-        "watch-sealing", lambda built: built.sealer.watch(), why="says in the log that entries wait too long"
-    ),
-    Job("count-denials", lambda built: built.denials.sweep(), (Action.ACCESS_DECISION_DENY,)),
-    Job("check-clock", lambda built: built.clock.check(), (Action.PLATFORM_CLOCK_SKEW,)),
-)
-ROUND: Final = (
-    Job("check-clock", lambda built: built.clock.check(), (Action.PLATFORM_CLOCK_SKEW,)),
-    Job("forget-keys", lambda built: built.keystore.forget(), why="drops keys from this process's memory"),
-    Job(
-        "complete-studies",
-        lambda built: built.archive.complete(WORKER),
-        (Action.ARCHIVE_STUDY_COMPLETE, Action.ACCESS_GRANT_CREATE),
-    ),
-    Job("expire-agreements", lambda built: built.agreements.expire(), (Action.AGREEMENT_AGREEMENT_EXPIRE,)),
-    Job(
-        "end-grants",
-        lambda built: built.grants.end_lost(),
-        (Action.ACCESS_GRANT_EXPIRE, Action.ACCESS_GRANT_REVOKE),
-    ),
-    Job(
-        "carry-on-shares",
-        lambda built: built.sharing.work(WORKER),
-        (
-            Action.ARCHIVE_STUDY_STORE,
-            Action.INGEST_STUDY_PROTECT,
-            Action.INGEST_STUDY_QUARANTINE,
-            Action.ACCESS_GRANT_CREATE,
-        ),
-    ),
-    Job("end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)),
-    Job(
-        "delete-studies",
-        lambda built: built.deletion_work.work(WORKER),
-        (Action.ARCHIVE_KEY_DESTROY, Action.ARCHIVE_RECEIPT_ISSUE),
-    ),
-    Job(
-        "ship-keystore",
-        lambda built: built.ship_keystore(),
-        why="copies wrapped keys to where copies of the keystore are kept; shows nobody anything",
-    ),
-    Job(
-        "index-studies",
-        lambda built: built.archive.index(WORKER),
-        why="orders search postings; shows nobody anything",
-    ),
-    Job(
-        "close-lost-read-sessions",
-        lambda built: close_orphans(built.database, built.recorder),
-        why="ends reads of lost nodes as unknown, under the action that they began with",
-    ),
-)
-#: What a thread of every process that serves does every 400 ms.
-WATCHING: Final = Job("end-open-answers", lambda built: built.open_reads.check(), (Action.ACCESS_STREAM_CUT,))
-#: What a thread of the worker does each second, whatever the others are at.
-SEALING: Final = Job(
-    "seal",
-    lambda built: built.sealer.seal(),
-    (Action.AUDIT_LOG_START, Action.AUDIT_LOG_HEARTBEAT, Action.AUDIT_LOG_ALARM),
-)
-#: The same, in another thread.
-DELIVERING: Final = Job(
-    "deliver-to-webhooks",
-    lambda built: built.deliverer.tend(),
-    (
-        Action.EVENTS_NOTIFICATION_SEND,
-        Action.EVENTS_NOTIFICATION_DELIVER,
-        Action.EVENTS_NOTIFICATION_FAIL,
-        Action.EVENTS_NOTIFICATION_DEAD,
-    ),
-)
-#: What a thread of the worker does every few seconds, since it waits for others.
-SENDING: Final = (
-    Job(
-        "ask-witnesses",
-        lambda built: built.witnesses.push(),
-        (Action.AUDIT_WITNESS_COSIGN, Action.AUDIT_WITNESS_FAIL),
-    ),
-    Job(
-        "deliver-to-anchors",
-        lambda built: built.anchors.deliver(),
-        (Action.AUDIT_ANCHOR_SEND, Action.AUDIT_ANCHOR_FAIL),
-    ),
-    Job(
-        "tell-of-sign-outs",
-        lambda built: built.farewells.tell(),
-        (Action.EVENTS_NOTIFICATION_DELIVER, Action.EVENTS_NOTIFICATION_FAIL),
-    ),
-    Job("forward-to-collectors", lambda built: built.forwarder.tend(), (Action.AUDIT_FORWARD_FAIL,)),
-)
-#: What the worker does each hour.
-HOURLY: Final = (
-    Job("rotate-log-keys", lambda built: built.generations.rotate_old(), (Action.AUDIT_LOG_ROTATE_KEY,)),
-    Job(
-        "roll-epochs",
-        lambda built: built.deletion_work.roll_due(WORKER),
-        (Action.ARCHIVE_KEY_REWRAP, Action.ARCHIVE_RECEIPT_ISSUE),
-    ),
-    Job("prune-entries", lambda built: built.retention.prune(), (Action.AUDIT_ENTRIES_PRUNE,)),
-    Job(
-        "sweep-archive",
-        lambda built: built.archive.sweep(WORKER),
-        (Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
-    ),
-    Job(
-        "forget-assertions",
-        lambda built: Clients(built.database, built.denials, built.rates).sweep(),
-        why="drops ids of assertions that are too old to be taken",
-    ),
-    Job(
-        "sweep-sign-in",
-        lambda built: built.sign_in.sweep(),
-        why="drops challenges that nobody answered, and failures of long ago",
-    ),
-    Job(
-        "prune-events",
-        lambda built: built.feed.prune() + built.webhooks.prune(),
-        why="drops events, and what became of deliveries, after the time that the settings name",
-    ),
-    Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
-    Job(
-        "forget-sign-ins",
-        lambda built: built.provider.sweep() + built.federations.sweep(),
-        why="drops tokens, and sign-ins to applications and at providers, that were over long before",
-    ),
-    Job(
-        "sweep-uploads",
-        lambda built: built.objects.sweep(),
-        why="removes pieces of objects that were never finished",
-    ),
-)
-
-JOBS: Final = (*ROUND, *HOURLY, *HOUSEKEEPING, *SENDING, WATCHING, SEALING, DELIVERING)
-
-
-def _run(built: Platform, jobs: tuple[Job, ...]) -> int:
-    return sum(job.run(built) or 0 for job in jobs)
 
 
 def platform(settings: Settings, *, create: bool = True, migrate: bool = False) -> Platform:
@@ -616,129 +427,12 @@ def _objects(settings: Settings) -> ObjectStore:
     return objects
 
 
-def run_web(settings: Settings) -> None:
-    """`wardlight web`: API and DICOMweb until SIGTERM or SIGINT."""
-    from wardlight.ingest.service import Ingest
-    from wardlight.web import server
-    from wardlight.web.services import Services
-
-    harden()
-    decoders = decoder_pool(settings)
-    wait_for_gate()
-    built = platform(settings)
-    built.open_reads.start()
-    services = Services(
-        settings=settings,
-        identity=built.identity,
-        access=built.access,
-        archive=built.archive,
-        ingest=Ingest(built.archive, built.access, built.agreements, spool_folder=settings.data_dir),
-        decoders=decoders,
-        parts=built.parts,
-        platform=built.api,
-        open_reads=built.open_reads,
-        checks={
-            "database": built.check_database,
-            "keystore": built.check_keystore,
-            "objects": built.objects.check,
-            "clock": built.recorder.require_clock,
-        },
-    )
-    stopping = threading.Event()
-
-    def housekeep() -> None:
-        while not stopping.wait(_HOUSEKEEPING_S):
-            _guarded(built.housekeep)
-
-    threading.Thread(target=housekeep, name="housekeeping", daemon=True).start()
-    # What is loaded now stays for good: the collector need not walk it again and again, in the middle of requests.
-    gc.collect()
-    gc.freeze()
-    try:
-        with _serving(built, "web"):
-            server.run(services)
-    finally:
-        stopping.set()
-        built.open_reads.close()
-        decoders.close()
-        built.close()
-
-
 def decoder_pool(settings: Settings) -> DecoderPool:
     """The processes that decode images. Raises `settings-unsafe` where they cannot be confined and must be."""
     return DecoderPool(
         settings.decoders or min(4, os.cpu_count() or 1),
         allow_unsandboxed=settings.demo or settings.allow_unsandboxed_decoders,
     )
-
-
-def run_worker(settings: Settings) -> None:
-    """`wardlight worker`: rounds of background work until SIGTERM or SIGINT."""
-    harden()
-    wait_for_gate()
-    built = platform(settings, migrate=is_supervised())
-    stopping = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    sealing = threading.Thread(target=_seal, args=(built, stopping), name="sealing")
-    sealing.start()
-    # A daemon: it may wait for a witness that does not answer, and what it was at is tried again.
-    threading.Thread(target=_send, args=(built, stopping), name="sending", daemon=True).start()
-    threading.Thread(target=_deliver, args=(built, stopping), name="delivering", daemon=True).start()
-    round_number = 0
-    with _serving(built, "worker"):
-        while not stopping.wait(_ROUND_S):
-            _guarded(built.work)
-            if round_number % _SWEEP_ROUNDS == 0:
-                _guarded(built.sweep)
-            round_number += 1
-    sealing.join()
-    built.close()
-
-
-def _seal(built: Platform, stopping: threading.Event) -> None:
-    """Seal until told to stop, without a pause while a log has more than one round takes."""
-    pause = 0.0
-    while not stopping.wait(pause):
-        sealed = _guarded(lambda: SEALING.run(built))
-        pause = 0.0 if sealed and sealed >= SEAL_ROUND else _ROUND_S
-
-
-def _deliver(built: Platform, stopping: threading.Event) -> None:
-    """Bring events to webhooks until told to stop."""
-    while not stopping.wait(_ROUND_S):
-        _guarded(partial(DELIVERING.run, built))
-
-
-def _send(built: Platform, stopping: threading.Event) -> None:
-    """Bring heads to witnesses and anchors until told to stop."""
-    while not stopping.wait(_SEND_S):
-        for job in SENDING:
-            _guarded(partial(job.run, built))
-
-
-@contextmanager
-def _serving(built: Platform, process: str) -> Iterator[None]:
-    """This process serves, as the operator's log tells at both ends; without that it does not begin."""
-    told = NodeTrail(built.database, built.recorder, process)
-    told.start(built.settings.shown(), UNTOLD)
-    try:
-        yield
-    finally:
-        _guarded(told.stop)
-
-
-def _guarded(job: Callable[[], int | None]) -> int | None:
-    """Run one background job; its failure is logged and it is tried again in the next round."""
-    try:
-        return job()
-    except Exception as error:  # noqa: BLE001 - the loop must outlive a full disk or a locked database
-        log.error("job.failed", error)
-        return None
 
 
 def migrate(settings: Settings) -> int:

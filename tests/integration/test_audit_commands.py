@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 from typer.main import get_command
 
-from wardlight import bootstrap
+from wardlight import bootstrap, jobs
 from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.cli import app
 from wardlight.cli.actions import COMMANDS, OPENING
@@ -306,7 +306,7 @@ def test_the_jobs_of_a_round_write_nothing_undeclared(installation):
     installation.new()
     platform = bootstrap.platform(installation.settings)
     try:
-        for job in bootstrap.JOBS:
+        for job in jobs.JOBS:
             job.run(platform)
             assert set(installation.new()) <= set(job.actions), job.name
     finally:

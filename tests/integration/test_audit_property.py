@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from archive_kit import dataset, part10
 from platform_kit import STORES
+from wardlight import jobs
 from wardlight.access.model import Role, TokenScope
 from wardlight.agreements.model import Level
 from wardlight.db.engine import EVERYWHERE
@@ -193,7 +194,7 @@ class Trail:
 
     def work(self) -> None:
         """The worker comes by; each study that got something since is complete."""
-        self.platform.work()
+        jobs.run(self.platform, jobs.ROUND)
         for study in self.stored.keys() - self.quiet:
             self.expect("archive:study:complete", "success", "worker", {"instances": len(self.stored[study])})
             self.quiet.add(study)

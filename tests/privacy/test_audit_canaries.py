@@ -21,7 +21,7 @@ import postgres
 import real_files
 from canary import Canaries
 from platform_kit import STORES
-from wardlight import log
+from wardlight import jobs, log
 from wardlight.access.model import Role, TokenScope
 from wardlight.db.engine import EVERYWHERE
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
@@ -93,7 +93,7 @@ class World:
         }
         self.administrator = tokens[Role.ADMINISTRATOR]
         self._store()
-        self.platform.work()
+        jobs.run(self.platform, jobs.ROUND)
         for token in [*tokens.values(), "wl_pt_" + "x" * 40, ASKED["id"]]:
             for _, values in self.files[:2]:
                 self._ask_for(token, values)

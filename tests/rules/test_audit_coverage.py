@@ -14,7 +14,7 @@ import pytest
 from typer.main import get_command
 
 from source_kit import nodes
-from wardlight import bootstrap
+from wardlight import jobs
 from wardlight.access.service import OPERATION
 from wardlight.audit.actions import LETTER, Action
 from wardlight.audit.model import DETAIL
@@ -59,7 +59,7 @@ PLANNED = {Action(name): feature for feature, names in NOT_YET.items() for name 
 #: Modules that name actions without writing them: declarations, decisions, readers of the trail.
 READERS = {
     "audit/actions.py", "audit/model.py", "audit/log_store.py", "access/service.py", "api/sign_in.py",
-    "cli/actions.py", "bootstrap.py",
+    "cli/actions.py", "jobs.py",
     "trail/receiver_entry.py", "trail/receiver_witness.py", "trail/mapping.py", "trail/syslog.py",
 }  # fmt: skip
 #: What a reader of that list writes all the same.
@@ -82,7 +82,7 @@ def declared() -> dict[Action, set[str]]:
         add(f"{route.method} {route.path}", actions_of(route))
     for name, actions in COMMANDS.items():
         add(name, actions)
-    for job in bootstrap.JOBS:
+    for job in jobs.JOBS:
         add(job.name, job.actions)
     for name, actions in PROCESSES.items():
         add(f"{name} of the receiver", actions)
@@ -177,30 +177,37 @@ def test_every_command_declares_its_actions_or_why_it_has_none() -> None:
 def test_every_job_declares_its_actions_or_why_it_has_none() -> None:
     made = [
         node
-        for node in ast.walk(ast.parse((SOURCE / "bootstrap.py").read_text()))
+        for node in ast.walk(ast.parse((SOURCE / "jobs.py").read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Job"
     ]
-    assert len(made) == len(bootstrap.JOBS), "a job that stands in no table is run by nobody, or unseen"
-    for job in bootstrap.JOBS:
+    assert len(made) == len(jobs.JOBS), "a job that stands in no table is run by nobody, or unseen"
+    for job in jobs.JOBS:
         assert bool(job.actions) != bool(job.why), job.name
         assert not job.why or len(job.why) > 20
 
 
 def test_the_worker_runs_nothing_but_jobs_of_the_tables() -> None:
-    """What the worker's loops call is `work`, `sweep` and jobs; a call beside them would be in no table."""
-    tree = ast.parse((SOURCE / "bootstrap.py").read_text())
+    """What the worker's loops call are jobs; a call beside them would be in no table."""
+    tree = ast.parse((SOURCE / "processes.py").read_text())
     loops = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name in ("run_worker", "housekeep", "work", "sweep")
+        if isinstance(node, ast.FunctionDef)
+        and node.name in ("run_worker", "housekeep", "_send", "_seal", "_deliver")
     ]
     called = {
-        ast.unparse(node.args[0] if node.args else node.func)
+        ast.unparse(node.args[0])
         for loop in loops
         for node in ast.walk(loop)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("_guarded", "_run")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_guarded"
     }
-    assert called <= {"built.work", "built.sweep", "built.housekeep", "self"}, called
+    rounds = ("ROUND", "HOURLY", "HOUSEKEEPING")
+    assert called == {
+        *(f"partial(jobs.run, built, jobs.{name})" for name in rounds),
+        "partial(jobs.DELIVERING.run, built)",
+        "partial(job.run, built)",
+        "lambda: jobs.SEALING.run(built)",
+    }
 
 
 def test_the_page_names_every_action_route_command_and_job() -> None:
@@ -208,7 +215,7 @@ def test_the_page_names_every_action_route_command_and_job() -> None:
     for name in [
         *Action,
         *(f"{route.method} {route.path}" for route in routes()),
-        *(job.name for job in bootstrap.JOBS),
+        *(job.name for job in jobs.JOBS),
     ]:
         assert f"`{name}`" in page, name
     for command in COMMANDS:

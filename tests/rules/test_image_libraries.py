@@ -20,7 +20,7 @@ INSIDE = ("decoding/codecs", "decoding/render", "deid/")
 
 PROCESS = """
 import sys
-import wardlight.bootstrap, wardlight.web.app, wardlight.web.server, wardlight.ingest.service
+import wardlight.processes, wardlight.web.app, wardlight.web.server, wardlight.ingest.service
 import wardlight.archive.service, wardlight.decoding.pool, wardlight.cli
 from wardlight.decoding.pool import DecoderPool
 from wardlight.decoding.model import Frame

@@ -19,10 +19,10 @@ STARTS = {
         _STORES | _DICOM | _WEB | {"sqlalchemy", "numpy"},
     ),
     "web": (
-        "wardlight.bootstrap, wardlight.web.server, wardlight.ingest.service",
+        "wardlight.processes, wardlight.web.server, wardlight.ingest.service",
         _STORES | _DICOM | {"numpy"},
     ),
-    "worker": ("wardlight.bootstrap", _STORES | _DICOM | _WEB | {"numpy", "wardlight.deid.engine"}),
+    "worker": ("wardlight.processes", _STORES | _DICOM | _WEB | {"numpy", "wardlight.deid.engine"}),
     "receiver": ("wardlight.receiver.process", _STORES | _DICOM | _WEB),
     "node": ("wardlight.receiver.node", _STORES | _DICOM | _WEB | {"numpy"}),
     "pipeline": ("wardlight.receiver.pipeline", _STORES | _DICOM | _WEB),

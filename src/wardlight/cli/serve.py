@@ -46,9 +46,9 @@ def web(config: ConfigOption = None) -> None:
 
     Example: wardlight web --config /etc/wardlight.toml
     """
-    from wardlight import bootstrap
+    from wardlight import processes
 
-    bootstrap.run_web(_load(config, "web"))
+    processes.run_web(_load(config, "web"))
 
 
 def worker(config: ConfigOption = None) -> None:
@@ -56,9 +56,9 @@ def worker(config: ConfigOption = None) -> None:
 
     Example: wardlight worker --config /etc/wardlight.toml
     """
-    from wardlight import bootstrap
+    from wardlight import processes
 
-    bootstrap.run_worker(_load(config, "worker"))
+    processes.run_worker(_load(config, "worker"))
 
 
 def migrate(config: ConfigOption = None) -> None:

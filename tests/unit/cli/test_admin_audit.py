@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from typer.main import get_command
 
-from wardlight import bootstrap
+from wardlight import bootstrap, processes
 from wardlight.audit import log_store
 from wardlight.audit.note import VerifierKey
 from wardlight.cli.admin import app
@@ -95,7 +95,7 @@ def test_retention_is_shown_and_changed(run, platform):
 
 def test_the_worker_seals_within_a_second_whatever_else_it_does(platform):
     stopping = threading.Event()
-    thread = threading.Thread(target=bootstrap._seal, args=(platform, stopping))
+    thread = threading.Thread(target=processes._seal, args=(platform, stopping))
     thread.start()
     try:
         for _ in range(2):
