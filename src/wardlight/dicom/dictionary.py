@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import Final
 
@@ -110,3 +111,8 @@ def tag_of(keyword: str) -> int | None:
 def is_known(tag: int) -> bool:
     """Whether PS3.6 lists the tag; private tags and group lengths of other groups are not listed."""
     return tag in _VRS or _repeating(tag) is not None
+
+
+def keywords() -> Collection[str]:
+    """All keywords of PS3.6 but those of repeating groups."""
+    return _tags().keys()
