@@ -13,18 +13,20 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from wardlight.deid import actions, dates, quarantine, uids
 from wardlight.deid.handlers import collect
-from wardlight.deid.harvest import Harvester
+from wardlight.deid.harvest import Harvester, Seen
 from wardlight.deid.keys import DeidKeys
+from wardlight.deid.known import Knowledge
 from wardlight.deid.profile import Profile, class_uids
 from wardlight.deid.search import MOST_CHARSETS, Needles
 from wardlight.deid.standard import attributes
 from wardlight.deid.state import ObjectState
+from wardlight.deid.structured import Concepts, holds_content
 from wardlight.dicom.codec import Codec, codec_of
 from wardlight.dicom.elements import Element, scan
 from wardlight.dicom.errors import DicomError
@@ -57,6 +59,7 @@ METHODS: Final[dict[str, tuple[str, str]]] = {
     "patient": ("113108", "Retain Patient Characteristics Option"),
     "device": ("113109", "Retain Device Identity Option"),
     "safe_private": ("113111", "Retain Safe Private Option"),
+    "structured": ("113104", "Clean Structured Content Option"),
 }
 #: Body parts whose CT, MR and PT show a face (PS3.15 E.3.2).
 _HEADS: Final = frozenset(
@@ -103,6 +106,9 @@ class Deidentified:
     pixel_head: tag, VR and length of the pixel data element, b"" without one. body_length: bytes of the pixel value
     that follow; None: all fragments with their delimiter. What the input had after that is dropped. UIDs are the new
     ones. study_group: of the original study, 32 hex digits. flags: "face-not-removed". changes: if asked for.
+
+    For the way back, never shown: patient: the bytes that pseudonym and offset derive from. days: that dates moved
+    back, 0 where they stay. uids: originals of all that were replaced. known: what was searched of the patient besides.
     """
 
     header: bytes
@@ -116,6 +122,10 @@ class Deidentified:
     study_group: str
     flags: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    patient: bytes = field(default=b"", repr=False)
+    days: int = field(default=0, repr=False)
+    uids: frozenset[bytes] = field(default=frozenset(), repr=False)
+    known: tuple[Seen, ...] = field(default=(), repr=False)
 
 
 def _remembered(entries: int, function: Callable[..., _Made]) -> Callable[..., _Made]:
@@ -140,6 +150,7 @@ class _Values:
         self.shift = _remembered(8192, dates.shift_dates)
         self.shift_datetime = _remembered(8192, dates.shift_datetimes)
         self.offset = _remembered(8192, lambda patient: dates.offset_days(keys.date, patient))
+        self.of_patient = _remembered(8192, lambda patient: uids.identifier(keys.patient, patient))
         self.pseudonym = _remembered(
             8192,
             lambda issuer, patient_id, study: uids.pseudonym(keys.patient, issuer, patient_id, study),
@@ -159,6 +170,12 @@ class Deidentifier:
         self._private: Final = actions.private_rules(profile)
         self._rules: Final[OrderedDict[str, Rules]] = OrderedDict()
         self._markers: Final = lru_cache(16)(self._make_markers)
+        self._kept: Final = frozenset(tag for tag, planned in self._plans.items() if planned.kind == "keep")
+
+    def new_uid(self, uid: bytes) -> bytes:
+        """What stands for one UID in everything that this makes; both without padding."""
+        made: bytes = self._values.uid(uid)
+        return made.rstrip(b"\0")
 
     def deidentify(
         self,
@@ -168,17 +185,19 @@ class Deidentifier:
         *,
         report: bool = False,
         elements: Mapping[int, Element] | None = None,
+        knowledge: Knowledge | None = None,
     ) -> Deidentified:
         """The object without what identifies. Raises Refused where it must not be released.
 
         header: encoded elements before the pixel data (all of them where there is none), inflated where the syntax is
         deflated. report: also list every change. elements: those of `WANTED` at the top level, where the caller has
-        them already (`DataSetStream(wanted=WANTED).elements`). Malformed input is refused as "data-set:<code>".
+        them already (`DataSetStream(wanted=WANTED).elements`). knowledge: of the patient besides the object; what it
+        raises is passed on. Malformed input is refused as "data-set:<code>".
         """
         try:
             if elements is None:
                 elements = scan(header, syntax, wanted=WANTED).elements
-            return self._deidentify(header, syntax, pixel, elements, report)
+            return self._deidentify(header, syntax, pixel, elements, report, knowledge)
         except DicomError as error:
             raise Refused(f"data-set:{error.code}") from None
 
@@ -189,6 +208,7 @@ class Deidentifier:
         pixel: PixelElement | None,
         elements: Mapping[int, Element],
         report: bool,
+        knowledge: Knowledge | None,
     ) -> Deidentified:
         big = syntax.big_endian
         sop_class = _text(header, elements, quarantine.SOP_CLASS)
@@ -211,8 +231,11 @@ class Deidentifier:
 
         issuer, patient_id = _value(header, elements, _ISSUER), _value(header, elements, _PATIENT_ID)
         values = self._values
-        pseudonym = values.pseudonym(issuer, patient_id, identity[1])
-        days = values.offset(uids.patient_of(issuer, patient_id, identity[1]))
+        patient = uids.patient_of(issuer, patient_id, identity[1])
+        if knowledge is not None:
+            patient = knowledge.alias(patient)
+        pseudonym = values.of_patient(patient)
+        days = values.offset(patient)
         flags = self._flags(header, elements)
         state = ObjectState(values, days, header)
         trace: Trace | None = [] if report else None
@@ -220,8 +243,12 @@ class Deidentifier:
         if len(state.charsets) > MOST_CHARSETS:
             raise Refused("character-sets")
         # Dates that stay as they are cannot give themselves away; the rest has moved, and its originals are searched.
+        known = () if knowledge is None else self._known(knowledge, patient, state)
         needles = Needles(
-            self._harvester.harvest(state.seen, syntax), state.uids, state.originals, state.charsets
+            self._harvester.harvest([*state.seen, *known], syntax),
+            state.uids,
+            state.originals,
+            state.charsets,
         )
         if state.lost_codes or needles.find(state):
             again = ObjectState(values, days, header)
@@ -246,7 +273,16 @@ class Deidentifier:
             study_group=self._group(identity[1]),
             flags=flags,
             changes=() if trace is None else tuple(self._change(path, what) for path, what in trace),
+            patient=patient,
+            days=days if "modified_dates" in self.profile.options else 0,
+            uids=frozenset(one.strip(b"\0 ") for value in state.uids for one in value.split(b"\\")) - {b""},
+            known=known,
         )
+
+    def _known(self, knowledge: Knowledge, patient: bytes, state: ObjectState) -> tuple[Seen, ...]:
+        """What is known besides the object, but for what the profile keeps on purpose."""
+        known = knowledge.learn(patient, state.seen)
+        return tuple(one for one in known if one[0] not in self._kept)
 
     def _rewrite(
         self,

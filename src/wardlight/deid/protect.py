@@ -11,6 +11,7 @@ from typing import Final
 
 from wardlight.deid import pixels
 from wardlight.deid.engine import Deidentified, Deidentifier, Refused
+from wardlight.deid.known import Knowledge
 from wardlight.deid.verify import verify
 from wardlight.deid.verify_pixels import PixelVerifier, Unverified
 from wardlight.dicom.stream import DataSetStream
@@ -65,6 +66,7 @@ def protect(
     value: Callable[[], Iterable[Buffer]],
     *,
     report: bool = False,
+    knowledge: Knowledge | None = None,
 ) -> Protected:
     """De-identify an object and verify what came of it. Raises Refused, PixelError, Unverified where it stays.
 
@@ -77,7 +79,9 @@ def protect(
     profile = deidentifier.profile
     refused = pixels.refusals(header, stream.elements, pixel, stream.syntax)
     try:
-        result = deidentifier.deidentify(header, syntax, pixel, report=report, elements=stream.elements)
+        result = deidentifier.deidentify(
+            header, syntax, pixel, report=report, elements=stream.elements, knowledge=knowledge
+        )
     except Refused as refusal:
         raise Refused(*dict.fromkeys((*refused, *refusal.reasons))) from None
     findings = verify(
@@ -88,6 +92,7 @@ def protect(
         # What an institution's own profile keeps on purpose is not held against its level.
         exempt=frozenset(tag for tag, action in profile.overrides.items() if action in ("keep", "clean")),
         pixel_length=result.body_length if pixel is not None and not syntax.encapsulated else None,
+        known=result.known,
     )
     if findings or refused:
         raise Refused(*dict.fromkeys((*refused, *map(str, findings))))

@@ -9,13 +9,13 @@ A finding names a code and a path of tags, never a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Final, TypeAlias
 
 from wardlight.deid.verify_forms import is_code, is_kind, is_plain, is_scheme
-from wardlight.deid.verify_leaks import Finding, finding, leaks
+from wardlight.deid.verify_leaks import Finding, Known, finding, leaks
 from wardlight.deid.verify_reader import Item, Path, Unreadable, read
 from wardlight.deid.verify_rules import (
     ABSENT,
@@ -80,12 +80,14 @@ def verify(
     level: str,
     exempt: frozenset[int] = frozenset(),
     pixel_length: int | None = None,
+    known: Sequence[Known] = (),
 ) -> list[Finding]:
     """What is wrong with an output; empty: it may leave.
 
     before, after: encoded elements up to the pixel data (inflated where the syntax is deflated), in the same transfer
     syntax. level: high, medium or low; another is a finding. exempt: tags that an institution's own profile keeps, and
-    which therefore are not held against the level. pixel_length: bytes of native pixel data that will follow.
+    which therefore are not held against the level. pixel_length: bytes of native pixel data that will follow. known:
+    what else is known of the patient, which must not be found either.
     """
     try:
         expected = expectations(level)
@@ -97,7 +99,7 @@ def verify(
         return [Finding("unreadable")]
     findings = [*_elements(before, old, after, new, expected, exempt)]
     findings += _structure(before, old, after, new, expected.checks)
-    findings += leaks(before, old, after, new, expected, exempt)
+    findings += leaks(before, old, after, new, expected, exempt, known)
     if pixel_length is not None:
         findings += _pixels(after, new, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
     return findings

@@ -5,8 +5,8 @@ Whole groups of values are looked at together first; only where something may be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from wardlight.deid.verify_forms import FORMS, is_kind
 from wardlight.deid.verify_reader import VRS, Item, Path, readings
@@ -63,6 +63,9 @@ _SHORTEST: Final = 3
 #: Where a number has fewer digits, an element on which reading the image depends holds what it says.
 _LONG_NUMBER: Final = 6
 
+#: (tag, VR, value, character set) of what another object of the patient said.
+Known: TypeAlias = tuple[int, bytes, bytes, bytes]
+
 
 class Finding(NamedTuple):
     """Why an output must not be released: a code, and the path of tags (without item numbers) where there is one."""
@@ -96,9 +99,10 @@ def leaks(
     new: list[Item],
     expected: Expectations,
     exempt: frozenset[int],
+    known: Sequence[Known] = (),
 ) -> Iterator[Finding]:
     """Every place of the output where something of the input's people is left, or a value is not of its VR."""
-    sought = _sought(before, old, expected, exempt)
+    sought = _sought(before, old, expected, exempt, known)
     if len(sought.charsets) > _MOST_CHARSETS:
         yield Finding("character-sets")
         return
@@ -137,7 +141,9 @@ def _strange_numbers(after: bytes, binary: list[Item], wordless: bool) -> Iterat
             yield finding("words", path, tag)
 
 
-def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int]) -> _Sought:
+def _sought(
+    before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int], known: Sequence[Known]
+) -> _Sought:
     identifying: dict[Identifying, None] = {}
     uids: set[bytes] = set()
     moved: set[bytes] = set()
@@ -161,6 +167,15 @@ def _sought(before: bytes, old: list[Item], expected: Expectations, exempt: froz
             births += before[start:end].split(b"\\")
         else:
             moved.add(before[start : start + 10])
+    for tag, vr, value, charset in known:
+        if tag in exempt:
+            continue
+        if vr == b"PN" or get(tag, 0) & IDENTIFIES:
+            identifying[vr, value, tag in NUMBERED] = None
+        elif tag == BIRTH_DATE:
+            births += value.split(b"\\")
+        if charset and not value.isascii():
+            charsets[charset] = None
     declared = tuple(charsets)
     return _Sought(
         needles_of(list(identifying), declared),
