@@ -29,7 +29,7 @@ from wardlight import bootstrap
 from wardlight.agreements.model import IMAGES, Level
 from wardlight.archive import postings
 from wardlight.archive.attributes import SCHEMA, Attributes, study_date
-from wardlight.archive.intake import release_number
+from wardlight.archive.intake_parts import release_number
 from wardlight.archive.keyring import ReleaseKey, Tokens, posting_keys
 from wardlight.archive.model import ReleaseState
 from wardlight.archive.postings import Token

@@ -24,7 +24,7 @@ from wardlight.access.model import SystemScope
 from wardlight.archive import share_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.content import header
-from wardlight.archive.intake import image_classes
+from wardlight.archive.intake_parts import image_classes
 from wardlight.archive.keyring import ReleaseKey, release_key
 from wardlight.archive.model import BULK_BASE, InstanceLocation, ReleaseState
 from wardlight.archive.places import locations, subjects_of

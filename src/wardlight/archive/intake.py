@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,13 +21,23 @@ from wardlight.archive.attributes import (
     SCHEMA,
     SERIES_TAGS,
     STUDY_TAGS,
-    Attributes,
     first_text,
     only,
     study_date,
 )
-from wardlight.archive.incoming import AttributeReader, instance_columns, preference, series_columns
-from wardlight.archive.keyring import ReleaseKey, Subject, Tokens
+from wardlight.archive.incoming import AttributeReader, preference
+from wardlight.archive.intake_parts import (
+    Batch,
+    Fresh,
+    Origin,
+    SegmentWriter,
+    Telling,
+    image_classes,
+    instance_row,
+    release_number,
+    series_row,
+)
+from wardlight.archive.keyring import ReleaseKey, Tokens
 from wardlight.archive.model import (
     IncomingInstance,
     Level,
@@ -47,108 +57,14 @@ from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
 from wardlight.events.outbox import EventKind, emit
 from wardlight.identity.service import actor_of
-from wardlight.keys.attributes import RowLevel
 from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
 from wardlight.objects.format import ObjectKind
-from wardlight.objects.store import ObjectStore, ObjectWriter, StoredObject
+from wardlight.objects.store import ObjectStore, StoredObject
 
 _LEVELS: Final = list(Level)
-
-
 _OF_NEW_SERIES: Final = INSTANCE_TAGS | SERIES_TAGS
 _PATIENT_TAGS: Final = frozenset({PATIENT_ID, ISSUER_OF_PATIENT_ID})
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a release comes from; it is said when the release is reserved and never changes.
-
-    producer: `kind:id` of who sends it, unless that is a person. source: the record of the third party that the data
-    is of; identifiability: what that declared. derived_from: the release that the platform made it of, and subjects:
-    whose that one is, and those before it.
-    """
-
-    producer: str | None = None
-    source: UUID | None = None
-    identifiability: str | None = None
-    derived_from: UUID | None = None
-    subjects: tuple[Subject, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """What the trail is told of a commit besides who and what.
-
-    producer: the application whose result the instances are, and receiver: which is to have them. declared: what the
-    sender declared of the data. quarantined: how many objects of the study are held back where it comes from. subjects:
-    whose the data is by the releases that this one was made of.
-    """
-
-    action: Action = Action.DICOMWEB_STUDY_STORE
-    behalf: audit.Actor | None = None
-    purpose: str = ""
-    agreement: tuple[str, int] | None = None
-    grant: UUID | None = None
-    producer: str | None = None
-    receiver: str | None = None
-    declared: str | None = None
-    quarantined: int | None = None
-    subjects: tuple[Subject, ...] = field(default=(), repr=False)
-
-
-class SegmentWriter:
-    """Writes one segment: concatenated Part 10 files of one release. One writer, one life; for one thread."""
-
-    __slots__ = ("_writer",)
-
-    def __init__(self, writer: ObjectWriter) -> None:
-        self._writer = writer
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Add bytes. Raises `out-of-resources`, `unavailable`; the segment is then lost."""
-        self._writer.write(data)
-
-    def tell(self) -> int:
-        """Plaintext bytes written so far: the offset of the next file."""
-        return self._writer.tell()
-
-    def abort(self) -> None:
-        """Drop everything written. Does nothing after a commit."""
-        self._writer.abort()
-
-    def _commit(self) -> StoredObject:
-        return self._writer.commit()
-
-
-@dataclass(slots=True)
-class _Fresh:
-    """An instance that the index did not hold when it was looked up, with its row, sealed ahead of the transaction."""
-
-    incoming: IncomingInstance
-    token: bytes
-    series_token: bytes
-    row: dict[str, Any]
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one commit wants to add."""
-
-    target: ReleaseTarget
-    telling: Telling
-    tokens: list[bytes]
-    digests: list[bytes]
-    key: ReleaseKey
-    fresh: dict[bytes, _Fresh]
-    #: Ids of series that were there, and rows of those that were not.
-    known_series: dict[bytes, UUID]
-    series: dict[bytes, dict[str, Any]]
-    #: New series that give their study tokens.
-    requests: set[bytes]
-    #: Of the first instance; empty where the release holds instances already.
-    study: Attributes
-    patient: tuple[str, str]
 
 
 class Intake:
@@ -306,7 +222,7 @@ class Intake:
             raise
         stored: StoredObject | None = None
         if batch.fresh:
-            stored = writer._commit()
+            stored = writer.commit()
         else:
             writer.abort()
         decided = False
@@ -340,7 +256,7 @@ class Intake:
 
     def _prepare(
         self, target: ReleaseTarget, instances: Sequence[IncomingInstance], telling: Telling
-    ) -> _Batch:
+    ) -> Batch:
         """Tokens, digests, and for what is new the sealed rows: all that needs no lock."""
         keyed = Tokens(self._keystore, target.institution)
         tokens = [keyed.instance(incoming.sop_uid) for incoming in instances]
@@ -352,7 +268,7 @@ class Intake:
             if telling.producer and share_store.has_others(tx, known_series.values(), telling.producer):
                 raise WardlightError("conflict", "the series is not the sender's", "series")
         key = ReleaseKey(target.key, target.institution, target.release)
-        batch = _Batch(target, telling, tokens, digests, key, {}, known_series, {}, set(), {}, ("", ""))
+        batch = Batch(target, telling, tokens, digests, key, {}, known_series, {}, set(), {}, ("", ""))
         reader = AttributeReader()
         for index, incoming in enumerate(instances):
             token, series_token = tokens[index], series_tokens[index]
@@ -371,15 +287,15 @@ class Intake:
             if not fresh:
                 continue
             if new_series:
-                batch.series[series_token] = _series_row(target, series_token, found, key)
+                batch.series[series_token] = series_row(target, series_token, found, key)
                 if postings.series_tokens(found):
                     batch.requests.add(series_token)
-            row = _instance_row(target, incoming, token, digests[index], found, key)
+            row = instance_row(target, incoming, token, digests[index], found, key)
             row["producer"] = telling.producer
-            batch.fresh[token] = _Fresh(incoming, token, series_token, row)
+            batch.fresh[token] = Fresh(incoming, token, series_token, row)
         return batch
 
-    def _add(self, tx: Connection, batch: _Batch, stored: StoredObject | None) -> tuple[list[Outcome], int]:
+    def _add(self, tx: Connection, batch: Batch, stored: StoredObject | None) -> tuple[list[Outcome], int]:
         """Insert what is still new under the release's lock; returns the outcomes and how many rows were added."""
         target = batch.target
         release = store.release_by_id(tx, target.release, lock=True)
@@ -391,7 +307,7 @@ class Intake:
             require_rights(tx, target.institution, batch.telling.grant)
         known = store.digests_by_token(tx, target.release, set(batch.tokens))
         outcomes: list[Outcome] = []
-        adding: list[_Fresh] = []
+        adding: list[Fresh] = []
         for token, digest in zip(batch.tokens, batch.digests, strict=True):
             if token in known:
                 outcomes.append(Outcome.DUPLICATE if known[token] == digest else Outcome.CONFLICT)
@@ -434,7 +350,7 @@ class Intake:
         emit(tx, target.institution, kind, {"release": str(target.release), "instances": len(adding)})
         return outcomes, len(adding)
 
-    def _queue(self, tx: Connection, batch: _Batch, adding: list[_Fresh], now: int) -> None:
+    def _queue(self, tx: Connection, batch: Batch, adding: list[Fresh], now: int) -> None:
         """Results go back to the receiver that brought the study."""
         telling = batch.telling
         if telling.receiver is None:
@@ -452,7 +368,7 @@ class Intake:
         share_store.queue_results(tx, rows)
 
     def _add_series(
-        self, tx: Connection, batch: _Batch, adding: list[_Fresh], stored: StoredObject
+        self, tx: Connection, batch: Batch, adding: list[Fresh], stored: StoredObject
     ) -> list[str]:
         """Insert series that are still new and the instances; returns the modality of each series added."""
         # Series are never removed but with their release, whose row is held now.
@@ -480,7 +396,7 @@ class Intake:
     def _record(
         self,
         tx: Connection,
-        batch: _Batch,
+        batch: Batch,
         outcomes: list[Outcome],
         actor: Principal,
         request: str,
@@ -531,49 +447,3 @@ def require_rights(tx: Connection, institution: UUID, grant: UUID) -> None:
         raise WardlightError("not-found")
     if Rights.RESULTS not in live.rights:
         raise WardlightError("forbidden", reason="rights")
-
-
-def release_number(now_ms: int) -> int:
-    """A release's place in the order of arrival: 41 bits of time, and 22 random ones that make it its own."""
-    return now_ms << 22 | int.from_bytes(os.urandom(3), "big") & 0x3FFFFF
-
-
-def image_classes(level: Level) -> tuple[str, ...]:
-    """Data classes of an image at this level, as the audit trail spells them."""
-    return ("health", "image:identified" if level is Level.IDENTIFIED else "image:pseudonymised")
-
-
-def _series_row(target: ReleaseTarget, token: bytes, found: Attributes, key: ReleaseKey) -> dict[str, Any]:
-    id_ = uuid7()
-    return {
-        "id": id_,
-        "release": target.release,
-        "token": token,
-        "sealed": key.seal(RowLevel.SERIES, id_, only(found, SERIES_TAGS)),
-        **series_columns(found),
-        "instance_count": 0,
-        "metadata_offset": 0,
-        "metadata_length": 0,
-    }
-
-
-def _instance_row(
-    target: ReleaseTarget,
-    incoming: IncomingInstance,
-    token: bytes,
-    digest: bytes,
-    found: Attributes,
-    key: ReleaseKey,
-) -> dict[str, Any]:
-    id_ = uuid7()
-    return {
-        "id": id_,
-        "release": target.release,
-        "token": token,
-        "sealed": key.seal(RowLevel.INSTANCE, id_, only(found, INSTANCE_TAGS)),
-        "digest": digest,
-        **instance_columns(incoming, found),
-        "offset": incoming.offset,
-        "metadata_offset": 0,
-        "metadata_length": 0,
-    }

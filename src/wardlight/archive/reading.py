@@ -14,7 +14,7 @@ from wardlight.archive.completion import describe
 from wardlight.archive.content import PIECE, header, stored_range
 from wardlight.archive.finding import find_study
 from wardlight.archive.granted_store import GrantRow
-from wardlight.archive.intake import image_classes
+from wardlight.archive.intake_parts import image_classes
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
 from wardlight.archive.model import (
     BULK_BASE,

@@ -16,7 +16,8 @@ from wardlight.archive.attributes import Attributes, first_text
 from wardlight.archive.content import stored_range
 from wardlight.archive.copying import Copying, Whole
 from wardlight.archive.finding import find_study
-from wardlight.archive.intake import Telling, image_classes, require_rights
+from wardlight.archive.intake import require_rights
+from wardlight.archive.intake_parts import Telling, image_classes
 from wardlight.archive.keyring import Tokens, release_key
 from wardlight.archive.model import InstanceLocation, Level, ReleaseTarget
 from wardlight.archive.places import locations

@@ -10,7 +10,8 @@ from wardlight.access.model import Principal, PrincipalKind, Scope, SystemScope
 from wardlight.archive.completion import Completion, Follow
 from wardlight.archive.copying import Copying, SourceReader, Whole
 from wardlight.archive.finding import Names
-from wardlight.archive.intake import Intake, Origin, SegmentWriter, Telling
+from wardlight.archive.intake import Intake
+from wardlight.archive.intake_parts import Origin, SegmentWriter, Telling
 from wardlight.archive.model import (
     FrameTable,
     IncomingInstance,
