@@ -1,6 +1,6 @@
 """Generate `wardlight.deid.standard.element_types` and `known_elements` from highdicom's and pydicom's tables.
 
-Needs the unpacked `highdicom/_standard` folder as its argument. highdicom is no dependency of the project, not even of
+Run at development time: `python -m tools.generate_element_types <unpacked highdicom/_standard> <version>`. highdicom is no dependency of the project, not even of
 its tests: its tables are 22 MB of JSON for what takes some 70 kB here.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pydicom
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import tag_for_keyword
+from tools.generate_dictionary import NEWER_ELEMENTS
 
 TARGET = Path(__file__).resolve().parents[1] / "src" / "wardlight" / "deid" / "standard" / "element_types.py"
 STRICTNESS = {"1": 1, "1C": 1, "2": 2, "2C": 2}
@@ -93,7 +94,8 @@ def known_elements() -> str:
     carries_text = {"AE", "AS", "LO", "LT", "OB", "PN", "SH", "ST", "UC", "UN", "UR", "UT"}
     by_vr: dict[str, list[int]] = {}
     named: list[str] = []
-    for tag, (vr, _vm, _name, _retired, keyword) in sorted(DicomDictionary.items()):
+    found = NEWER_ELEMENTS | {tag: (row[0], row[4]) for tag, row in DicomDictionary.items()}
+    for tag, (vr, keyword) in sorted(found.items()):
         code = vr.split(" ")[-1] if "OW" in vr else vr[:2]
         if code == "NO" or tag >> 16 in (0, 2, 4, 0xFFFE):
             continue

@@ -294,6 +294,10 @@ ELEMENTS: Final = """\
 0008119B SQ FailedStudySequence
 00081200 SQ StudiesContainingOtherReferencedInstancesSequence
 00081250 SQ RelatedSeriesSequence
+00081301 SQ PrincipalDiagnosisCodeSequence
+00081302 SQ PrimaryDiagnosisCodeSequence
+00081303 SQ SecondaryDiagnosesCodeSequence
+00081304 SQ HistologicalDiagnosesCodeSequence
 00082110 CS LossyImageCompressionRetired
 00082111 ST DerivationDescription
 00082112 SQ SourceImageSequence
@@ -357,6 +361,12 @@ ELEMENTS: Final = """\
 00089459 FL RecommendedDisplayFrameRateInFloat
 00089460 CS SkipFrameRangeFlag
 00100010 PN PatientName
+00100011 SQ PersonNamesToUseSequence
+00100012 LT NameToUse
+00100013 UT NameToUseComment
+00100014 SQ ThirdPersonPronounsSequence
+00100015 SQ PronounCodeSequence
+00100016 UT PronounComment
 00100020 LO PatientID
 00100021 LO IssuerOfPatientID
 00100022 CS TypeOfPatientID
@@ -370,6 +380,13 @@ ELEMENTS: Final = """\
 00100034 LO PatientDeathDateInAlternativeCalendar
 00100035 CS PatientAlternativeCalendar
 00100040 CS PatientSex
+00100041 SQ GenderIdentitySequence
+00100042 UT SexParametersForClinicalUseCategoryComment
+00100043 SQ SexParametersForClinicalUseCategorySequence
+00100044 SQ GenderIdentityCodeSequence
+00100045 UT GenderIdentityComment
+00100046 SQ SexParametersForClinicalUseCategoryCodeSequence
+00100047 UR SexParametersForClinicalUseCategoryReference
 00100050 SQ PatientInsurancePlanCodeSequence
 00100101 SQ PatientPrimaryLanguageCodeSequence
 00100102 SQ PatientPrimaryLanguageModifierCodeSequence
@@ -413,6 +430,7 @@ ELEMENTS: Final = """\
 00102155 LT PatientTelecomInformation
 00102160 SH EthnicGroup
 00102161 SQ EthnicGroupCodeSequence
+00102162 UC EthnicGroups
 00102180 SH Occupation
 001021A0 CS SmokingStatus
 001021B0 LT AdditionalPatientHistory
@@ -2648,6 +2666,8 @@ ELEMENTS: Final = """\
 0040A030 DT VerificationDateTime
 0040A032 DT ObservationDateTime
 0040A033 DT ObservationStartDateTime
+0040A034 DT EffectiveStartDateTime
+0040A035 DT EffectiveStopDateTime
 0040A040 CS ValueType
 0040A043 SQ ConceptNameCodeSequence
 0040A047 LO MeasurementPrecisionDescriptionTrial
@@ -2753,6 +2773,10 @@ ELEMENTS: Final = """\
 0040A808 SQ CellValuesSequence
 0040A992 ST UniformResourceLocatorTrial
 0040B020 SQ WaveformAnnotationSequence
+0040B034 DT AnnotationDateTime
+0040B036 DT SegmentDefinitionDateTime
+0040B03B LO MontageName
+0040B03F LO MontageChannelLabel
 0040DB00 CS TemplateIdentifier
 0040DB06 DT TemplateVersion
 0040DB07 DT TemplateLocalVersion
@@ -2766,6 +2790,7 @@ ELEMENTS: Final = """\
 0040E008 SQ DocumentClassCodeSequence
 0040E010 UR RetrieveURI
 0040E011 UI RetrieveLocationUID
+0040E012 UR DisplayURI
 0040E020 CS TypeOfInstances
 0040E021 SQ DICOMRetrievalSequence
 0040E022 SQ DICOMMediaRetrievalSequence
