@@ -263,6 +263,8 @@ def _rewrite_level(
             return _joined(level, data[kept_from:p]), p + 8
         else:
             new, q = _decide(run, level, rule, tag, vr, p, v, length)
+            if tag & 0x10000 and new != b"":
+                _write_creator(level, tag)
             if new is None:
                 p = q
                 continue
@@ -333,15 +335,19 @@ def _decide(
 
 
 def _private_rule(run: _Run, level: _Level, tag: int) -> Rule | None:
-    """The rule of a private element; writes its creator where it is kept. None for all that has no creator."""
+    """The rule of a private element; None for all that has no creator."""
     creator = level.creators.get(tag >> 8)
     if creator is None or run.rules.private is None or tag & 0xFFFF < 0x1000:
         return None
-    rule = run.rules.private(creator.name, tag >> 16, tag & 0xFF)
-    if rule is not None and creator.encoded:
+    return run.rules.private(creator.name, tag >> 16, tag & 0xFF)
+
+
+def _write_creator(level: _Level, tag: int) -> None:
+    """The creator of the first private element of its block that is kept stays with it (PS3.5 7.8.1)."""
+    creator = level.creators[tag >> 8]
+    if creator.encoded:
         level.parts[creator.place] += creator.encoded
         creator.encoded = b""
-    return rule
 
 
 def _sequence(
