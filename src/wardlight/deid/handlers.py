@@ -79,6 +79,16 @@ def text(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handler:
     return handle
 
 
+def padded(inner: Handler) -> Handler:
+    """Text of a private element: with a space to even length, since an implicit syntax does not say that it is text."""
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        new = inner(state, tag, vr, value)
+        return new if new is value or new is None or len(new) % 2 == 0 else new + b" "
+
+    return handle
+
+
 def unsearched(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handler:
     """What `clean` leaves of a value whose form leaves no room for anybody's words."""
 
