@@ -7,15 +7,17 @@ knowledge by what keeps the object valid).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 
-from wardlight.deid import dates, handlers
-from wardlight.deid.descriptors import clean_terms, clean_text
-from wardlight.deid.profile import Profile, allowlist, class_uids, harvest_lists
-from wardlight.deid.standard import attributes, element_types, safe_private
+from wardlight.deid import dates, handlers, structured_values
+from wardlight.deid.descriptors import clean_text
+from wardlight.deid.profile import Override, Profile, allowlist, class_uids, harvest_lists
+from wardlight.deid.profile_rules import Applied
+from wardlight.deid.profile_words import term_cleaner, text_cleaner
+from wardlight.deid.standard import attributes, element_types
 from wardlight.dicom import _dictionary_data
 from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.rewrite import COLLECT, EMPTY, REMOVE, Handler, Items, Rule
@@ -32,9 +34,15 @@ _CHARSET: Final = 0x00080005
 _ZONE: Final = 0x00080201
 _CODE_VALUES: Final = frozenset((0x00080100, 0x00080119))
 _SCHEME: Final = 0x00080102
-#: Longest text whose cleaned form is remembered, in bytes, and how many are: 8 MiB of values for each way to clean.
-_REMEMBERED_LENGTH: Final = 4096
-_REMEMBERED: Final = 2048
+#: Actions of overrides that mean one thing whatever the element.
+_OVERRIDDEN: Final = {
+    "empty": "empty",
+    "dummy": "dummy",
+    "keep": "keep",
+    "clean": "C",
+    "shift": "date",
+    "replace-uid": "U",
+}
 _FREE_TEXT: Final = frozenset((b"LO", b"SH", b"LT", b"ST", b"UT", b"UC"))
 _BINARY: Final = frozenset((b"OB", b"OW", b"UN"))
 _WIDE: Final = frozenset((b"OD", b"OF", b"OL", b"OV"))
@@ -76,14 +84,12 @@ def known_tags() -> tuple[int, ...]:
     )
 
 
-def plan(tag: int, profile: Profile) -> Plan:
-    """What the profile wants for a public element."""
+def plan(tag: int, profile: Profile, applied: Applied | None = None) -> Plan:
+    """What the profile wants for a public element. applied: its overrides, without one those that hold everywhere."""
     vr = vr_of(tag)
-    override = profile.overrides.get(tag)
+    override = (applied or Applied(profile, ())).of(tag)
     if override is not None:
-        return Plan(
-            {"remove": "X", "empty": "Z", "dummy": "D", "keep": "keep", "clean": "C"}[override], "override"
-        )
+        return _by_override(tag, vr, override, profile)
     if tag in MARKERS:
         return Plan("X", "written by Wardlight")
     row = rows().get(tag)
@@ -96,6 +102,17 @@ def plan(tag: int, profile: Profile) -> Plan:
     if vr == b"PN":
         return Plan("X/Z/D", "not in the table: a name")
     return _unlisted(tag, vr, profile)
+
+
+def _by_override(tag: int, vr: bytes, override: Override, profile: Profile) -> Plan:
+    kind = _OVERRIDDEN.get(override.action, "")
+    if override.action == "remove":
+        # What the Basic Profile removes whatever its type stays removed; of a sequence nothing else is left.
+        kind = "X" if vr == b"SQ" or rows().get(tag, {}).get("basic") == "X" else "gone"
+    elif override.action == "clean" and vr in _DATES:
+        dated = profile.options & {"full_dates", "modified_dates"}
+        kind = ("keep" if "full_dates" in dated else "date") if dated else "gone"
+    return Plan(kind, f"override: {override.reason}" if override.reason else "override")
 
 
 def _by_row(tag: int, vr: bytes, row: Mapping[str, str], profile: Profile) -> Plan:
@@ -147,6 +164,8 @@ def _settle(kind: str, element_type: int) -> str:
     """X, Z, D or U from a compound action and the element's type (PS3.15 Table E.1-1a)."""
     if kind in ("X/Z/D", "X/D", "X/Z"):
         return {1: "D", 2: "Z", 3: "X"}[element_type]
+    if kind in ("gone", "empty"):
+        return "dummy" if element_type == 1 else "X" if (kind, element_type) == ("gone", 3) else "empty"
     if kind == "Z/D":
         return "D" if element_type == 1 else "Z"
     return "keep" if kind == "X/Z/U*" else kind
@@ -164,8 +183,10 @@ def _rule(tag: int, vr: bytes, kind: str, element_type: int, profile: Profile) -
     if kind == "X":
         return COLLECT if harvested else REMOVE
     if vr == b"SQ":
-        return EMPTY if kind == "Z" else DUMMY_CODE if kind == "code-item" else vr
+        return EMPTY if kind in ("Z", "empty", "dummy") else DUMMY_CODE if kind == "code-item" else vr
     other = fallback(vr, element_type)
+    if kind in ("empty", "dummy"):
+        return handlers.constant(b"" if kind == "empty" else handlers.DUMMY[vr])
     if kind in ("Z", "D", "keyed"):
         empty = b"" if kind == "Z" else handlers.DUMMY[vr]
         if tag in allowlist().keyed or kind == "keyed":
@@ -180,7 +201,7 @@ def _rule(tag: int, vr: bytes, kind: str, element_type: int, profile: Profile) -
             return handlers.scheme(other)
         return handlers.code_value(other) if tag in _CODE_VALUES else handlers.code(other)
     if kind == "link":
-        return handlers.link(clean_text)
+        return handlers.link(text_cleaner(profile))
     rule = _text_rule(tag, vr, kind, other, profile)
     return handlers.charset(rule) if tag == _CHARSET else rule
 
@@ -213,11 +234,15 @@ def _text_rule(tag: int, vr: bytes, kind: str, other: bytes | None, profile: Pro
     if tag == _ZONE:
         return handlers.unsearched(dates.zone, other)
     if vr == b"CS":
-        handler = handlers.text(_cached(clean_terms) if strict else _unchanged, other)
-        return handlers.closed(_cached(clean_terms), handler) if tag in harvest_lists().exempt else handler
+        clean = term_cleaner(profile)
+        handler = handlers.text(clean if strict else _unchanged, other)
+        return handlers.closed(clean, handler) if tag in harvest_lists().exempt else handler
     if kind == "as-is":
         return handlers.text(_plain if strict else _unchanged, other)
-    return handlers.text(_cached(clean_text) if strict and kind == "C" else _unchanged, other)
+    if strict and kind == "C":
+        dated = handlers.dated_text if "modified_dates" in profile.options else handlers.text
+        return dated(text_cleaner(profile), other)
+    return handlers.text(_unchanged, other)
 
 
 def _unchanged(value: bytes) -> bytes:
@@ -227,18 +252,6 @@ def _unchanged(value: bytes) -> bytes:
 def _plain(value: bytes) -> bytes:
     """A value that stays as written; in another than the default repertoire only its known words."""
     return value if value.isascii() and b"\x1b" not in value else clean_text(value)
-
-
-@cache
-def _cached(clean: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """The cleaner with a bounded memory; a value that only differs in padding is given back unchanged."""
-
-    def cleaned(value: bytes) -> bytes:
-        cleaned = clean(value)
-        return value if cleaned == value.rstrip(b" \0") else cleaned
-
-    remembered = lru_cache(maxsize=_REMEMBERED)(cleaned)
-    return lambda value: remembered(value) if len(value) <= _REMEMBERED_LENGTH else cleaned(value)
 
 
 @cache
@@ -293,9 +306,9 @@ def types() -> Types:
     return Types()
 
 
-def plans(profile: Profile) -> dict[int, Plan]:
-    """`plan` for every known tag: the same for all SOP classes."""
-    return {tag: plan(tag, profile) for tag in known_tags()}
+def plans(profile: Profile, applied: Applied) -> dict[int, Plan]:
+    """`plan` for every known tag, and those that only an override knows: repeating groups."""
+    return {tag: plan(tag, profile, applied) for tag in (*known_tags(), *applied.tags)}
 
 
 def table(profile: Profile, wanted: Mapping[int, Plan], iod: str | None) -> dict[int, Rule]:
@@ -307,43 +320,13 @@ def table(profile: Profile, wanted: Mapping[int, Plan], iod: str | None) -> dict
     made: dict[int, Rule] = {}
     for tag, planned in wanted.items():
         rule = _rule(tag, vr_of(tag), planned.kind, kinds.get(tag, 3), profile)
-        if iod is not None and tag in _REPLACED:
+        if iod is None:
+            rule = structured_values.ruled(tag, rule, profile.ages == "bands")
+        elif tag in _REPLACED:
             rule = COLLECT
         if rule is not REMOVE:
             made[tag] = rule
     return made
-
-
-def private_rules(profile: Profile) -> Callable[[bytes, int, int], Rule | None] | None:
-    """Rules of the safe private attributes (Table E.3.10-1), None where the profile keeps none."""
-    if "safe_private" not in profile.options:
-        return None
-    made: dict[tuple[bytes, int, int], Rule] = {}
-    for creator, group, element, vr, _vm, _meaning in safe_private.SAFE_PRIVATE:
-        code = vr.partition("/")[0].encode() or b"UN"
-        made[creator.encode(), group, element] = _private_rule(code, profile)
-
-    def look_up(creator: bytes, group: int, element: int) -> Rule | None:
-        return made.get((creator, group, element))
-
-    return look_up
-
-
-def _private_rule(vr: bytes, profile: Profile) -> Rule:
-    strict = profile.text == "vocabulary"
-    if vr == b"UI":
-        return handlers.uid
-    if vr in _FREE_TEXT or vr == b"CS":
-        # The table vouches for the element; what somebody wrote into it is cleaned like any other text.
-        clean = _cached(clean_terms if vr == b"CS" else clean_text)
-        return handlers.text(clean if strict else _unchanged, None)
-    if vr in (b"IS", b"DS"):
-        return handlers.number(None, structural=False)
-    if vr in _BINARY:
-        return handlers.silent(handlers.binary(vr, strict, None))
-    if vr in NUMBER_SIZES or vr in _WIDE:
-        return handlers.binary(vr, strict, None)
-    return vr if vr == b"SQ" else REMOVE
 
 
 def mismatch(_state: object, _tag: int, _vr: bytes, _value: bytes, _expected: bytes) -> bytes | None:

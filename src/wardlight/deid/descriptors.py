@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, TypeAlias
 
+Words: TypeAlias = frozenset[bytes]
+NO_WORDS: Final[Words] = frozenset()
 _FOLDER: Final = files("wardlight.deid") / "profiles"
 # A token holds every byte that could belong to a word in any character set, so that half of a multi-byte character is
 # never taken for an ASCII letter of its own.
@@ -88,7 +90,7 @@ def terms() -> frozenset[bytes]:
     return frozenset(term.strip().encode() for term in joined.split("|"))
 
 
-def _known(token: bytes) -> bool:
+def _known(token: bytes, more: Words) -> bool:
     """Whether each run of letters in a token is a word of the vocabulary (or one letter) and its one number small."""
     lowered = token.lower()
     whole, _, fraction = lowered.partition(b".")
@@ -97,16 +99,18 @@ def _known(token: bytes) -> bool:
         return False
     words = vocabulary()
     if whole.isalpha():
-        return whole in words or (len(whole) == 1 and whole[0] in _LETTERS)
+        return whole in words or whole in more or (len(whole) == 1 and whole[0] in _LETTERS)
     pieces = _PIECE.findall(whole)
     runs = [p for p in pieces if p.isdigit()]
     if len(runs) > 1 or len(pieces) > 3 or len(runs[0]) > _LONGEST_NUMBER:
         return False
-    return all(p.isdigit() or len(p) == 1 or p in words for p in pieces)
+    return all(p.isdigit() or len(p) == 1 or p in words or p in more for p in pieces)
 
 
-def clean_text(value: bytes) -> bytes:
+def clean_text(value: bytes, more: Words = NO_WORDS) -> bytes:
     """The words of a text value that are in the vocabulary, single spaces between; values stay apart by backslash.
+
+    more: words of an institution's own, lower case.
 
     Of numbers one stays, and those with a unit, of three digits at most and six in all; none beside a word that goes,
     and none joined to another: several numbers together could be a date, a time or an identifier.
@@ -115,16 +119,16 @@ def clean_text(value: bytes) -> bytes:
     if b"\x1b" in value:
         return b""
     if b"\\" not in value:
-        return _clean_one(value)
-    return b"\\".join(_clean_one(one) for one in value.split(b"\\"))
+        return _clean_one(value, more)
+    return b"\\".join(_clean_one(one, more) for one in value.split(b"\\"))
 
 
-def _clean_one(value: bytes) -> bytes:
+def _clean_one(value: bytes, more: Words) -> bytes:
     tokens = [(match[0], match.start(), match.end()) for match in _TOKEN.finditer(value)]
     kept: list[bytes] = []
     numbers: list[int] = []
     digits = 0
-    known = [_known(token) for token, _, _ in tokens]
+    known = [_known(token, more) for token, _, _ in tokens]
     for index, (token, _, _) in enumerate(tokens):
         if not known[index]:
             continue
@@ -162,20 +166,26 @@ def _joined(value: bytes, tokens: list[tuple[bytes, int, int]], index: int) -> b
     return any(gap and not _JOINS.isdisjoint(gap) for gap in (before, after))
 
 
-def clean_term(value: bytes) -> bytes | None:
-    """One value of a coded string where it is a known term or made of words of the vocabulary, else None."""
+def clean_term(value: bytes, more: Words = NO_WORDS, own: Words = NO_WORDS) -> bytes | None:
+    """One value of a coded string where it is a known term or made of words of the vocabulary, else None.
+
+    more, own: words and terms of an institution's own.
+    """
     stripped = value.strip(b"\0 ")
-    if not stripped or stripped in terms():
+    if not stripped or stripped in terms() or stripped in own:
         return stripped
     words = b" ".join(stripped.replace(b"_", b" ").split())
-    return stripped if not words.replace(b" ", b"").isdigit() and _clean_one(words) == words else None
+    return stripped if not words.replace(b" ", b"").isdigit() and _clean_one(words, more) == words else None
 
 
-def clean_terms(value: bytes) -> bytes:
-    """A coded string (CS) with only its known values; the first three keep their place as OTHER (ImageType)."""
+def clean_terms(value: bytes, more: Words = NO_WORDS, own: Words = NO_WORDS) -> bytes:
+    """A coded string (CS) with only its known values; the first three keep their place as OTHER (ImageType).
+
+    more, own: words and terms of an institution's own.
+    """
     made: list[bytes] = []
     for index, one in enumerate(value.split(b"\\")):
-        clean = clean_term(one)
+        clean = clean_term(one, more, own)
         if clean is not None:
             made.append(clean)
         elif index < 3 and b"\\" in value:

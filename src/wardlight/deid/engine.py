@@ -11,18 +11,19 @@ The output is not trusted: `verify` reads it again, by other code.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from wardlight.deid import actions, dates, quarantine, uids
-from wardlight.deid.handlers import collect
+from wardlight.deid.handlers import PATIENT_AGE
 from wardlight.deid.harvest import Harvester, Seen
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.known import Knowledge
 from wardlight.deid.profile import Profile, class_uids
+from wardlight.deid.profile_rules import Applied
+from wardlight.deid.profile_tables import Decided, Tables
 from wardlight.deid.search import MOST_CHARSETS, Needles
 from wardlight.deid.standard import attributes
 from wardlight.deid.state import ObjectState
@@ -38,16 +39,19 @@ _CHARSET: Final = 0x00080005
 _SOP_UID: Final = 0x00080018
 _PATIENT_ID: Final = 0x00100020
 _ISSUER: Final = 0x00100021
+_BIRTH_DATE: Final = 0x00100030
+_STUDY_DATE: Final = 0x00080020
 _STUDY_UID: Final = 0x0020000D
 _SERIES_UID: Final = 0x0020000E
 #: Top-level tags the engine looks at before it rewrites; a reader may find them on its own way through the header.
-WANTED: Final = quarantine.LOOKED_AT | {_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID}
+WANTED: Final = quarantine.LOOKED_AT | {
+    *(_CHARSET, _SOP_UID, _PATIENT_ID, _ISSUER, _STUDY_UID, _SERIES_UID),
+    *(_BIRTH_DATE, _STUDY_DATE, PATIENT_AGE),
+}
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
 #: Longer values than this, in bytes, are made anew each time; identifiers are shorter.
 _LONGEST_REMEMBERED: Final = 256
 _Made = TypeVar("_Made")
-#: Rule tables kept by one de-identifier, one an IOD; the standard has some 175.
-_TABLES: Final = 64
 
 #: CID 7050: the codes of the Basic Profile and its options.
 METHODS: Final[dict[str, tuple[str, str]]] = {
@@ -60,6 +64,7 @@ METHODS: Final[dict[str, tuple[str, str]]] = {
     "device": ("113109", "Retain Device Identity Option"),
     "safe_private": ("113111", "Retain Safe Private Option"),
     "structured": ("113104", "Clean Structured Content Option"),
+    "clean_pixels": ("113101", "Clean Pixel Data Option"),
 }
 #: Body parts whose CT, MR and PT show a face (PS3.15 E.3.2).
 _HEADS: Final = frozenset(
@@ -165,12 +170,14 @@ class Deidentifier:
         self._values: Final = _Values(keys)
         self._harvester: Final = Harvester()
         self._group: Final = _remembered(4096, lambda study: uids.study_group(keys.group, study))
-        self._plans: Final = actions.plans(profile)
-        self._nested: Final = actions.table(profile, self._plans, None)
-        self._private: Final = actions.private_rules(profile)
-        self._rules: Final[OrderedDict[str, Rules]] = OrderedDict()
+        self._tables: Final = Tables(profile)
+        self._concepts: Final = Concepts(profile)
         self._markers: Final = lru_cache(16)(self._make_markers)
-        self._kept: Final = frozenset(tag for tag, planned in self._plans.items() if planned.kind == "keep")
+
+    def applied(self, header: bytes, elements: Mapping[int, Element]) -> Applied:
+        """The profile's overrides that hold in an object; as `deidentify` has them."""
+        of = (_text(header, elements, tag) for tag in (quarantine.SOP_CLASS, quarantine.MODALITY))
+        return self._tables.decided(*of).applied
 
     def new_uid(self, uid: bytes) -> bytes:
         """What stands for one UID in everything that this makes; both without padding."""
@@ -186,18 +193,20 @@ class Deidentifier:
         report: bool = False,
         elements: Mapping[int, Element] | None = None,
         knowledge: Knowledge | None = None,
+        looked: Looked | None = None,
     ) -> Deidentified:
         """The object without what identifies. Raises Refused where it must not be released.
 
         header: encoded elements before the pixel data (all of them where there is none), inflated where the syntax is
         deflated. report: also list every change. elements: those of `WANTED` at the top level, where the caller has
         them already (`DataSetStream(wanted=WANTED).elements`). knowledge: of the patient besides the object; what it
-        raises is passed on. Malformed input is refused as "data-set:<code>".
+        raises is passed on. looked: what came of looking at its pixels; without that, who may have text in them is
+        refused. Malformed input is refused as "data-set:<code>".
         """
         try:
             if elements is None:
                 elements = scan(header, syntax, wanted=WANTED).elements
-            return self._deidentify(header, syntax, pixel, elements, report, knowledge)
+            return self._deidentify(header, syntax, pixel, elements, report, knowledge, looked)
         except DicomError as error:
             raise Refused(f"data-set:{error.code}") from None
 
@@ -209,6 +218,7 @@ class Deidentifier:
         elements: Mapping[int, Element],
         report: bool,
         knowledge: Knowledge | None,
+        looked: Looked | None,
     ) -> Deidentified:
         big = syntax.big_endian
         sop_class = _text(header, elements, quarantine.SOP_CLASS)
@@ -218,6 +228,10 @@ class Deidentifier:
         ):
             raise Refused("missing-identifier")
         reasons = quarantine.reasons(header, elements, sop_class, pixel, big, self.profile)
+        if self.profile.quarantine_faces and _shows_face(header, elements):
+            reasons.append("face")
+        if looked is None and (looks := quarantine.looks(header, elements, pixel, big, self.profile)):
+            reasons += [*looks, "detector-unavailable"]
         pixel_head, length = b"", None
         if pixel is not None:
             try:
@@ -236,14 +250,22 @@ class Deidentifier:
             patient = knowledge.alias(patient)
         pseudonym = values.of_patient(patient)
         days = values.offset(patient)
-        flags = self._flags(header, elements)
-        state = ObjectState(values, days, header)
+        modality = _text(header, elements, quarantine.MODALITY)
+        decided, rules = self._tables.decided(sop_class, modality), self._tables.rules(sop_class, modality)
+        flags = ("face-not-removed",) if self.profile.faces and _shows_face(header, elements) else ()
+        concepts = self._concepts if holds_content(header) else None
+        state = ObjectState(values, days, header, concepts)
+        state.age = dates.age_at(_value(header, elements, _BIRTH_DATE), _value(header, elements, _STUDY_DATE))
+        told = PATIENT_AGE in elements or PATIENT_AGE not in decided.kept
+        age = b"" if told else dates.coarse_age(state.age, self.profile.ages == "bands") or b""
         trace: Trace | None = [] if report else None
-        new = self._rewrite(header, syntax, sop_class, state, pseudonym, flags, trace)
+        new = self._rewrite(header, syntax, rules, state, (pseudonym, age), flags, trace)
         if len(state.charsets) > MOST_CHARSETS:
             raise Refused("character-sets")
+        if state.unclear:
+            raise Refused("content-item")
         # Dates that stay as they are cannot give themselves away; the rest has moved, and its originals are searched.
-        known = () if knowledge is None else self._known(knowledge, patient, state)
+        known = () if knowledge is None else self._known(knowledge, patient, state, decided)
         needles = Needles(
             self._harvester.harvest([*state.seen, *known], syntax),
             state.uids,
@@ -251,10 +273,10 @@ class Deidentifier:
             state.charsets,
         )
         if state.lost_codes or needles.find(state):
-            again = ObjectState(values, days, header)
-            again.needles, again.lost_codes = needles, set(state.lost_codes)
+            again = ObjectState(values, days, header, concepts)
+            again.needles, again.lost_codes, again.age = needles, set(state.lost_codes), state.age
             trace = [] if report else None
-            new = self._rewrite(header, syntax, sop_class, again, pseudonym, flags, trace)
+            new = self._rewrite(header, syntax, rules, again, (pseudonym, age), flags, trace)
             if again.lost_codes != state.lost_codes or needles.find(again):
                 raise Refused("identifier-left")
         kind = sop_class.encode("ascii")
@@ -272,65 +294,52 @@ class Deidentifier:
             patient_pseudonym=pseudonym.decode("ascii"),
             study_group=self._group(identity[1]),
             flags=flags,
-            changes=() if trace is None else tuple(self._change(path, what) for path, what in trace),
+            changes=() if trace is None else tuple(_change(path, what, decided) for path, what in trace),
             patient=patient,
             days=days if "modified_dates" in self.profile.options else 0,
             uids=frozenset(one.strip(b"\0 ") for value in state.uids for one in value.split(b"\\")) - {b""},
             known=known,
         )
 
-    def _known(self, knowledge: Knowledge, patient: bytes, state: ObjectState) -> tuple[Seen, ...]:
+    def _known(
+        self, knowledge: Knowledge, patient: bytes, state: ObjectState, decided: Decided
+    ) -> tuple[Seen, ...]:
         """What is known besides the object, but for what the profile keeps on purpose."""
         known = knowledge.learn(patient, state.seen)
-        return tuple(one for one in known if one[0] not in self._kept)
+        return tuple(one for one in known if one[0] not in decided.kept)
 
     def _rewrite(
         self,
         header: bytes,
         syntax: TransferSyntax,
-        sop_class: str,
+        rules: Rules,
         state: ObjectState,
-        pseudonym: bytes,
+        patient: tuple[bytes, bytes],
         flags: tuple[str, ...],
         trace: Trace | None,
     ) -> bytes:
+        """The header by the rules. patient: the pseudonym, and the age where it is told anew."""
+        pseudonym, age = patient
         insert = (
             (actions.PATIENT_NAME, b"PN", pseudonym),
             (actions.PATIENT_ID, b"LO", pseudonym),
-            *self._markers(codec_of(syntax, header, 0), flags),
+            *(((PATIENT_AGE, b"AS", age),) if age else ()),
+            *self._markers(codec_of(syntax, header, 0), flags, state.concepts is not None),
         )
-        new = rewrite(header, syntax, self._rules_of(sop_class), state, insert=insert, trace=trace)
+        new = rewrite(header, syntax, rules, state, insert=insert, trace=trace)
         state.finish()
         return new
 
-    def _rules_of(self, sop_class: str) -> Rules:
-        iod = actions.types().iod(sop_class)
-        rules = self._rules.get(iod)
-        if rules is None:
-            rules = Rules(
-                actions.table(self.profile, self._plans, iod),
-                self._nested,
-                actions.mismatch,
-                collect,
-                private=self._private,
-                enter=ObjectState.enter,
-                leave=ObjectState.leave,
-            )
-            self._rules[iod] = rules
-            if len(self._rules) > _TABLES:
-                self._rules.popitem(last=False)
-        return rules
+    def _make_markers(
+        self, codec: Codec, flags: tuple[str, ...], structured: bool
+    ) -> tuple[tuple[int, bytes, bytes], ...]:
+        """The elements every output carries (PS3.15 E.1.1, PS3.3 C.7.1.1, C.12.1).
 
-    def _flags(self, header: bytes, elements: Mapping[int, Element]) -> tuple[str, ...]:
-        """Head CT, MR and PT at the levels that promise to say so: their faces can be recognized."""
-        if not self.profile.faces or _text(header, elements, quarantine.MODALITY) not in ("CT", "MR", "PT"):
-            return ()
-        return ("face-not-removed",) if _text(header, elements, quarantine.BODY_PART) in _HEADS else ()
-
-    def _make_markers(self, codec: Codec, flags: tuple[str, ...]) -> tuple[tuple[int, bytes, bytes], ...]:
-        """The elements every output carries (PS3.15 E.1.1, PS3.3 C.7.1.1, C.12.1)."""
+        structured: the object has content items, so that 113104 says something of it.
+        """
         profile = self.profile
-        applied = ["basic", *sorted(profile.options, key=lambda option: METHODS[option][0])]
+        options = profile.options if structured else profile.options - {"structured"}
+        applied = ["basic", *sorted(options, key=lambda option: METHODS[option][0])]
         codes = [
             Items(
                 (
@@ -355,12 +364,13 @@ class Deidentifier:
         markers.append((0x00280303, b"CS", dated))
         return tuple(markers)
 
-    def _change(self, path: tuple[int, ...], what: str) -> Change:
-        tag = path[-1]
-        if tag & 0x10000:
-            return Change(path, what, "private")
-        planned = self._plans.get(tag)
-        return Change(path, what, planned.why if planned is not None else "not in the standard")
+
+def _change(path: tuple[int, ...], what: str, decided: Decided) -> Change:
+    tag = path[-1]
+    if tag & 0x10000:
+        return Change(path, what, "private")
+    planned = decided.plans.get(tag)
+    return Change(path, what, planned.why if planned is not None else "not in the standard")
 
 
 def _value(header: bytes, elements: Mapping[int, Element], tag: int) -> bytes:
@@ -370,6 +380,13 @@ def _value(header: bytes, elements: Mapping[int, Element], tag: int) -> bytes:
 
 def _text(header: bytes, elements: Mapping[int, Element], tag: int) -> str:
     return _value(header, elements, tag).decode("ascii", "replace").strip("\0 ")
+
+
+def _shows_face(header: bytes, elements: Mapping[int, Element]) -> bool:
+    """Whether it is CT, MR or PT of a head: its face can be recognized."""
+    if _text(header, elements, quarantine.MODALITY) not in ("CT", "MR", "PT"):
+        return False
+    return _text(header, elements, quarantine.BODY_PART) in _HEADS
 
 
 def _pixel_head(pixel: PixelElement, length: int | None, big: bool) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 from wardlight.deid import pixels
 from wardlight.deid.engine import Deidentified, Deidentifier, Refused
 from wardlight.deid.known import Knowledge
+from wardlight.deid.profile_site import site_of
 from wardlight.deid.verify import verify
 from wardlight.deid.verify_pixels import PixelVerifier, Unverified
 from wardlight.dicom.stream import DataSetStream
@@ -89,8 +90,8 @@ def protect(
         syntax.uid,
         result.header,
         level=profile.level,
-        # What an institution's own profile keeps on purpose is not held against its level.
-        exempt=frozenset(tag for tag, action in profile.overrides.items() if action in ("keep", "clean")),
+        # What an institution's own profile says of the object is not held against its level.
+        site=site_of(profile, deidentifier.applied(header, stream.elements)),
         pixel_length=result.body_length if pixel is not None and not syntax.encapsulated else None,
         known=result.known,
     )

@@ -14,7 +14,8 @@ from datetime import date
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from wardlight.deid.verify_forms import is_code, is_kind, is_plain, is_scheme
+from wardlight.deid.verify_dates import MovedDays
+from wardlight.deid.verify_forms import is_code, is_kind, is_plain, is_resource, is_scheme
 from wardlight.deid.verify_leaks import Finding, Known, finding, leaks
 from wardlight.deid.verify_reader import Item, Path, Unreadable, read
 from wardlight.deid.verify_rules import (
@@ -25,13 +26,16 @@ from wardlight.deid.verify_rules import (
     CODING_SCHEME,
     COMPARED,
     DATE,
+    HOLLOW,
     MARKERS,
+    RESOURCES,
     UID,
     WORDS,
     Expectations,
-    expectations,
     required,
 )
+from wardlight.deid.verify_site import NO_SITE, Site, expectations_of
+from wardlight.deid.verify_structured import identifying, structured, without_removed
 from wardlight.deid.verify_text import spells
 
 __all__ = ["Finding", "verify"]
@@ -48,6 +52,7 @@ _DUMMIES: Final = frozenset(
         b"000Y",
         b"0",
         b"urn:removed",
+        b"2.25.0",
         bytes(2),
         bytes(4),
         bytes(8),
@@ -58,8 +63,6 @@ _OURS: Final = re.compile(rb"2\.25\.[1-9][0-9]{0,38}\0?")
 _OF_THE_STANDARD: Final = re.compile(
     rb"1\.2\.840\.10008\.(?:1\.4\.[1-9]\.[0-9]{1,2}|1\.5\.[0-9]{1,2}|15\.1\.1)"
 )
-#: What an output says of its method, and its input said already where that was such an output, too.
-_SAID: Final = re.compile(rb"Wardlight (?:high|medium|low), PS3\.15 20[0-9]{2}[a-z]")
 #: Checks that look at the output's value.
 _READ: Final = COMPARED | WORDS | CODE
 _TEXT: Final = frozenset(b"CS LO LT SH ST UC UT".split())
@@ -78,28 +81,30 @@ def verify(
     after: bytes,
     *,
     level: str,
-    exempt: frozenset[int] = frozenset(),
+    site: Site = NO_SITE,
     pixel_length: int | None = None,
     known: Sequence[Known] = (),
 ) -> list[Finding]:
     """What is wrong with an output; empty: it may leave.
 
     before, after: encoded elements up to the pixel data (inflated where the syntax is deflated), in the same transfer
-    syntax. level: high, medium or low; another is a finding. exempt: tags that an institution's own profile keeps, and
-    which therefore are not held against the level. pixel_length: bytes of native pixel data that will follow. known:
-    what else is known of the patient, which must not be found either.
+    syntax. level: high, medium or low; another is a finding. site: what an institution's own profile
+    says of this object, and what therefore is not held against the level. pixel_length: bytes of native pixel data
+    that will follow. known: what else is known of the patient, which must not be found either.
     """
     try:
-        expected = expectations(level)
+        expected = expectations_of(level, site)
     except KeyError:
         return [Finding("unknown-level")]
     try:
         old, new = read(before, syntax_uid), read(after, syntax_uid)
     except (Unreadable, RecursionError):
         return [Finding("unreadable")]
-    findings = [*_elements(before, old, after, new, expected, exempt)]
+    numbered = without_removed(before, old, level)
+    findings = [*_elements(before, numbered, after, new, expected)]
+    findings += structured(before, numbered, after, new, level)
     findings += _structure(before, old, after, new, expected.checks)
-    findings += leaks(before, old, after, new, expected, exempt, known)
+    findings += leaks(before, old, after, new, expected, [*known, *identifying(before, old, level)])
     if pixel_length is not None:
         findings += _pixels(after, new, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
     return findings
@@ -111,7 +116,6 @@ def _elements(
     after: bytes,
     new: list[Item],
     expected: Expectations,
-    exempt: frozenset[int],
 ) -> Iterator[Finding]:
     """Elements that the level does not allow, and values that had to change: those it replaces, UIDs, dates."""
     checks = expected.checks
@@ -120,6 +124,7 @@ def _elements(
     creators: dict[tuple[Path, int], bytes] = {}
     mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
     offsets: set[int] = set()
+    days = MovedDays(before, old)
     last: Path = ()
     codes: list[tuple[Path, int, bytes]] = []
     schemes: dict[Path, bytes] = {}
@@ -129,20 +134,28 @@ def _elements(
         if path is not last:
             # All elements of an item share one path object.
             last = path
-            yield from _forbidden_sequence(path, checks, exempt)
-        if check == 0 or tag in exempt:
+            yield from _forbidden_sequence(path, checks)
+        if check == 0:
             continue
         if check < 0:
             yield from _unknown(path, tag, vr, after[start:end], creators, expected)
             continue
         if check & ABSENT:
             yield finding("forbidden-element", path, tag)
+        elif check & HOLLOW:
+            if after[start:end].strip(b" \0") not in _DUMMIES:
+                yield finding("not-emptied", path, tag)
+            continue
         if not check & _READ or start == end or path[:1] == _METHODS:
             continue
         value = after[start:end]
         if check & WORDS:
-            if not is_plain(value):
-                yield finding("words", path, tag)
+            if not is_plain(value, expected.words, expected.terms) and not (
+                tag in RESOURCES and is_resource(value)
+            ):
+                rest = days.without(tag, value) if expected.modified_dates else None
+                if rest is None or not is_plain(rest, expected.words, expected.terms):
+                    yield finding("words", path, tag)
             continue
         if check & CODE:
             if tag != CODING_SCHEME:
@@ -168,21 +181,21 @@ def _elements(
         if check & CHANGED:
             plain = value.strip(b" \0")
             same = plain == original.strip(b" \0") and plain not in _DUMMIES
-            if same and not (tag == MARKERS[1] and _SAID.fullmatch(plain)):
+            if same and not (tag == MARKERS[1] and expected.said.fullmatch(plain)):
                 yield finding("unchanged-element", path, tag)
     for path, tag, value in codes:
         if not is_code(value, schemes.get(path, b"")):
             yield finding("code", path, tag)
     if expected.modified_dates:
-        if len(offsets) > 1 or any(not 1 <= offset <= 3650 for offset in offsets):
+        if len(offsets) > 1 or any(not 1 <= offset <= 3650 for offset in offsets) or not days.fit(offsets):
             yield Finding("dates-not-moved-as-one")
     elif offsets - {0}:
         yield Finding("dates-moved")
 
 
-def _forbidden_sequence(path: Path, checks: Mapping[int, int], exempt: frozenset[int]) -> Iterator[Finding]:
+def _forbidden_sequence(path: Path, checks: Mapping[int, int]) -> Iterator[Finding]:
     for place in range(0, len(path), 2):
-        if checks.get(path[place], 0) & ABSENT and path[place] not in exempt:
+        if checks.get(path[place], 0) & (ABSENT | HOLLOW):
             yield Finding("forbidden-element", path[: place + 1 : 2])
 
 
@@ -202,6 +215,12 @@ def _unknown(
     else:
         creator = creators.get((path, tag >> 8), b"")
         place = (creator, tag >> 16, tag & 0xFF)
+        if expected.own:
+            places = (place, (creator, -1, tag & 0xFF), (creator, -1, -1))
+            how = next((expected.own[one] for one in places if one in expected.own), "")
+            if how:
+                yield from _own(path, tag, vr, value, how, expected)
+                return
         if expected.private is None or place not in expected.private:
             yield finding("private-element", path, tag)
             return
@@ -210,8 +229,34 @@ def _unknown(
         if meant in _BYTES:
             wordy = spells(value)
         else:
-            wordy = expected.vocabulary and (meant in _TEXT or vr in _TEXT) and not is_plain(value)
+            wordy = (
+                expected.vocabulary
+                and (meant in _TEXT or vr in _TEXT)
+                and not is_plain(value, expected.words, expected.terms)
+            )
         if wordy:
+            yield finding("words", path, tag)
+
+
+def _own(
+    path: Path, tag: int, vr: bytes, value: bytes, how: str, expected: Expectations
+) -> Iterator[Finding]:
+    """A private element that the institution's profile names."""
+    if how == "remove":
+        yield finding("private-element", path, tag)
+    elif how in ("empty", "dummy"):
+        if value.strip(b" \0") not in _DUMMIES:
+            yield finding("not-emptied", path, tag)
+    elif vr == b"UI":
+        if not all(_OURS.fullmatch(one.rstrip(b"\0 ")) for one in value.split(b"\\") if one.strip(b"\0 ")):
+            yield finding("uid-not-replaced", path, tag)
+    elif vr in (b"PN", b"DA", b"DT", b"TM", b"AS"):
+        yield finding("private-element", path, tag)
+    elif vr in _BYTES:
+        if spells(value):
+            yield finding("words", path, tag)
+    elif how == "clean" and expected.vocabulary and vr in _TEXT:
+        if not is_plain(value, expected.words, expected.terms):
             yield finding("words", path, tag)
 
 

@@ -12,6 +12,7 @@ from wardlight.deid.standard import element_types
 _FOLDER: Final = files("wardlight.deid") / "profiles"
 _REMEMBERED: Final = 4096
 _LARGEST: Final = 1024
+_NONE: Final[frozenset[bytes]] = frozenset()
 _HOUR: Final = rb"(?:[01]\d|2[0-3])"
 _TM: Final = _HOUR + rb"(?::?[0-5]\d(?::?[0-6]\d(?:\.\d{1,6})?)?)?"
 _DA: Final = (
@@ -35,7 +36,7 @@ FORMS: Final[dict[bytes, re.Pattern[bytes]]] = {
     b"DA": _values(_DA),
     b"TM": _values(_TM),
     b"DT": _values(_DT),
-    b"AS": _values(rb"\d{3}[DWMY]"),
+    b"AS": _values(rb"0(?:[0-8]\d|90)Y|\d{3}[DWM]"),
     b"UI": _values(rb"[0-9.]+"),
 }
 
@@ -58,26 +59,32 @@ _ALONE: Final = re.compile(rb"(?<![0-9A-Za-z.])[0-9]+(?:\.[0-9]+)?(?![0-9A-Za-z.
 _UNITS: Final = frozenset(b"mm cm ml mg mgy kv kvp kev mev mbq ma mas hz khz mhz tesla percent hu".split())
 
 
-def is_plain(value: bytes) -> bool:
-    """Whether a value is a known term, or words of the vocabulary with at most one number and those with units."""
-    return _plain(value) if len(value) <= _LARGEST else _plain.__wrapped__(value)
+def is_plain(value: bytes, words: frozenset[bytes] = _NONE, terms: frozenset[bytes] = _NONE) -> bool:
+    """Whether a value is a known term, or words of the vocabulary with at most one number and those with units.
+
+    words, terms: an institution's own, besides the built-in ones.
+    """
+    return (_plain if len(value) <= _LARGEST else _plain.__wrapped__)(value, words, terms)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _plain(value: bytes) -> bool:
-    return all(_plain_one(one.strip(b" \0")) for one in value.split(b"\\"))
+def _plain(value: bytes, words: frozenset[bytes], terms: frozenset[bytes]) -> bool:
+    return all(_plain_one(one.strip(b" \0"), words, terms) for one in value.split(b"\\"))
 
 
-def _plain_one(value: bytes) -> bool:
-    if value in _terms():
+def _plain_one(value: bytes, words: frozenset[bytes], terms: frozenset[bytes]) -> bool:
+    if value in _terms() or value in terms:
         return True
+    vocabulary = _vocabulary()
     digits = 0
     for piece in _PIECES.findall(value):
         if piece.isdigit():
             digits += len(piece)
             if len(piece) > 3 or digits > 6:
                 return False
-        elif not piece.isalpha() or (len(piece) > 1 and piece.lower() not in _vocabulary()):
+        elif not piece.isalpha() or (
+            len(piece) > 1 and piece.lower() not in vocabulary and piece.lower() not in words
+        ):
             return False
     return sum(unit.lower() not in _UNITS for unit in _ALONE.findall(value.replace(b"_", b" "))) <= 1
 
@@ -119,6 +126,11 @@ def is_code(value: bytes, scheme: bytes) -> bool:
         return True
     form = _SCHEMES.get(scheme.strip(b" \0"))
     return form is not None and form.fullmatch(code) is not None
+
+
+def is_resource(value: bytes) -> bool:
+    """Whether a value is the number of a context group or template of PS3.16."""
+    return re.fullmatch(rb"[0-9]{1,5}", value.strip(b" \0")) is not None
 
 
 _STANDARD: Final = re.compile(rb"1\.2\.840\.10008(?:\.[0-9]{1,3}){1,8}")

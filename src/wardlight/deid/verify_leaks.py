@@ -51,6 +51,7 @@ _CODED: Final = frozenset(
     (
         *(0x00080005, 0x00080008, 0x00080060, 0x00080064, 0x00080068, 0x00100040, 0x00185100, 0x00200020),
         *(0x00200060, 0x00200062, 0x00280004, 0x00280301, 0x00281041, 0x00281054, 0x00282110, 0x00541001),
+        *(0x0040A010, 0x0040A040, 0x0040A050, 0x0040A130, 0x0040A491, 0x0040A493, 0x0040A496, 0x00700023),
         *(0x00541000, 0x30040002, 0x30040004, 0x00620001, 0x00089007, 0x00089206, 0x00209072),
     )
 )
@@ -98,11 +99,10 @@ def leaks(
     after: bytes,
     new: list[Item],
     expected: Expectations,
-    exempt: frozenset[int],
     known: Sequence[Known] = (),
 ) -> Iterator[Finding]:
     """Every place of the output where something of the input's people is left, or a value is not of its VR."""
-    sought = _sought(before, old, expected, exempt, known)
+    sought = _sought(before, old, expected, known)
     if len(sought.charsets) > _MOST_CHARSETS:
         yield Finding("character-sets")
         return
@@ -141,9 +141,7 @@ def _strange_numbers(after: bytes, binary: list[Item], wordless: bool) -> Iterat
             yield finding("words", path, tag)
 
 
-def _sought(
-    before: bytes, old: list[Item], expected: Expectations, exempt: frozenset[int], known: Sequence[Known]
-) -> _Sought:
+def _sought(before: bytes, old: list[Item], expected: Expectations, known: Sequence[Known]) -> _Sought:
     identifying: dict[Identifying, None] = {}
     uids: set[bytes] = set()
     moved: set[bytes] = set()
@@ -154,7 +152,7 @@ def _sought(
         check = get(tag, 0)
         if vr == b"PN":
             check = IDENTIFIES
-        elif not check or tag in exempt:
+        elif not check:
             continue
         if check & IDENTIFIES:
             identifying[vr, before[start:end], tag in NUMBERED] = None
@@ -168,11 +166,9 @@ def _sought(
         else:
             moved.add(before[start : start + 10])
     for tag, vr, value, charset in known:
-        if tag in exempt:
-            continue
         if vr == b"PN" or get(tag, 0) & IDENTIFIES:
             identifying[vr, value, tag in NUMBERED] = None
-        elif tag == BIRTH_DATE:
+        elif tag == BIRTH_DATE and get(tag):
             births += value.split(b"\\")
         if charset and not value.isascii():
             charsets[charset] = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -12,10 +13,14 @@ from typing import Final
 from wardlight.deid.standard import attributes, element_types, known_elements, safe_private
 
 #: The columns of Table E.1-1 that each level allows besides the Basic Profile.
-_ALLOWED: Final[dict[str, frozenset[str]]] = {
-    "high": frozenset(("modified_dates", "descriptors", "patient")),
-    "medium": frozenset(("modified_dates", "descriptors", "patient", "safe_private", "graphics")),
-    "low": frozenset(("full_dates", "descriptors", "patient", "device", "safe_private", "graphics")),
+ALLOWED: Final[dict[str, frozenset[str]]] = {
+    "high": frozenset(("modified_dates", "descriptors", "patient", "structured")),
+    "medium": frozenset(
+        ("modified_dates", "descriptors", "patient", "safe_private", "graphics", "structured")
+    ),
+    "low": frozenset(
+        ("full_dates", "descriptors", "patient", "device", "safe_private", "graphics", "structured")
+    ),
 }
 #: Of the patient's characteristics `high` keeps sex and age.
 _HIGH_PATIENT: Final = frozenset((0x00100040, 0x00101010))
@@ -40,6 +45,8 @@ _FOREIGN: Final = frozenset((0x0000, 0x0002, 0x0004, 0x0006))
 #: Codes, and the scheme they are of.
 CODE_VALUES: Final = frozenset((0x00080100, 0x00080119))
 CODING_SCHEME: Final = 0x00080102
+#: The numbers of context groups and templates of PS3.16.
+RESOURCES: Final = frozenset((0x0008010F, 0x0040DB00))
 _ZONE: Final = 0x00080201
 CHARSET: Final = 0x00080005
 BIRTH_DATE: Final = 0x00100030
@@ -58,6 +65,9 @@ IDENTIFIES: Final = 16
 WORDS: Final = 32
 CLASS: Final = 64
 CODE: Final = 128
+HOLLOW: Final = 256
+#: What an output says of its method, and its input said already where that was such an output, too.
+SAID: Final = re.compile(rb"Wardlight (?:high|medium|low), PS3\.15 20[0-9]{2}[a-z]")
 #: Checks that need the input's value.
 COMPARED: Final = CHANGED | UID | DATE | CLASS
 
@@ -69,10 +79,14 @@ class Expectations:
     checks: what is looked at, for every tag the standard knows; a tag without an entry must not be there. ABSENT: must
     not be there either; CHANGED: empty, or another value than the input's; UID: a new one; DATE: moved, where
     `modified_dates`; IDENTIFIES: its values in the input are searched for; WORDS: nothing but words of the vocabulary
-    and small numbers; CLASS: the UID of a kind; CODE: of a published scheme. private: VR by (creator, group, last byte)
+    and small numbers; CLASS: the UID of a kind; CODE: of a published scheme; HOLLOW: empty, or a value that says
+    nothing. private: VR by (creator, group, last byte)
     of allowed elements, None for none. sought: of the checks those whose values in the input must not be found, and
     birth date and character sets. compared: tags whose value in the input is needed. vocabulary: whether text of
     private elements is held to it as well.
+
+    Of an institution's own profile (`verify_site`): own: what may be with private elements by creator, group and last
+    byte, these -1 where left open; words, terms: that may stand besides the built-in ones; said: its method.
     """
 
     checks: Mapping[int, int]
@@ -81,6 +95,10 @@ class Expectations:
     vocabulary: bool
     sought: Mapping[int, int]
     compared: frozenset[int]
+    own: Mapping[tuple[bytes, int, int], str] = field(default_factory=dict)
+    words: frozenset[bytes] = frozenset()
+    terms: frozenset[bytes] = frozenset()
+    said: re.Pattern[bytes] = SAID
 
 
 def _row_check(actions: Mapping[str, str], options: set[str]) -> int:
@@ -97,7 +115,7 @@ def _row_check(actions: Mapping[str, str], options: set[str]) -> int:
 @cache
 def expectations(level: str) -> Expectations:
     """Those of high, medium or low; KeyError for another level."""
-    allowed = _ALLOWED[level]
+    allowed = ALLOWED[level]
     vr_of = {int(tag, 16): vr for vr, tags in known_elements.TAGS.items() for tag in tags.split()}
     checks = dict.fromkeys(vr_of, 0)
     kept: set[int] = set(CLASS_UIDS)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardlight.deid import actions, days, verify_text
+from wardlight.deid import days, verify_text
 from wardlight.deid.engine import _remembered
 from wardlight.deid.folding import fold, folded_with_places
 from wardlight.deid.harvest import Harvester, harvest, identifier_numbers, name_words
+from wardlight.deid.profile_words import remembering
 from wardlight.deid.search import Needles, _any_in
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
 
@@ -160,7 +161,7 @@ def test_long_values_are_not_remembered() -> None:
         cleaned.append(len(value))
         return value
 
-    cached = actions._cached(clean)
+    cached = remembering(clean)
     for value in (b"chest", b"chest", b"chest" * 1000, b"chest" * 1000):
         cached(value)
     assert cleaned == [5, 5000, 5000]
