@@ -1,7 +1,7 @@
 """Generate `wardlight.deid.standard.element_types` and `known_elements` from highdicom's and pydicom's tables.
 
-Run at development time: `python -m tools.generate_element_types <unpacked highdicom/_standard> <version>`. highdicom is no dependency of the project, not even of
-its tests: its tables are 22 MB of JSON for what takes some 70 kB here.
+Run at development time: `python -m tools.generate_element_types <unpacked highdicom/_standard> <version>`. highdicom is
+no dependency of the project, not even of its tests: its tables are 22 MB of JSON for what takes some 70 kB here.
 """
 
 from __future__ import annotations

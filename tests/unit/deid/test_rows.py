@@ -35,7 +35,8 @@ WRITTEN = frozenset((0x00100010, 0x00100020))
 FOREIGN = (0x0000, 0x0002, 0x0004)
 PLACES = ("top", "nested", "private")
 #: Public and private sequences that hold all rows once more.
-ZONE = 0x00080201
+#: The zone is no free text, and the birth date agrees with the age (044Y).
+SPECIAL = {0x00080201: b"+0930", 0x00100030: b"19791001"}
 ETHNIC_GROUP = 0x00102160
 HOLDER, PRIVATE_HOLDER = 0x00081115, 0x00111001
 INNER_NAME, INNER_NUMBER = 0x0040A123, 0x00280002
@@ -70,8 +71,8 @@ def value_of(tag: int, row: dict[str, str]) -> bytes:
     What no option keeps shares its letters: an object with hundreds of names loses every text that holds one.
     """
     vr = vr_of(tag).decode()
-    if tag == ZONE:
-        return b"+0930"
+    if tag in SPECIAL:
+        return SPECIAL[tag]
     if vr == "UI":
         return b"1.2.826.0.1.3680043.10.%d" % (10**12 + secrets.randbelow(10**12))
     if vr == "UR":
