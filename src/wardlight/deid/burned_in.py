@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from wardlight.deid.pixels_image import PHOTOMETRIC, PLANAR, Image, number
+from wardlight.deid.pixels_image import PHOTOMETRIC, PLANAR, Image, PixelError, number
 from wardlight.dicom.elements import Element, text
 from wardlight.dicom.stream import PixelElement
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax
@@ -35,12 +35,8 @@ _SAME: Final = frozenset(f"{_ROOT}{end}" for end in ("5", "4.80", "4.90", "4.201
 _JPEG_LS: Final = f"{_ROOT}4.80"
 
 
-class NotRead(Exception):
+class NotRead(PixelError):
     """Frames could not be looked at, or not be cleaned. `code` says why and is a reason of quarantine."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code: Final = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +94,11 @@ class Looked:
     """What came of looking at all frames of an object.
 
     boxes: to be blacked out in every frame; empty: nothing was found. texts: what was read, for the harvest only.
-    syntax, photometric, planar: of the output's frames. anew: compressed frames are encoded once more.
+    frames: how many were looked at. syntax, photometric, planar: of the output. anew: compressed frames are encoded
+    once more.
     """
 
+    frames: int
     boxes: tuple[Box, ...]
     syntax: str
     photometric: str
@@ -140,7 +138,7 @@ def target_of(syntax: str) -> str:
 
 def look(
     reader: PixelReader, shape: FrameShape, frames: Iterable[Buffer], known: Sequence[Box] = ()
-) -> tuple[tuple[Box, ...], tuple[str, ...]]:
+) -> Looked:
     """Look at every frame: the boxes of all of them, and what was read. Raises NotRead.
 
     known: boxes that go whatever is found. A frame that equals one looked at before is not looked at again.
@@ -148,7 +146,9 @@ def look(
     seen: set[bytes] = set()
     boxes: set[Box] = set(known)
     texts: set[str] = set()
+    count = 0
     for frame in frames:
+        count += 1
         digest = hashlib.blake2b(frame, digest_size=16).digest()
         if digest in seen:
             continue
@@ -157,7 +157,9 @@ def look(
             boxes.add(_within(box, shape))
             if len(texts) < _MOST_TEXTS:
                 texts.add(read)
-    return _union(boxes), tuple(sorted(texts))
+    return Looked(
+        count, _union(boxes), shape.syntax, shape.photometric, shape.planar, texts=tuple(sorted(texts))
+    )
 
 
 def _within(box: Box, shape: FrameShape) -> Box:

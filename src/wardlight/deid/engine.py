@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
-from wardlight.deid import actions, dates, quarantine, uids
+from wardlight.deid import actions, burned_in_header, dates, quarantine, uids
+from wardlight.deid.burned_in import Box, Looked
 from wardlight.deid.handlers import PATIENT_AGE
 from wardlight.deid.harvest import Harvester, Seen
 from wardlight.deid.keys import DeidKeys
@@ -111,6 +112,7 @@ class Deidentified:
     pixel_head: tag, VR and length of the pixel data element, b"" without one. body_length: bytes of the pixel value
     that follow; None: all fragments with their delimiter. What the input had after that is dropped. UIDs are the new
     ones. study_group: of the original study, 32 hex digits. flags: "face-not-removed". changes: if asked for.
+    boxes: blacked out in each frame; frames: looked at for text; matched: strings read that held what identifies.
 
     For the way back, never shown: patient: the bytes that pseudonym and offset derive from. days: that dates moved
     back, 0 where they stay. uids: originals of all that were replaced. known: what was searched of the patient besides.
@@ -131,6 +133,9 @@ class Deidentified:
     days: int = field(default=0, repr=False)
     uids: frozenset[bytes] = field(default=frozenset(), repr=False)
     known: tuple[Seen, ...] = field(default=(), repr=False)
+    boxes: tuple[Box, ...] = ()
+    frames: int = 0
+    matched: int = 0
 
 
 def _remembered(entries: int, function: Callable[..., _Made]) -> Callable[..., _Made]:
@@ -259,7 +264,9 @@ class Deidentifier:
         told = PATIENT_AGE in elements or PATIENT_AGE not in decided.kept
         age = b"" if told else dates.coarse_age(state.age, self.profile.ages == "bands") or b""
         trace: Trace | None = [] if report else None
-        new = self._rewrite(header, syntax, rules, state, (pseudonym, age), flags, trace)
+        instead = burned_in_header.written(looked, elements, syntax.uid)
+        rules = burned_in_header.without(rules, looked, instead)
+        new = self._rewrite(header, syntax, rules, state, (pseudonym, age), flags, trace, instead)
         if len(state.charsets) > MOST_CHARSETS:
             raise Refused("character-sets")
         if state.unclear:
@@ -276,7 +283,7 @@ class Deidentifier:
             again = ObjectState(values, days, header, concepts)
             again.needles, again.lost_codes, again.age = needles, set(state.lost_codes), state.age
             trace = [] if report else None
-            new = self._rewrite(header, syntax, rules, again, (pseudonym, age), flags, trace)
+            new = self._rewrite(header, syntax, rules, again, (pseudonym, age), flags, trace, instead)
             if again.lost_codes != state.lost_codes or needles.find(again):
                 raise Refused("identifier-left")
         kind = sop_class.encode("ascii")
@@ -299,6 +306,9 @@ class Deidentifier:
             days=days if "modified_dates" in self.profile.options else 0,
             uids=frozenset(one.strip(b"\0 ") for value in state.uids for one in value.split(b"\\")) - {b""},
             known=known,
+            boxes=() if looked is None else looked.boxes,
+            frames=0 if looked is None else looked.frames,
+            matched=burned_in_header.matched(looked, needles),
         )
 
     def _known(
@@ -317,6 +327,7 @@ class Deidentifier:
         patient: tuple[bytes, bytes],
         flags: tuple[str, ...],
         trace: Trace | None,
+        instead: burned_in_header.Written,
     ) -> bytes:
         """The header by the rules. patient: the pseudonym, and the age where it is told anew."""
         pseudonym, age = patient
@@ -324,21 +335,25 @@ class Deidentifier:
             (actions.PATIENT_NAME, b"PN", pseudonym),
             (actions.PATIENT_ID, b"LO", pseudonym),
             *(((PATIENT_AGE, b"AS", age),) if age else ()),
-            *self._markers(codec_of(syntax, header, 0), flags, state.concepts is not None),
+            *self._markers(codec_of(syntax, header, 0), flags, state.concepts is not None, bool(instead)),
         )
+        if instead:
+            insert = tuple(sorted((*insert, *instead)))
         new = rewrite(header, syntax, rules, state, insert=insert, trace=trace)
         state.finish()
         return new
 
     def _make_markers(
-        self, codec: Codec, flags: tuple[str, ...], structured: bool
+        self, codec: Codec, flags: tuple[str, ...], structured: bool, looked: bool
     ) -> tuple[tuple[int, bytes, bytes], ...]:
         """The elements every output carries (PS3.15 E.1.1, PS3.3 C.7.1.1, C.12.1).
 
-        structured: the object has content items, so that 113104 says something of it.
+        structured: the object has content items, so that 113104 says something of it. looked: its pixels were looked
+        at, so that 113101 does.
         """
         profile = self.profile
         options = profile.options if structured else profile.options - {"structured"}
+        options |= {"clean_pixels"} if looked else set()
         applied = ["basic", *sorted(options, key=lambda option: METHODS[option][0])]
         codes = [
             Items(

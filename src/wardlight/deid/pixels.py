@@ -126,9 +126,27 @@ def check(
         raise PixelError("frame-count")
     check_offsets(table, starts)
     check_extended([_bytes(header, elements, tag) for tag in _EXTENDED], starts, sizes)
-    return stream.blanks()
+    return stream.blanks(starts)
 
 
+def clean_frame(encoded: bytes, image: Image, syntax_uid: str) -> bytes:
+    """A frame that was encoded here, padded to an even length and without comments. Raises PixelError."""
+    frame = encoded + bytes(len(encoded) & 1)
+    head = len(frame).to_bytes(4, "little")
+    stream = Fragments([_TABLE, _ITEM, head, frame, _DELIMITER])
+    stream.open()
+    stream.open()
+    _WALKS[syntax_uid](stream, image)
+    stream.blank_rest()
+    blanks = stream.blanks()
+    before = len(_TABLE + _ITEM + head)
+    return b"".join(Blanks(tuple((a - before, z - before) for a, z in blanks.ranges)).clean([frame]))
+
+
+#: An empty Basic Offset Table, the tag of an item, and the sequence delimiter (PS3.5 A.4).
+_TABLE: Final = b"\xfe\xff\x00\xe0\0\0\0\0"
+_ITEM: Final = b"\xfe\xff\x00\xe0"
+_DELIMITER: Final = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _EXTENDED: Final = (tags.OFFSETS, tags.OFFSET_LENGTHS, tags.TOTAL_LENGTH)
 
 

@@ -22,9 +22,13 @@ _MOST_RANGES: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Blanks:
-    """Ranges of a pixel value that go out as zeros: (first, end) from the value's first byte, in order."""
+    """Ranges of a pixel value that go out as zeros: (first, end) from the value's first byte, in order.
+
+    starts: of each frame's first fragment, counted from that of the first one.
+    """
 
     ranges: tuple[tuple[int, int], ...]
+    starts: tuple[int, ...] = ()
 
     def clean(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
         """The value's bytes with the ranges zeroed."""
@@ -146,9 +150,9 @@ class Fragments:
             if any(self.take(min(self.left, _STEP))):
                 self.blank()
 
-    def blanks(self) -> Blanks:
+    def blanks(self, starts: Sequence[int] = ()) -> Blanks:
         """What is to be blanked, as far as was read."""
-        return Blanks(tuple(self._ranges))
+        return Blanks(tuple(self._ranges), tuple(starts))
 
     def _add(self, first: int, end: int) -> None:
         if self._ranges and self._ranges[-1][1] == first:

@@ -1,7 +1,7 @@
-"""Objects that are not released: what may carry text in its pixels, structured reports, encapsulated documents.
+"""Objects that are not released as they are: what may carry text in its pixels, and what nobody can clean.
 
-Cleaning them needs a detector of burned-in text, the concepts of Table E.3.4-1, and readers of documents. Until those
-are there these classes are refused. Each reason is a stable code.
+`reasons` says what stays; `looks` whose pixels leave once a detector of burned-in text has looked at them. Without one
+they stay, too. Each reason is a stable code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from wardlight.deid import pixels_image
-from wardlight.deid.pixels_image import BITS, PHOTOMETRIC, SAMPLES, number
+from wardlight.deid.pixels_image import BITS, BITS_STORED, HIGH_BIT, PHOTOMETRIC, SAMPLES, number
 from wardlight.deid.profile import Profile
 from wardlight.dicom.elements import Element, text
 from wardlight.dicom.stream import PixelElement
@@ -102,20 +102,34 @@ def reasons(
 ) -> list[str]:
     """Why an object must not be released; empty where it may. elements: those of `LOOKED_AT` at the top level."""
     found: list[str] = []
-    get = elements.get
     if sop_class == DIRECTORY:
         found.append("media-directory")
-    if _one_of(sop_class, STRUCTURED) or CONTENT in elements:
+    structured = _one_of(sop_class, STRUCTURED) or CONTENT in elements
+    if structured and "structured" not in profile.options:
         found.append("structured-content")
     if _one_of(sop_class, ENCAPSULATED) or DOCUMENT in elements:
         found.append("encapsulated-document")
-    if pixel is None:
-        return found
-    if any(number(data, elements[tag], big) for tag in _OVERLAYS.intersection(elements)):
+    if pixel is not None and _overlaid(data, elements, pixel, big):
         found.append("overlay-in-pixels")
+    return found
+
+
+def looks(
+    data: bytes,
+    elements: Mapping[int, Element],
+    pixel: PixelElement | None,
+    big: bool,
+    profile: Profile,
+) -> list[str]:
+    """Why the pixels of an object have to be looked at for text before it leaves; empty where they have not."""
+    if pixel is None:
+        return []
+    found: list[str] = []
+    get = elements.get
     image_type = [value.strip() for value in text(data, get(IMAGE_TYPE)).upper().split("\\")]
     if text(data, get(BURNED_IN)).upper() == "YES":
         found.append("burned-in-annotation")
+    sop_class = text(data, get(SOP_CLASS))
     if _one_of(sop_class, TEXT_IN_PIXELS) or text(data, get(MODALITY)).upper() in _TEXT_MODALITIES:
         found.append("text-in-pixels-class")
     if text(data, get(CONVERSION)).upper() in _SCANNED:
@@ -129,6 +143,21 @@ def reasons(
         if _colour(data, elements, big):
             found.append("eight-bit-colour")
     return found
+
+
+def _overlaid(data: bytes, elements: Mapping[int, Element], pixel: PixelElement, big: bool) -> bool:
+    """Whether overlays are in bits of the pixels that are not known to become zero.
+
+    Of native pixel data every bit that is not the image's own does (`pixels_native`), and groups 60xx go; an overlay
+    within the bits that are stored, or within a compressed stream, cannot be told from the image.
+    """
+    bits = [number(data, elements[tag], big) for tag in _OVERLAYS.intersection(elements)]
+    if not any(bits):
+        return False
+    stored, high = (number(data, elements.get(tag), big) for tag in (BITS_STORED, HIGH_BIT))
+    if pixel.length < 0 or stored is None or high is None:
+        return True
+    return any(bit and high + 1 - stored <= bit <= high for bit in bits)
 
 
 def _colour(data: bytes, elements: Mapping[int, Element], big: bool) -> bool:
