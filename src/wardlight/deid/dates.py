@@ -31,7 +31,8 @@ def _shift(digits: bytes, days: int) -> bytes | None:
     """YYYY, YYYYMM or YYYYMMDD moved back, in the same precision; None where it is no date."""
     try:
         start = date(int(digits[:4]), int(digits[4:6] or b"1"), int(digits[6:8] or b"1"))
-        return (start - timedelta(days=days)).strftime("%4Y%m%d").encode("ascii")[: len(digits)]
+        moved = start - timedelta(days=days)
+        return (b"%04d%02d%02d" % (moved.year, moved.month, moved.day))[: len(digits)]
     except (ValueError, OverflowError):
         return None
 
@@ -91,6 +92,35 @@ def zone(value: bytes) -> bytes:
 def is_time(value: bytes) -> bool:
     """Whether every value is a TM (with the colons of ACR-NEMA too) or empty."""
     return all(not one or _TIME.fullmatch(one) for one in (v.strip(b"\0 ") for v in value.split(b"\\")))
+
+
+def age_at(birth: bytes, study: bytes) -> bytes:
+    """The age that two DA values give, as AS: years from two on, else months or days; b"" where they give none."""
+    days: list[date] = []
+    for value in (birth, study):
+        digits = (shift_dates(value, 0) or b"").decode("ascii")
+        if len(digits) != 8:
+            return b""
+        days.append(date(int(digits[:4]), int(digits[4:6]), int(digits[6:])))
+    born, seen = days
+    months = (seen.year - born.year) * 12 + seen.month - born.month - (seen.day < born.day)
+    if born > seen or months >= 12 * 1000:
+        return b""
+    if months >= 24:
+        return b"%03dY" % (months // 12)
+    return b"%03dM" % months if months else b"%03dD" % (seen - born).days
+
+
+def same_age(value: bytes, age: bytes) -> bool:
+    """Whether two AS values may be one age: they are told in whole units, and people round."""
+    ranges = []
+    for one in (value, age):
+        match = _AGE.fullmatch(one.strip(b"\0 "))
+        if match is None:
+            return False
+        unit = {b"D": 1, b"W": 7, b"M": 31, b"Y": 366}[match[2]]
+        ranges.append(((int(match[1]) - 1) * unit, (int(match[1]) + 2) * unit))
+    return ranges[0][0] < ranges[1][1] and ranges[1][0] < ranges[0][1]
 
 
 def coarse_age(value: bytes, bands: bool) -> bytes | None:
