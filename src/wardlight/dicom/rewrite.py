@@ -84,6 +84,9 @@ class Rules:
     mismatch: Callable[[Any, int, bytes, bytes, bytes], bytes | None]
     collect: Callable[[Any, int, bytes, bytes], None]
     private: Callable[[bytes, int, int], Rule | None] | None = None
+    #: Nothing goes that no rule removes: private elements have their rules by tag as all others, and what has an
+    #: undefined length and is no sequence stays as it is.
+    whole: bool = False
     enter: Callable[[Any, bytes, int, int], None] | None = None
     leave: Callable[[Any], None] | None = None
 
@@ -300,7 +303,7 @@ def _decide(
     """The new encoding of one element that the hot loop did not settle (None: as it is), and the offset after it."""
     data, rules = run.data, run.rules
     q = v + length
-    if tag & 0x10000:
+    if tag & 0x10000 and not rules.whole:
         if 0x10 <= tag & 0xFFFF <= 0xFF and length >= 0 and rules.private is not None:
             # The slice that ends before it becomes the next part; the creator goes to that part's end once an
             # element of its block is kept.
@@ -344,8 +347,8 @@ def _private_rule(run: _Run, level: _Level, tag: int) -> Rule | None:
 
 def _write_creator(level: _Level, tag: int) -> None:
     """The creator of the first private element of its block that is kept stays with it (PS3.5 7.8.1)."""
-    creator = level.creators[tag >> 8]
-    if creator.encoded:
+    creator = level.creators.get(tag >> 8)
+    if creator is not None and creator.encoded:
         level.parts[creator.place] += creator.encoded
         creator.encoded = b""
 
@@ -361,6 +364,8 @@ def _sequence(
             q = skip_undefined(data, p, v, vr, codec, run.limits, level.depth + 1)
         if q > level.end:
             raise Truncated(p, q)
+        if run.rules.whole and rule is not REMOVE:
+            return None, q
         if rule is COLLECT and (vr == b"SQ" or vr == b"UN"):
             run.rules.collect(run.state, tag, b"SQ", data[v : q - 8 if length < 0 else q])
         elif rule is EMPTY and vr == b"SQ":
