@@ -11,9 +11,9 @@ from wardlight.deid.standard import attributes
 LEVELS: Final = ("high", "medium", "low")
 #: Options a profile may name: the columns of Table E.1-1 besides the Basic Profile.
 OPTIONS: Final = tuple(column for column in attributes.COLUMNS if column != "basic")
-#: Options whose columns the engine does not carry out, since UIDs and institution are never kept by a level, and since
-#: structured content is quarantined. A profile that names one is refused rather than believed.
-NOT_OFFERED: Final = frozenset({"uids", "institution", "structured"})
+#: Options whose columns the engine does not carry out, since UIDs and institution are never kept by a level. A profile
+#: that names one is refused rather than believed.
+NOT_OFFERED: Final = frozenset({"uids", "institution"})
 ACTIONS: Final = ("remove", "empty", "dummy", "keep", "clean", "shift", "replace-uid")
 #: What has one of a few values, the strictest first: a profile may be stricter than its level, never looser.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Final, Literal, Protocol
 
+from wardlight.deid.days import Day
+from wardlight.deid.structured import Concepts, Content, names_places
+from wardlight.dicom.codec import Codec
+
 #: How far into an item its coding scheme is looked for; it is the second element of a code.
 _AHEAD: Final = 256
+#: What is done at the top level of an object, which is in no item.
+_TOP: Final = Content()
 
 
 class Scrubber(Protocol):
@@ -17,6 +23,10 @@ class Scrubber(Protocol):
 
     def in_numbers(self, value: bytes, *, structural: bool) -> bool:
         """Whether an IS or DS value is none, or holds one of the patient's identifiers."""
+        ...
+
+    def is_birth(self, day: Day) -> bool:
+        """Whether it is a birth date of the patient."""
         ...
 
     def in_binary(self, value: bytes) -> bool:
@@ -53,15 +63,19 @@ class ObjectState:
 
     charset: of the data set that is being rewritten. charsets: all that the object declares anywhere, so that text is
     searched in each of them, whatever stands where. lost_codes: code values whose coding scheme turned out not to be
-    the one they were kept for.
+    the one they were kept for. concepts: Table E.3.4-1, None where the object has no content items; content: what it
+    says of the data set that is being rewritten; unclear: a content item was not what was read ahead of it.
     """
 
     __slots__ = (
         *("binaries", "charset", "charsets", "days", "lost_codes", "map", "needles", "numbers", "originals", "seen"),
         *("structural", "texts", "uids", "_code", "_item", "_outer"),
+        *("age", "concepts", "content", "moved", "unclear", "_fixed"),
     )  # fmt: skip
 
-    def __init__(self, value_map: ValueMap, days: int, header: bytes) -> None:
+    def __init__(
+        self, value_map: ValueMap, days: int, header: bytes, concepts: Concepts | None = None
+    ) -> None:
         self.map = value_map
         self.days = days
         self.needles: Scrubber | None = None
@@ -73,24 +87,45 @@ class ObjectState:
         self.binaries: list[bytes] = []
         self.uids: set[bytes] = set()
         self.originals: set[bytes] = set()
+        #: days of dates in text that were moved, as they were
+        self.moved: set[Day] = set()
+        #: the patient's age at the study by its dates, b"" where they do not tell
+        self.age = b""
         self.charset = b""
         self.charsets: set[bytes] = {b""}
         self.lost_codes: set[bytes] = set()
         self._item = (header, 0, len(header))
         self._code: tuple[bytes, bytes] | None = None
-        self._outer: list[tuple[bytes, tuple[bytes, int, int], tuple[bytes, bytes] | None]] = []
+        self.concepts = concepts
+        self.content = _TOP
+        self.unclear = False
+        self._fixed = concepts is not None and names_places(header)
+        self._outer: list[tuple[bytes, tuple[bytes, int, int], tuple[bytes, bytes] | None, Content]] = []
 
-    def enter(self, data: bytes, start: int, end: int) -> None:
+    def enter(self, tag: int, data: bytes, start: int, end: int, codec: Codec) -> None:
         """An item begins: it inherits the character set (PS3.3 C.12.1.1.2) and nothing else."""
-        self._outer.append((self.charset, self._item, self._code))
+        outer = self.content
+        self._outer.append((self.charset, self._item, self._code, outer))
         self._item = (data, start, end)
         self._code = None
+        if self.concepts is not None:
+            entered = self.concepts.entered(outer, tag, data, start, end, codec, self._fixed)
+            # The document's own title says what it is, and stands in no item.
+            self.unclear = self.unclear or (entered is None and outer is not _TOP)
+            self.content = entered or Content()
 
-    def leave(self) -> None:
-        """The item ends. A code that no coding scheme followed belongs to none."""
+    def leave(self) -> bool:
+        """The item ends; whether it goes. A code that no coding scheme followed belongs to none."""
         if self._code is not None:
             self.lost_codes.add(self._code[0])
-        self.charset, self._item, self._code = self._outer.pop()
+        goes = self.content.drop
+        self.charset, self._item, self._code, self.content = self._outer.pop()
+        return goes
+
+    @property
+    def at_top(self) -> bool:
+        """Whether the data set that is being rewritten is the object itself, and no item in it."""
+        return not self._outer
 
     def finish(self) -> None:
         """The object ends."""

@@ -75,8 +75,9 @@ class Rules:
     private: rule of a private element by (private creator, group, last byte of the element), None removes it; where
     this is None every private element goes. mismatch: (state, tag, VR, value, expected VR) for a kept element whose VR
     is not the one of its rule; gives the new value or None. collect: takes (state, tag, VR, value) of removed ones.
-    enter: (state, data, start, end) before the elements of an item, whose end is a bound where its length is
-    undefined; leave: (state) after them. What holds inside one data set only, such as its character set, hangs on them.
+    enter: (state, tag of the sequence, data, start, end, codec) before the elements of an item, whose end is a bound
+    where its length is undefined; leave: (state) after them, true where the whole item goes. A sequence whose items
+    all go goes with them. What holds inside one data set only, such as its character set, hangs on them.
     """
 
     top: Mapping[int, Rule]
@@ -87,8 +88,8 @@ class Rules:
     #: Nothing goes that no rule removes: private elements have their rules by tag as all others, and what has an
     #: undefined length and is no sequence stays as it is.
     whole: bool = False
-    enter: Callable[[Any, bytes, int, int], None] | None = None
-    leave: Callable[[Any], None] | None = None
+    enter: Callable[[Any, int, bytes, int, int, Codec], None] | None = None
+    leave: Callable[[Any], bool] | None = None
 
 
 #: One line of a trace: the path of tags from the top level, and what happened ("remove", "empty", "replace", "add").
@@ -398,6 +399,7 @@ def _items(
         raise DicomError("depth", p)
     bodies: list[bytes] = []
     changed = False
+    count = 0
     path = (*level.path, tag)
     bound = level.end if stop < 0 else stop
     while p != stop:
@@ -409,34 +411,42 @@ def _items(
                 raise DicomError("bad-item", p)
             p = v
             break
-        if len(bodies) >= limits.items:
+        count += 1
+        if count > limits.items:
             raise DicomError("items", p)
         end = bound if length < 0 else v + length
         if end > bound:
             raise Truncated(p, end)
         if enter is not None:
-            enter(state, data, v, end)
+            enter(state, tag, data, v, end, codec)
+        goes = False
         try:
             body, q = _rewrite_level(run, _Level(codec, end, depth, path), nested, v, length < 0)
         finally:
             # Also where a value of VR UN turns out to be no sequence and is tried in another encoding.
             if leave is not None:
-                leave(state)
+                goes = leave(state)
+        p = q
+        if goes:
+            changed = True
+            continue
         if body is None:
             body = data[v : q - 8 if length < 0 else q]
         else:
             changed = True
         bodies.append(body)
-        p = q
     return (bodies if changed else None), p
 
 
 def _sequence_bytes(
     data: bytes, outer: Codec, inner: Codec, bodies: list[bytes] | None, p: int, v: int
 ) -> bytes | None:
-    """A sequence element of defined length from its items; its tag and VR are those it had. None stays None."""
-    if bodies is None:
-        return None
+    """A sequence element of defined length from its items; its tag and VR are those it had. None stays None.
+
+    Without items it goes: it had some, and most sequences must not be empty (PS3.5 7.5.1).
+    """
+    if not bodies:
+        return None if bodies is None else b""
     pack = _BIG_IMPLICIT if inner.big else _LITTLE_IMPLICIT
     content = b"".join(
         part for body in bodies for part in (pack(DELIMITER_GROUP, ITEM & 0xFFFF, len(body)), body)

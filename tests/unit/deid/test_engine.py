@@ -111,8 +111,6 @@ def test_heads_are_flagged() -> None:
         ({"ImageType": ["DERIVED", "SECONDARY", "MPR"]}, "derived-secondary"),
         ({"BurnedInAnnotation": "YES"}, "burned-in-annotation"),
         ({"SamplesPerPixel": 3, "BitsAllocated": 8, "PhotometricInterpretation": "RGB"}, "eight-bit-colour"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.33"}, "structured-content"),
-        ({"ContentSequence": []}, "structured-content"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.104.1"}, "encapsulated-document"),
         ({"SOPInstanceUID": ""}, "missing-identifier"),
         ({"Rows": None}, "pixel-geometry-unknown"),

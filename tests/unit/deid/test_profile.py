@@ -12,14 +12,14 @@ from wardlight.deid.profile import ProfileError, allowlist, harvest_lists, load_
 def test_levels() -> None:
     high, medium, low = (load_profile(level) for level in ("high", "medium", "low"))
     assert (
-        high.options == {"modified_dates", "descriptors", "patient"}
+        high.options == {"modified_dates", "descriptors", "patient", "structured"}
         and high.times == "drop"
         and high.ages == "bands"
     )
     assert high.patient == {0x00100040, 0x00101010} and high.unlisted == "remove"
     assert medium.options == high.options | {"safe_private", "graphics"} and medium.times == "keep"
     assert medium.patient is None and medium.unlisted == "numbers"
-    assert low.options == {"full_dates", "descriptors", "patient", "device", "safe_private", "graphics"}
+    assert low.options == medium.options - {"modified_dates"} | {"full_dates", "device"}
     assert low.text == "identifiers" and low.unlisted == "keep"
 
 

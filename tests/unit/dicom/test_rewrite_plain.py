@@ -75,7 +75,7 @@ def written(data: bytes, syntax: Any, choice: int, limits: Limits, private: bool
         lambda *_: b"else",
         lambda state, tag, vr, value: state.append(("collect", tag, vr, value)),
         private=(lambda creator, group, element: b"LO" if element & 1 else REMOVE) if private else None,
-        enter=lambda state, _data, start, end: state.append(("enter", start, end)),
+        enter=lambda state, _tag, _data, start, end, _codec: state.append(("enter", start, end)),
         leave=lambda state: state.append("leave"),
     )
     insert = ((0x00080017, b"LO", b"one"), (0x00100015, b"UT", b"odd"), (0x00290000, b"SH", b""))
