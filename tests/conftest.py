@@ -17,6 +17,10 @@ settings.load_profile("untimed")
 #: Folders whose tests of a platform run on each of `platform_kit.STORES`.
 _ON_ALL = ("agreements", "audit", "access", "archive", "delivery", "events", "identity", "ingest", "trail")
 _UNIT = Path(__file__).parent / "unit"
+#: What takes long on PostgreSQL and asks it nothing that the tests of the stores do not ask: `make test-long` has it.
+_SLOW_THERE = frozenset(
+    ("test_anchors", "test_archive_search_pages", "test_audit_fsck", "test_trail_api", "test_witnesses")
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,4 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     on_all = metafunc.definition.path.parent in [_UNIT / name for name in _ON_ALL]
     embedded = metafunc.definition.get_closest_marker("embedded")
     if on_all and not embedded and {"kit", "platform", "bench"} & set(metafunc.fixturenames):
-        metafunc.parametrize("stores", platform_kit.STORES, indirect=True, scope="module")
+        slow = metafunc.definition.path.stem in _SLOW_THERE
+        here, there = platform_kit.STORES
+        stores = [here, pytest.param(there, marks=[pytest.mark.long] if slow else [])]
+        metafunc.parametrize("stores", stores, indirect=True, scope="module")
