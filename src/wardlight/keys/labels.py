@@ -33,6 +33,10 @@ class Label(StrEnum):
     CSRF = "csrf"
     DPOP_NONCE = "dpop-nonce"
     ENROLMENT = "enrolment"
+    VAULT_LOOKUP = "vault-lookup"
+    VAULT_ROWS = "vault-rows"
+    VAULT_RECOVERY = "vault-recovery"
+    DOMAIN = "pseudonym-domain"
     # Associated data of an AEAD.
     WRAP = "wrap"
     KEYSLOT = "keyslot"
@@ -43,6 +47,7 @@ class Label(StrEnum):
     TOKEN_KEY = "token-key"  # noqa: S105 - a label
     CLIENT_SECRET = "client-secret"  # noqa: S105 - a label
     FACTOR = "factor"
+    VAULT_ROW = "vault-row"
     # What an HMAC is over.
     RECOVERY = "recovery-code"
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from wardlight.receiver.model import Target, Work
 from wardlight.receiver.upload import Outgoing
+from wardlight.receiver.vault import WayBack
 
 #: A batch that is not full waits so long for further objects of its study, in seconds.
 LINGER_S: Final = 0.15
@@ -19,11 +20,15 @@ _ALONE_AFTER: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """An object that may leave: de-identified and verified, or on a route without change. group: of its study."""
+    """An object that may leave: de-identified and verified, or on a route without change. group: of its study.
+
+    way: back from it, to be in the vault before it leaves; None on a route without change.
+    """
 
     work: Work
     outgoing: Outgoing
     group: str
+    way: WayBack | None = None
 
 
 @dataclass(slots=True)
@@ -48,6 +53,11 @@ class Batch:
     def works(self) -> list[Work]:
         """What the batch does."""
         return [item.work for item in self.items]
+
+    @property
+    def ways(self) -> list[WayBack]:
+        """The ways back of its objects."""
+        return [item.way for item in self.items if item.way is not None]
 
 
 class Batcher:

@@ -29,7 +29,7 @@ from wardlight.receiver.batches import LINGER_S, Batch, Batcher
 from wardlight.receiver.couriers import Couriers
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target, Work
-from wardlight.receiver.places import database_path, open_spool, platform_address
+from wardlight.receiver.places import database_path, open_spool, platform_address, vault_path
 from wardlight.receiver.protect import NotReleased, Protector
 from wardlight.receiver.quarantine import FOLDER, Quarantine
 from wardlight.receiver.secrets import load
@@ -37,6 +37,7 @@ from wardlight.receiver.setbacks import DATABASE_PAUSE_S, Setbacks, code_of
 from wardlight.receiver.store import BLOCK, ReceiverStore
 from wardlight.receiver.upload import Platform
 from wardlight.receiver.uploader import Holds, Uploader
+from wardlight.receiver.vault import Vault
 from wardlight.supervisor import die_with_parent, wait_for_gate
 
 #: Two, so that one sends while the other waits for the platform's fsync.
@@ -59,7 +60,8 @@ class Pipeline:
         self._store = ReceiverStore(database_path(chosen))
         self._quarantine = Quarantine(self._store, chosen.receiver_dir / FOLDER, secrets, entries)
         self._quarantine.share()
-        self._protector = Protector(open_spool(chosen), secrets)
+        self._vault = Vault(vault_path(chosen), secrets)
+        self._protector = Protector(open_spool(chosen), secrets, self._vault)
         self._setbacks = Setbacks(self._store, self._quarantine)
         self._batcher = Batcher(chosen.receiver.batch_bytes, chosen.receiver.batch_instances)
         self._ready: queue.Queue[Batch] = queue.Queue(_UPLOADERS)
@@ -86,6 +88,7 @@ class Pipeline:
                 entries,
                 self._holds,
                 self.stop,
+                self._vault.keep,
                 self._released,
             )
             for _ in range(_UPLOADERS)
@@ -114,6 +117,7 @@ class Pipeline:
         if self._couriers is not None:
             self._couriers.join()
         self._store.close()
+        self._vault.close()
 
     def _upload(self, uploader: Uploader) -> None:
         """One uploader thread. What it cannot settle stays in hand, so the process then ends and is started anew."""

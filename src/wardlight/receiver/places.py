@@ -15,6 +15,11 @@ def database_path(chosen: Settings) -> Path:
     return chosen.receiver_dir / "receiver.db"
 
 
+def vault_path(chosen: Settings) -> Path:
+    """The vault: what leads from pseudonyms back to patients."""
+    return chosen.receiver_dir / "vault.db"
+
+
 def spool_dir(chosen: Settings) -> Path:
     """Folder of the encrypted spool."""
     return chosen.receiver_dir / "spool"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wardlight import log
 from wardlight.agreements.model import Level
-from wardlight.deid.engine import Deidentifier
+from wardlight.deid.engine import Deidentified, Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
 from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, protect, reasons_of
@@ -25,6 +25,8 @@ from wardlight.receiver.shelf import Held, Shelf
 from wardlight.receiver.sink import SOP_INSTANCE, STUDY, read_identifiers
 from wardlight.receiver.spool import Spool
 from wardlight.receiver.upload import Outgoing
+from wardlight.receiver.vault import Vault, WayBack
+from wardlight.receiver.vault_study import study_elements
 
 
 class NotReleased(Exception):
@@ -39,8 +41,10 @@ class NotReleased(Exception):
 class Protector:
     """Makes what may leave of objects. One thread uses it; one de-identifier is kept for each release target."""
 
-    def __init__(self, spool: Spool, secrets: ReceiverSecrets) -> None:
+    def __init__(self, spool: Spool, secrets: ReceiverSecrets, vault: Vault | None = None) -> None:
+        """vault: what is known of patients; without it no object brings its way back."""
         self._spool = spool
+        self._vault = vault
         self._shelf = Shelf(spool)
         self._secrets = secrets
         self._group_key = DeidKeys.derive(secrets.hospital, "", "").group
@@ -57,11 +61,27 @@ class Protector:
         original_uid = identifiers[SOP_INSTANCE]
         if work.target.level is Level.IDENTIFIED:
             head = _meta(work.sop_class, original_uid, work.transfer_syntax)
-            part, sop_uid = plain_part(head, len(head), 0, work.length), original_uid
+            part, sop_uid, way = plain_part(head, len(head), 0, work.length), original_uid, None
         else:
-            part, sop_uid = self._deidentify(work, stream, original_uid, read)
+            part, result = self._deidentify(work, stream, original_uid, read)
+            sop_uid, way = result.sop_uid, self._way(work, stream, identifiers[STUDY].encode(), result)
         group = study_group(self._group_key, identifiers[STUDY].encode("ascii"))
-        return Protected(work, Outgoing(part, read, sop_uid, original_uid), group)
+        return Protected(work, Outgoing(part, read, sop_uid, original_uid), group, way)
+
+    def _way(self, work: Work, stream: DataSetStream, study: bytes, result: Deidentified) -> WayBack | None:
+        """The way back from what was made of an object."""
+        if self._vault is None:
+            return None
+        return WayBack(
+            target=work.target,
+            patient=result.patient,
+            pseudonym=result.patient_pseudonym.encode("ascii"),
+            days=result.days,
+            study_uid=study,
+            study=() if self._vault.has_study(study) else study_elements(stream),
+            uids=result.uids,
+            new_uid=self._deidentifier(work.target).new_uid,
+        )
 
     def reader(self, work: Work) -> Reader:
         """Reads the object as it came."""
@@ -85,7 +105,7 @@ class Protector:
 
     def _deidentify(
         self, work: Work, stream: DataSetStream, original_uid: str, read: Reader
-    ) -> tuple[Part, str]:
+    ) -> tuple[Part, Deidentified]:
         try:
             return self._part(work, stream, read)
         except NOT_RELEASED as refusal:
@@ -97,15 +117,15 @@ class Protector:
             log.error("receiver.protect_failed", error, sop_class=work.sop_class)
             raise NotReleased((f"internal:{type(error).__name__}",), original_uid) from None
 
-    def _part(self, work: Work, stream: DataSetStream, read: Reader) -> tuple[Part, str]:
-        """What is sent, and its new SOP Instance UID. Raises what `protect` does where it must not be."""
+    def _part(self, work: Work, stream: DataSetStream, read: Reader) -> tuple[Part, Deidentified]:
+        """What is sent, and what it was made of. Raises what `protect` does where it must not be."""
         start = stream.value_offset
         through: Pass | None = None
 
         def value() -> Iterator[Buffer]:
             return cut(read(start), 0, (work.body_end or self._body_end(work)) - start)
 
-        protected = protect(self._deidentifier(work.target), stream, value)
+        protected = protect(self._deidentifier(work.target), stream, value, knowledge=self._vault)
         result = protected.result
         meta = _meta(result.sop_class, result.sop_uid, work.transfer_syntax)
         head = b"".join((meta, result.header, result.pixel_head))
@@ -119,8 +139,8 @@ class Protector:
             end = work.body_end or self._body_end(work)
             through = protected.ahead(value())
         if stream.syntax.deflated:
-            return deflated_part(head, len(meta), start, end, read, through), result.sop_uid
-        return plain_part(head, len(meta), start, end, through), result.sop_uid
+            return deflated_part(head, len(meta), start, end, read, through), result
+        return plain_part(head, len(meta), start, end, through), result
 
     def _body_end(self, work: Work) -> int:
         """The end of encapsulated pixel data in an object that was recovered after a crash: all of it is read."""

@@ -25,6 +25,8 @@ CREDENTIAL_FILE: Final = "credential.json"
 WITNESS_FILE: Final = "witness.key"
 WITNESS_VKEY_FILE: Final = "witness.vkey"
 LOG_VKEY_FILE: Final = "audit-log.vkey"
+#: Names of the keys of `ReceiverSecrets`, each in a file of its own.
+KEYS: Final = ("hospital", "local", "quarantine", "vault")
 #: Name of the folder of the spool's daily keys.
 SPOOL_KEYS: Final = "spool-keys"
 
@@ -35,11 +37,13 @@ class ReceiverSecrets:
 
     hospital: the secret that UIDs, pseudonyms and date offsets derive from: whoever loses it starts new pseudonyms.
     local: keys tokens and audit references inside the receiver's own database. quarantine: encrypts kind-5 objects.
+    vault: seals the rows of the vault.
     """
 
     hospital: bytes = field(repr=False)
     local: bytes = field(repr=False)
     quarantine: bytes = field(repr=False)
+    vault: bytes = field(repr=False)
 
     def study_token(self, study_uid: str) -> bytes:
         """16 bytes by which the receiver's database knows a study, without its UID."""
@@ -57,7 +61,7 @@ def load(directory: Path) -> ReceiverSecrets:
     Safe to call from several processes at once: whoever comes first makes the key, the others read it.
     """
     private_folder(directory)
-    return ReceiverSecrets(*(_key(directory / f"{name}.key") for name in ("hospital", "local", "quarantine")))
+    return ReceiverSecrets(*(_key(directory / f"{name}.key") for name in KEYS))
 
 
 def credential(directory: Path) -> str | None:

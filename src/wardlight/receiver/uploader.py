@@ -22,6 +22,7 @@ from wardlight.receiver.model import Target, UploadState, Work
 from wardlight.receiver.setbacks import DATABASE_PAUSE_S, Backoff, Setbacks, code_of
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.upload import Platform, Trouble, UnreadableObject, UploadError
+from wardlight.receiver.vault import WayBack
 
 #: Failure reasons of PS3.18 Table I.2-2 that may pass: no resources, processing failure, not authorised.
 _NO_RESOURCES: Final = 0xA700
@@ -76,8 +77,9 @@ class Holds:
 
 
 class Uploader:
-    """One thread with its own connection. released: told of works that are not in hand any more, and whether they
-    are to be looked for again after so many seconds (None: they are done)."""
+    """One thread with its own connection. keep: makes the ways back durable before their objects are sent. released:
+    told of works that are not in hand any more, and whether they are to be looked for again after so many seconds
+    (None: they are done)."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class Uploader:
         entries: Entries,
         holds: Holds,
         stop: threading.Event,
+        keep: Callable[[Sequence[WayBack]], None],
         released: Callable[[Sequence[Work], float | None], None],
     ) -> None:
         self._platform = platform
@@ -95,6 +98,7 @@ class Uploader:
         self._entries = entries
         self._holds = holds
         self._stop = stop
+        self._keep = keep
         self._released = released
         self._backoff = Backoff()
         self._noted = ""
@@ -125,6 +129,7 @@ class Uploader:
                 self._release([work], self._setbacks.failed(work, error, alone=True))
 
     def _deliver(self, batch: Batch) -> None:
+        self._keep(batch.ways)
         while not self._stop.is_set():
             request = stdlib_secrets.token_hex(16)
             try:

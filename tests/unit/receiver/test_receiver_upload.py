@@ -277,7 +277,7 @@ def desk(
     def note(works: Sequence[Work], again: float | None) -> None:
         released.append(([work.stream for work in works], again))
 
-    made = Uploader(platform, opened, Setbacks(opened, quarantine), entries, holds, stop, note)
+    made = Uploader(platform, opened, Setbacks(opened, quarantine), entries, holds, stop, lambda ways: None, note)
     yield Desk(stub, opened, quarantine, made, holds, stop, released)
     opened.close()
 
