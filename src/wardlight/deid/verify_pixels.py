@@ -8,60 +8,41 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from wardlight.deid.verify_frames import Frames
 from wardlight.deid.verify_reader import Unreadable, read
-
-Buffer = bytes | memoryview
+from wardlight.deid.verify_same import Box, Buffer, Same, Unverified
 
 _BIG: Final = "1.2.840.10008.1.2.2"
-_RLE: Final = "1.2.840.10008.1.2.5"
-_JPEG: Final = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.(5[0-8]|70|80|81)")
-_J2K: Final = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.(90|91|201|202|203)")
 _NATIVE: Final = frozenset(
     ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
 )
 _FLOATS: Final = {0x0008: 4, 0x0009: 8}
-#: A frame is held while it is looked at; a larger one does not leave.
-_LARGEST_FRAME: Final = 256 << 20
 #: Bytes looked at in one go: what is made of them stays in the processor's cache.
 _BLOCK: Final = 256 << 10
 #: PS3.3 C.7.6.3: samples, frames, rows, columns, bits allocated, stored, high bit, representation.
 _WANTED: Final = (0x0002, 0x0008, 0x0010, 0x0011, 0x0100, 0x0101, 0x0102, 0x0103)
 #: Their tags in little endian.
 _SIGHT: Final = re.compile(rb"\x28\x00(?:[\x02\x08\x10\x11]\x00|[\x00-\x03]\x01)")
-#: Marker of JPEG or JPEG-LS after coded data: neither stuffing, nor RST, nor fill.
-_CODED: Final = re.compile(rb"\xff(?:[\x01-\x7f\x80-\xcf\xd8-\xfe])", re.DOTALL)
-_CODED_LS: Final = re.compile(rb"\xff(?:[\x80-\xcf\xd8-\xfe])", re.DOTALL)
-#: Application segments that may say something: JFIF without thumbnail, Adobe, SPIFF and its end, HP's colours.
-_SPEAKING: Final = re.compile(
-    rb"\xe0JFIF\x00..[\x00-\x02]....\x00*|\xee(?:Adobe......[\x00-\x02])\x00*"
-    rb"|\xe8(?:SPIFF\x00.{24}|\x00\x00\x00\x01(?:\xff\xd8)?|mrfx[\x00-\x05])|[\xe0-\xef\xfe]\x00*",
-    re.DOTALL,
-)
-
-
-class Unverified(ValueError):
-    """The pixel data is not what may leave. `code` says why; it holds no value."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code: Final = code
 
 
 class PixelVerifier:
     """Verifies the pixel data of one object, as often as it is sent. Holds a few numbers of its header.
 
     header: encoded elements up to the pixel data, as they go out; head: tag, VR and length of the pixel data element.
-    length: bytes of native pixel data; None: fragments. Raises Unverified where the header alone says that none fit.
+    length: bytes of native pixel data; None: fragments. boxes: what may have changed in each native frame, to one
+    colour. Raises Unverified where the header alone says that none fit.
     """
 
-    def __init__(self, header: bytes, syntax_uid: str, head: bytes, length: int | None) -> None:
+    def __init__(
+        self, header: bytes, syntax_uid: str, head: bytes, length: int | None, boxes: Sequence[Box] = ()
+    ) -> None:
         if length is not None and syntax_uid not in _NATIVE:
             raise Unverified("pixel-encoding")
         self._syntax_uid = syntax_uid
@@ -69,21 +50,88 @@ class PixelVerifier:
         self._length = length
         element = int.from_bytes(head[2:4], "big" if syntax_uid == _BIG else "little")
         self._floating = _FLOATS.get(element, 0)
+        self._boxes = tuple(boxes)
+        self._swapped = syntax_uid == _BIG and head[4:6] == b"OW"
+        #: Planar Configuration and shared colours: looked for only where there are boxes.
+        self._arranged = _arranged(header, syntax_uid) if boxes else (False, False)
 
-    def verified(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
-        """The same chunks; raises Unverified. Native ones are looked at before they are passed on, one by one.
+    def verified(
+        self, chunks: Iterable[Buffer], clean: Callable[[Iterable[Buffer]], Iterator[Buffer]] | None = None
+    ) -> Iterator[Buffer]:
+        """The same chunks cleaned; raises Unverified. Native ones are looked at before they are passed on, one by one.
 
-        Fragments are only verified when all were taken, so that this has to be done before any is sent.
+        clean: gives as many bytes as it takes, which are compared with those. Without it the chunks come as they are
+        to be sent. Fragments are only verified when all were taken, so that this has to be done before any is sent.
         """
-        checks: _Bits | _Frames
+        came = Came(chunks)
+        checks: _Bits | Frames
+        same: Same | None = None
         if self._length is None:
-            checks = _Frames(self._syntax_uid, self._values)
+            checks = Frames(self._syntax_uid, self._values, compared=clean is not None)
         else:
             checks = _Bits(self._values, self._syntax_uid == _BIG, self._floating, self._length)
-        for chunk in chunks:
-            checks.feed(chunk)
+            if clean is not None:
+                same = self._same()
+        for chunk in chunks if clean is None else clean(came):
+            was = chunk if clean is None else came.take(len(chunk))
+            if same is not None:
+                same.feed(was, chunk)
+            checks.feed(chunk, was)
             yield chunk
         checks.finish()
+
+    def _same(self) -> Same:
+        planar, shared = self._arranged
+        return Same(
+            self._values,
+            big=self._syntax_uid == _BIG,
+            swapped=self._swapped,
+            floating=self._floating,
+            length=self._length or 0,
+            boxes=self._boxes,
+            planar=planar,
+            shared=shared,
+        )
+
+
+class Came:
+    """What goes into a cleaning, kept until it is compared with what comes out of it."""
+
+    def __init__(self, chunks: Iterable[Buffer]) -> None:
+        self._chunks = chunks
+        self._kept: deque[Buffer] = deque()
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for chunk in self._chunks:
+            if chunk:
+                self._kept.append(chunk)
+            yield chunk
+
+    def take(self, count: int) -> Buffer:
+        """The next bytes. Raises Unverified where fewer came."""
+        if self._kept and len(self._kept[0]) == count:
+            return self._kept.popleft()
+        parts: list[Buffer] = []
+        while count:
+            if not self._kept:
+                raise Unverified("pixels-differ")
+            first = self._kept.popleft()
+            if len(first) > count:
+                self._kept.appendleft(first[count:])
+                first = first[:count]
+            parts.append(first)
+            count -= len(first)
+        return b"".join(parts)
+
+
+def _arranged(header: bytes, syntax_uid: str) -> tuple[bool, bool]:
+    """Whether samples come plane by plane, and whether two pixels share their colours."""
+    try:
+        items = read(header, syntax_uid)
+    except (Unreadable, RecursionError):
+        raise Unverified("unreadable") from None
+    values = {tag: header[start:end] for path, tag, _vr, start, end in items if not path}
+    return any(values.get(0x00280006, b"")), b"_422" in values.get(0x00280004, b"")
 
 
 def _numbers(header: bytes, syntax_uid: str) -> dict[int, int]:
@@ -196,7 +244,7 @@ class _Bits:
                 if wrong:
                     self._wrong.append((place, wrong))
 
-    def feed(self, chunk: Buffer) -> None:
+    def feed(self, chunk: Buffer, _was: Buffer = b"") -> None:
         """Look at the next bytes."""
         self._left -= len(chunk)
         if self._left < 0:
@@ -276,146 +324,3 @@ def _fits(value: int, first: int, low: int, high: int, signed: bool) -> bool:
         low <= first + bit <= high or (value >> bit & 1) == (negative and first + bit > high)
         for bit in range(8)
     )
-
-
-class _Frames:
-    """Items and frames of encapsulated pixel data."""
-
-    def __init__(self, syntax_uid: str, values: dict[int, int]) -> None:
-        self._values = values
-        self._rle = syntax_uid == _RLE
-        self._j2k = _J2K.fullmatch(syntax_uid) is not None
-        self._ls = syntax_uid.endswith((".80", ".81"))
-        if not (self._rle or self._j2k or _JPEG.fullmatch(syntax_uid)):
-            raise Unverified("pixel-encoding")
-        self._data = bytearray()
-        self._table: bytes | None = None
-        self._frame = bytearray()
-        self._position = 0
-        self._start = -1
-        self._starts: list[int] = []
-        self._ended = False
-
-    def feed(self, chunk: Buffer) -> None:
-        """Look at the next bytes."""
-        self._data += chunk
-        at = 0
-        while len(self._data) - at >= 8:
-            tag, length = struct.unpack_from("<II", self._data, at)
-            if self._ended or tag not in (0xE000FFFE, 0xE0DDFFFE) or length > _LARGEST_FRAME:
-                raise Unverified("fragments")
-            if tag == 0xE0DDFFFE:
-                if length:
-                    raise Unverified("fragments")
-                self._ended = True
-            if len(self._data) - at < 8 + length:
-                break
-            if not self._ended:
-                self._item(bytes(self._data[at + 8 : at + 8 + length]))
-            at += 8 + length
-        del self._data[:at]
-        if len(self._frame) > _LARGEST_FRAME:
-            raise Unverified("fragments")
-
-    def _item(self, value: bytes) -> None:
-        if self._table is None:
-            self._table = value
-            return
-        if self._start < 0:
-            self._start = self._position
-        self._position += 8 + len(value)
-        self._frame += value
-        whole = bytes(self._frame)
-        if self._rle:
-            self._segments(whole)
-        elif whole.rstrip(b"\0")[-2:] != b"\xff\xd9":
-            return
-        elif self._j2k:
-            _codestream(whole.rstrip(b"\0"))
-        else:
-            _image(whole.rstrip(b"\0"), _CODED_LS if self._ls else _CODED)
-        self._frame.clear()
-        self._starts.append(self._start)
-        self._start = -1
-
-    def _segments(self, frame: bytes) -> None:
-        """PS3.5 Annex G: every byte of the frame belongs to a run of one of its segments, or is zero."""
-        get = self._values.get
-        count = get(0x0002, 1) * (get(0x0100, 0) // 8)
-        if len(frame) < 64 or not 0 < count < 16:
-            raise Unverified("rle")
-        said, *offsets = struct.unpack_from("<16I", frame)
-        borders = [*offsets[:count], len(frame)]
-        if said != count or borders[0] != 64 or any(offsets[count:]) or borders != sorted(borders):
-            raise Unverified("rle")
-        pixels = get(0x0010, 0) * get(0x0011, 0)
-        for first, end in pairwise(borders):
-            at, left = first, pixels
-            while left > 0 and at < end:
-                run = frame[at]
-                left -= run + 1 if run < 128 else 257 - run if run > 128 else 0
-                at += run + 2 if run < 128 else 2 if run > 128 else 1
-            if left or at > end or any(frame[at:end]):
-                raise Unverified("rle")
-
-    def finish(self) -> None:
-        """All was there: as many frames as the header says, and a table of offsets that is empty or right."""
-        if not self._ended or self._data or self._frame:
-            raise Unverified("fragments")
-        if len(self._starts) != self._values[0x0008]:
-            raise Unverified("frame-count")
-        if self._table and self._table != b"".join(start.to_bytes(4, "little") for start in self._starts):
-            raise Unverified("offset-table")
-
-
-def _image(data: bytes, coded: re.Pattern[bytes]) -> None:
-    """A JPEG or JPEG-LS image from SOI to EOI, with nothing said in its comments and application segments."""
-    if data[:2] != b"\xff\xd8":
-        raise Unverified("codestream")
-    at = 2
-    while data[at : at + 1] == b"\xff":
-        while data[at + 1 : at + 2] == b"\xff":
-            at += 1
-        code = data[at + 1]
-        if code == 0xD9:
-            if at + 2 != len(data):
-                break
-            return
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if end < at + 4 or end > len(data) or code in (0xD8, 0x01):
-            break
-        if (code >= 0xE0 and code <= 0xEF) or code == 0xFE:
-            if not _SPEAKING.fullmatch(data[at + 1 : at + 2] + data[at + 4 : end]):
-                raise Unverified("comment")
-        elif code == 0xDA:
-            match = coded.search(data, end)
-            if match is None:
-                break
-            end = match.start()
-        at = end
-    raise Unverified("codestream")
-
-
-def _codestream(data: bytes) -> None:
-    """A JPEG 2000 codestream from SOC to EOC, with nothing said in its comments."""
-    if data[:4] != b"\xff\x4f\xff\x51":
-        raise Unverified("codestream")
-    at, tile, until = 2, -1, 0
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        code = data[at + 1]
-        if code == 0x93:
-            at = until or len(data) - 2
-            if at < tile:
-                break
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if code == 0x90:
-            (length,) = struct.unpack_from(">I", data, at + 6) if at + 12 <= len(data) else (0,)
-            tile, until = at + 12, at + length if length else 0
-        if code == 0x64 and (data[at + 4 : at + 6] > b"\0\1" or any(data[at + 6 : end])):
-            raise Unverified("comment")
-        if end <= at + 4:
-            break
-        at = end
-    if data[at:] != b"\xff\xd9":
-        raise Unverified("codestream")
