@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -102,7 +103,10 @@ class Site:
 
 
 def code(secret: bytes, ahead: int = 0) -> str:
-    """The authenticator's code now, or so many steps later."""
+    """The authenticator's code now, or so many steps later; one of before is good for some seconds still."""
+    left_ms = 30_000 - clock.unix_ms() % 30_000
+    if ahead < 0 and left_ms < 6_000:
+        time.sleep(left_ms / 1000)
     return totp.code(secret, clock.unix_ms() // 30_000 + ahead)
 
 
