@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from wardlight.cli.deidentify_run import Settings, UsageError, run
+from wardlight.cli.deidentify_input import inputs
+from wardlight.cli.deidentify_places import Stopped, UsageError
+from wardlight.cli.deidentify_run import Ran, Settings, run
+from wardlight.deid.report_words import words_of
+from wardlight.deid.standard import attributes
 
-#: Exit codes: all released; wrong usage; something was not released.
-RELEASED, USAGE, QUARANTINED = 0, 2, 3
+#: Exit codes: all released; wrong usage; something was not released; stopped and can be continued; interrupted.
+RELEASED, USAGE, QUARANTINED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 130
+
+_HELP = """De-identify DICOM files by PS3.15 Annex E, verify each, and write those that are clean.
+
+Input is never changed. What cannot be de-identified and verified is not written. The same --key-file gives the same
+output, byte by byte, whatever the order of files, the number of workers, the machine or the day.
+
+Examples:
+
+\b
+  wardlight deidentify scans/ clean/ --key-file hospital.key
+  wardlight deidentify cd.zip clean/ --level medium --report report/
+  wardlight deidentify /media/cdrom/DICOMDIR clean/ --dicomdir media/
+  wardlight deidentify scans/ clean/ --dry-run --report report.html
+  wardlight deidentify scans/ clean/ --key-file hospital.key --resume
+
+Exit codes: 0 all released; 2 wrong usage; 3 something was not released; 4 stopped and 130 interrupted, go on with
+--resume; 1 an error of Wardlight.
+"""
 
 
 def deidentify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="File, folder, zip archive or DICOMDIR.")],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder for the tree of study/series/instance.")
-    ],
+        Path | None, typer.Argument(metavar="OUT", help="Folder for the tree of study/series/instance.")
+    ] = None,
     level: Annotated[str, typer.Option(help="high, medium or low.")] = "high",
     profile: Annotated[
         Path | None, typer.Option(help="A profile of your own, as TOML, in place of a level.")
@@ -31,18 +55,98 @@ def deidentify(
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes; one for each processor.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a JSON report here.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was interrupted; needs its --key-file.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but write to OUT; the report is written.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a report: a folder (HTML and JSON for each study), or one .html or .json file."
+        ),
+    ] = None,
+    dicomdir: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also make a media folder with a DICOMDIR of what is released."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on the output stream.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but why it stopped.")] = False,
+    which: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Print the path of input N, for your eyes only, and do nothing."
+        ),
+    ] = None,
 ) -> None:
-    """De-identify DICOM files by PS3.15 Annex E, verify each, and write those that are clean.
-
-    Input is never changed. What cannot be de-identified and verified is not written, and the exit code is 3.
-
-    Example: wardlight deidentify scans/ clean/ --level high --key-file secret.key --report report.json
-    """
-    settings = Settings(source, target, level, profile, key_file, workers, report)
+    """Replaced by `_HELP`."""
     try:
-        quarantined = run(settings)
+        if which is not None:
+            _print_path(source, which)
+            return
+        if target is None:
+            raise UsageError("OUT is missing: the folder to write to")
+        settings = Settings(
+            *(source, target, level, profile, key_file, workers, report),
+            resume=resume,
+            dry_run=dry_run,
+            dicomdir=dicomdir,
+            quiet=quiet,
+        )
+        ran = run(settings)
     except UsageError as error:
         typer.echo(f"wardlight deidentify: {error}", err=True)
         raise typer.Exit(USAGE) from None
-    raise typer.Exit(QUARANTINED if quarantined else RELEASED)
+    except Stopped as stopped:
+        typer.echo(f"wardlight deidentify: stopped: {stopped.words()}", err=True)
+        raise typer.Exit(STOPPED) from None
+    except KeyboardInterrupt:
+        then = "run the same again with --resume" if key_file else "its key is gone, so begin again elsewhere"
+        typer.echo(f"wardlight deidentify: interrupted; what is in OUT is whole. To go on, {then}.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _say(ran, settings)
+    if as_json:
+        typer.echo(json.dumps(_summary(ran, settings)))
+    raise typer.Exit(QUARANTINED if ran.totals["quarantined"] else RELEASED)
+
+
+deidentify.__doc__ = _HELP
+
+
+def _print_path(source: Path, number: int) -> None:
+    try:
+        found = next((item for item in inputs(source) if item.number == number), None)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if found is None:
+        raise UsageError("there is no input of this number")
+    typer.echo(f"{found.path}" + (f" (member {found.member + 1})" if found.member >= 0 else ""))
+
+
+def _say(ran: Ran, settings: Settings) -> None:
+    """The sum of it, and for each reason what it means and what to do."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=settings.quiet)
+    for code, count in sorted(ran.reasons.items(), key=lambda row: (-row[1], row[0])):
+        means, then = words_of(code)
+        console.print(f"{count} × {code}: {means}. {then}.", markup=False)
+    kinds = ("released", "quarantined", "duplicate", "skipped")
+    summary = ", ".join(f"{ran.totals[kind]} {kind}" for kind in kinds)
+    console.print(f"{summary}; level {ran.profile.level}" + ("; nothing was written" * settings.dry_run))
+    if settings.key_file is None and not settings.dry_run:
+        console.print("The key was random and is gone: another run gives other pseudonyms, UIDs and dates.")
+
+
+def _summary(ran: Ran, settings: Settings) -> dict[str, object]:
+    kinds = ("released", "quarantined", "duplicate", "skipped", "flagged")
+    return {
+        "schema": "wardlight-deidentify/1",
+        "totals": {kind: ran.totals[kind] for kind in kinds},
+        "reasons": dict(sorted(ran.reasons.items())),
+        "level": ran.profile.level,
+        "profile": ran.profile.name,
+        "standard": f"PS3.15 {attributes.EDITION}",
+        "dry_run": settings.dry_run,
+        "repeatable": settings.key_file is not None,
+        "seconds": round(ran.seconds, 3),
+    }

@@ -6,57 +6,68 @@ nothing gets its name before it has passed the pixels. Encapsulated pixel data i
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import IO, Final
 
 from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
+from wardlight.cli.deidentify_output import OutputFailed, Outputs
 from wardlight.deid.engine import WANTED, Deidentified, Deidentifier, Refused
-from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, protect, reasons_of
+from wardlight.deid.known import Knowledge
+from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, Protected, protect, reasons_of
+from wardlight.deid.report_model import Outcome
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import Part10Stream, write_meta
 from wardlight.dicom.stream import DataSetStream, deflated
 
-#: Bytes read at a time: most cross-sectional images are one read.
+#: Bytes read at a time: most cross-sectional images are one read; of headers alone, less.
 STEP: Final = 1 << 20
+_HEADER_STEP: Final = 32 << 10
 _INFLATE_STEP: Final = 64 << 10
+STUDY_UID, SERIES_UID, SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
+#: Pieces before the pixels: meta information, header, head of the pixel data.
+_TOGETHER: Final = 3
 _MEDIA_DIRECTORY: Final = "1.2.840.10008.1.3.10"
-#: Folders known to be there.
-_FOLDERS: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an input.
+def header_of(item: Input) -> DataSetStream | None:
+    """The header of an input, None where it has none that can be read: the second pass says why."""
+    try:
+        with opened(item) as file:
+            source = Source(file, _HEADER_STEP)
+            stream = source.header()
+            return None if source.sop_class == _MEDIA_DIRECTORY else stream
+    except (BadInput, DicomError, OSError, zlib.error):
+        return None
 
-    kind: released, duplicate (the same output was there), quarantined, skipped (no DICOM, or a medium's directory).
-    reasons: codes with tags. study, series, instance: new UIDs. changes: (path of tags, action, why) of each change,
-    where a report is wanted.
-    """
 
-    number: int
-    kind: str
-    reasons: tuple[str, ...] = ()
-    study: str = ""
-    series: str = ""
-    instance: str = ""
-    flags: tuple[str, ...] = ()
-    changes: tuple[tuple[tuple[int, ...], str, str], ...] = ()
+class _Held(Exception):
+    """The object stays."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome: Final = outcome
 
 
 class Worker:
-    """De-identifies inputs into one folder."""
+    """De-identifies inputs into one folder; outputs: None writes nothing and does all the rest."""
 
-    def __init__(self, deidentifier: Deidentifier, target: Path, report: bool) -> None:
+    def __init__(
+        self,
+        deidentifier: Deidentifier,
+        outputs: Outputs | None,
+        report: bool,
+        knowledge: Knowledge | None = None,
+    ) -> None:
         self._deidentifier = deidentifier
-        self._target = target
+        self._outputs = outputs
         self._report = report
-        self._folders: set[str] = set()
+        self._knowledge = knowledge
 
     def process(self, item: Input) -> Outcome:
         """Never raises for what an input holds: that is quarantined, with a code."""
@@ -65,92 +76,103 @@ class Worker:
                 return self._process(item, file)
         except BadInput as error:
             return Outcome(item.number, "quarantined", (error.code,))
-        except NOT_RELEASED as refusal:
-            return Outcome(item.number, "quarantined", reasons_of(refusal))
+        except _Held as held:
+            return held.outcome
         except DicomError as error:
             if error.code == "not-dicom" and not item.required:
                 return Outcome(item.number, "skipped", ("not-dicom",))
             return Outcome(item.number, "quarantined", (f"data-set:{error.code}",))
+        except OutputFailed as error:
+            return Outcome(item.number, "stopped", (f"file-system:{error.number}",))
         except OSError as error:
             return Outcome(item.number, "quarantined", (f"file-system:{error.errno}",))
 
     def _process(self, item: Input, file: Readable) -> Outcome:
-        source = _Source(file)
+        source = Source(file)
         stream = source.header()
         if source.sop_class == _MEDIA_DIRECTORY:
             return Outcome(item.number, "skipped", ("media-directory",))
-        protected = protect(self._deidentifier, stream, lambda: _again(item, stream), report=self._report)
-        result = protected.result
-        kind = self._write(source, stream, result, protected.through)
-        changes = tuple((change.path, change.action, change.why) for change in result.changes)
-        return Outcome(
-            item.number,
-            "quarantined" if kind == "instance-conflict" else kind,
-            (kind,) if kind == "instance-conflict" else (),
-            result.study_uid,
-            result.series_uid,
-            result.sop_uid,
-            result.flags,
-            changes,
-        )
-
-    def _write(self, source: _Source, stream: DataSetStream, result: Deidentified, through: Pass) -> str:
-        # Names as text: a Path of each part would cost more than the header's search.
-        folder = self._folder(result)
-        final = f"{folder}/{result.sop_uid}.dcm"
-        temporary = f"{folder}/.{result.sop_uid}.{os.getpid()}.part"
-        meta = write_meta(
-            result.sop_class,
-            result.sop_uid,
-            stream.syntax.uid,
-            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-            implementation_version=IMPLEMENTATION_VERSION,
-        )
         try:
-            with open(temporary, "xb", buffering=0) as file:
-                if stream.syntax.deflated:
-                    _write_deflated(file, meta, source, stream, result, through)
-                else:
-                    _write_plain(file, meta, source, stream, result, through)
-            return _publish(temporary, final)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+            return self._released(item, source, stream)
+        except NOT_RELEASED as refusal:
+            raise _Held(self._held(item, stream, reasons_of(refusal))) from None
+        except DicomError as error:
+            raise _Held(self._held(item, stream, (f"data-set:{error.code}",))) from None
 
-    def _folder(self, result: Deidentified) -> str:
-        """The folder of the new series, made where it is not there."""
-        folder = f"{self._target}/{result.study_uid}/{result.series_uid}"
-        if folder not in self._folders:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            if len(self._folders) >= _FOLDERS:
-                self._folders.clear()
-            self._folders.add(folder)
-        return folder
+    def _held(self, item: Input, stream: DataSetStream, reasons: tuple[str, ...]) -> Outcome:
+        """An object that stays, with the UIDs it would have had."""
+        found = (stream.elements.get(tag) for tag in (STUDY_UID, SERIES_UID, SOP_UID))
+        header = stream.header or b""
+        uids = [
+            self._deidentifier.new_uid(header[one.value : one.end].rstrip(b"\0 ")).decode("ascii", "replace")
+            if one is not None and one.length > 0
+            else ""
+            for one in found
+        ]
+        return Outcome(item.number, "quarantined", reasons, *(uids if uids[0] else ("", "", "")))
+
+    def _released(self, item: Input, source: Source, stream: DataSetStream) -> Outcome:
+        protected = protect(
+            self._deidentifier,
+            stream,
+            lambda: _again(item, stream),
+            report=self._report,
+            knowledge=self._knowledge,
+        )
+        result = protected.result
+        outcome = Outcome(
+            item.number,
+            "released",
+            study=result.study_uid,
+            series=result.series_uid,
+            instance=result.sop_uid,
+            sop_class=result.sop_class,
+            flags=result.flags,
+            changes=tuple((change.path, change.action, change.why) for change in result.changes),
+        )
+        if self._outputs is None:
+            return _measured(outcome, source, stream, protected)
+        with self._outputs.part(result.sop_uid) as (part, name):
+            size = _write(part, source, stream, result, protected.through)
+            kind, digest, first = self._outputs.publish(
+                name, result.study_uid, result.series_uid, result.sop_uid
+            )
+        reasons = (kind,) if kind == "instance-conflict" else ()
+        return replace(outcome, kind=kind, reasons=reasons, digest=digest, first=first, size=size)
 
 
-def _publish(temporary: str, final: str) -> str:
-    """Give the file its name, unless it is taken: then "duplicate" for the same bytes, else the first one stays."""
-    try:
-        os.link(temporary, final)
-    except FileExistsError:
-        return "duplicate" if _same(temporary, final) else "instance-conflict"
-    return "released"
+def _measured(outcome: Outcome, source: Source, stream: DataSetStream, protected: Protected) -> Outcome:
+    """The outcome with size and digest of what would be written."""
+    digest, size = hashlib.sha256(), 0
+    for piece in _pieces(source, stream, protected.result, protected.through):
+        digest.update(piece)
+        size += len(piece)
+    return replace(outcome, digest=digest.digest(), size=size)
 
 
-def _same(one: str, other: str) -> bool:
-    if Path(one).stat().st_size != Path(other).stat().st_size:
-        return False
-    with open(one, "rb") as first, open(other, "rb") as second:
-        while chunk := first.read(STEP):
-            if second.read(len(chunk)) != chunk:
-                return False
-    return True
+def _write(
+    file: IO[bytes], source: Source, stream: DataSetStream, result: Deidentified, through: Pass
+) -> int:
+    """Write the whole object; returns its size in bytes."""
+    size = 0
+    waiting: list[Buffer] = []
+    for count, piece in enumerate(_pieces(source, stream, result, through)):
+        waiting.append(piece)
+        size += len(piece)
+        # What comes before the pixels is written with the first of them: one call for most images.
+        if count >= _TOGETHER:
+            _write_all(file, waiting)
+            waiting = []
+    _write_all(file, waiting)
+    return size
 
 
-class _Source:
+class Source:
     """Reads an input once, and remembers what was read until the header was complete."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: Readable, step: int = STEP) -> None:
         self._file = file
+        self._step = step
         self._kept: list[bytes] = []
         self._part10: Part10Stream | None = None
         self._ended = False
@@ -162,11 +184,16 @@ class _Source:
             self._part10.meta.sop_class if self._part10 is not None and self._part10.meta is not None else ""
         )
 
+    @property
+    def begin(self) -> int:
+        """Offset of the data set in the file."""
+        return self._part10.dataset_offset if self._part10 is not None else -1
+
     def header(self) -> DataSetStream:
         """Read until the header is complete. Raises DicomError."""
         self._part10 = part10 = Part10Stream(lenient=True, wanted=WANTED)
         while part10.stream is None or part10.stream.header is None:
-            chunk = self._file.read(STEP) or b""
+            chunk = self._file.read(self._step) or b""
             if not chunk:
                 part10.finish()
                 self._ended = True
@@ -199,14 +226,14 @@ class _Source:
 def _again(item: Input, stream: DataSetStream) -> Iterator[memoryview]:
     """The encapsulated pixel value, from the input opened once more. Raises Refused where it is another by now."""
     with opened(item) as file:
-        source = _Source(file)
+        source = Source(file)
         again = source.header()
         if again.header != stream.header or again.pixel != stream.pixel:
             raise Refused("input-changed")
         yield from _value(source, again, None)
 
 
-def _value(source: _Source, stream: DataSetStream, length: int | None) -> Iterator[memoryview]:
+def _value(source: Source, stream: DataSetStream, length: int | None) -> Iterator[memoryview]:
     """The pixel value, `length` bytes of it or through its delimiter; DicomError where the input ends before that."""
     start = stream.value_offset
     end = None if length is None else start + length
@@ -224,55 +251,44 @@ def _value(source: _Source, stream: DataSetStream, length: int | None) -> Iterat
         raise DicomError("truncated", position)
 
 
-def _write_plain(
-    file: IO[bytes],
-    meta: bytes,
-    source: _Source,
-    stream: DataSetStream,
-    result: Deidentified,
-    through: Pass,
-) -> None:
-    """Header, then the pixel value to its true end."""
-    buffers: list[Buffer] = [meta, result.header, result.pixel_head]
-    if stream.pixel is not None:
-        for piece in through(_value(source, stream, result.body_length)):
-            # The first piece is written with the header: one call for most images.
-            _write_all(file, [*buffers, piece])
-            buffers = []
-    _write_all(file, buffers)
-
-
-def _write_all(file: IO[bytes], buffers: list[Buffer]) -> None:
-    """All of the buffers, in as few calls as the system allows."""
-    left = sum(len(buffer) for buffer in buffers)
-    if not left:
+def _pieces(source: Source, stream: DataSetStream, result: Deidentified, through: Pass) -> Iterator[Buffer]:
+    """The output: meta information, header, pixel value to its true end; deflated where the input was."""
+    yield write_meta(
+        result.sop_class,
+        result.sop_uid,
+        stream.syntax.uid,
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version=IMPLEMENTATION_VERSION,
+    )
+    if not stream.syntax.deflated:
+        yield result.header
+        yield result.pixel_head
+        if stream.pixel is not None:
+            yield from through(_value(source, stream, result.body_length))
         return
-    done = os.writev(file.fileno(), buffers)
-    if done < left:
-        rest = memoryview(b"".join(buffers))[done:]
-        while rest:
-            rest = rest[os.write(file.fileno(), rest) :]
-
-
-def _write_deflated(
-    file: IO[bytes],
-    meta: bytes,
-    source: _Source,
-    stream: DataSetStream,
-    result: Deidentified,
-    through: Pass,
-) -> None:
-    """As `_write_plain` for a deflated data set: inflated in small steps, and deflated again."""
     pieces: Iterable[Buffer] = (result.header + result.pixel_head,)
     if stream.pixel is not None:
         value = through(_inflated(source, stream.value_offset, result.body_length or 0))
         pieces = chain(pieces, value)
-    file.write(meta)
-    for packed in deflated(pieces):
-        file.write(packed)
+    yield from deflated(pieces)
 
 
-def _inflated(source: _Source, start: int, length: int) -> Iterator[bytes]:
+def _write_all(file: IO[bytes], buffers: list[Buffer]) -> None:
+    """All of the buffers, in as few calls as the system allows. Raises OutputFailed."""
+    left = sum(len(buffer) for buffer in buffers)
+    if not left:
+        return
+    try:
+        done = os.writev(file.fileno(), buffers)
+        if done < left:
+            rest = memoryview(b"".join(buffers))[done:]
+            while rest:
+                rest = rest[os.write(file.fileno(), rest) :]
+    except OSError as error:
+        raise OutputFailed(error.errno) from None
+
+
+def _inflated(source: Source, start: int, length: int) -> Iterator[bytes]:
     """So many bytes of an inflated data set from an offset on; DicomError where it ends before that."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     skip, left = start, length

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,10 @@ class Input:
 
 
 def inputs(source: Path) -> Iterator[Input]:
-    """Every input below a file or folder, in the order of their paths. ValueError where there is nothing to read."""
+    """Every input below a file or folder, in the order of their paths; held are the names of one folder at a time.
+
+    ValueError where there is nothing to read.
+    """
     if source.is_dir():
         found = _numbered(_files(source))
     elif not source.is_file():
@@ -77,15 +80,17 @@ def inputs(source: Path) -> Iterator[Input]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    """Files of a folder, then those of the folders in it; links to folders are not followed."""
     for name, folders, files in os.walk(folder, followlinks=False):
         folders.sort()
-        for file in sorted(files):
-            path = Path(name) / file
+        files.sort()
+        for file in files:
+            path = Path(name, file)
             if path.is_file():
                 yield path
 
 
-def _numbered(paths: Iterator[Path] | list[Path]) -> Iterator[Input]:
+def _numbered(paths: Iterable[Path]) -> Iterator[Input]:
     number = 0
     for path in paths:
         members = [-1]

@@ -1,43 +1,53 @@
-"""The run of `wardlight deidentify`: inputs to workers, outcomes to progress bar, messages and report."""
+"""The run of `wardlight deidentify`: learn from all headers, de-identify each input, settle, report.
+
+Nothing of an input's names or values goes into a message, the journal or the report: inputs have numbers.
+"""
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
-import sys
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+import signal
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from types import FrameType
+from typing import Any, Final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from wardlight import log
-from wardlight.cli.deidentify_file import Outcome, Worker
 from wardlight.cli.deidentify_input import Input, inputs
-from wardlight.deid.engine import Deidentifier
-from wardlight.deid.keys import DeidKeys, secret_from_key_file
+from wardlight.cli.deidentify_job import Job, clean, learn, learnt_nothing, process_ended
+from wardlight.cli.deidentify_journal import Journal
+from wardlight.cli.deidentify_known import LearntKeys, LearntStore
+from wardlight.cli.deidentify_media import write_dicomdir
+from wardlight.cli.deidentify_pictures import Pictures
+from wardlight.cli.deidentify_places import (
+    JOURNAL,
+    LEARNT,
+    Stopped,
+    UsageError,
+    check_places,
+    secret_of,
+    workplace,
+)
+from wardlight.cli.deidentify_pool import Workers, WorkersFailed
+from wardlight.cli.deidentify_report import rules_of, write_report
+from wardlight.cli.deidentify_show import Shown
+from wardlight.deid.keys import derive
 from wardlight.deid.profile import LEVELS, Profile, load_profile
-from wardlight.deid.standard import attributes
+from wardlight.deid.report_model import Outcome
 
-#: Stands for the application in the derivation of the keys: what this command makes cannot be linked to any release.
-APPLICATION: Final = "wardlight deidentify"
-#: Inputs that one task of a worker process takes.
-_BATCH: Final = 16
-#: Fewer inputs than this are done here; starting processes would take longer.
-_FEW: Final = 24
-#: Tasks handed out ahead, for each worker: keeps memory flat for any number of inputs.
-_AHEAD: Final = 4
-_LARGEST_KEY_FILE: Final = 1 << 20
-
-
-class UsageError(ValueError):
-    """The settings cannot be used. The text is ours: it holds nothing of an input."""
+#: Outcomes, and seconds, after which the journal is written.
+_OUTCOMES: Final = 2048
+_SECONDS: Final = 1.0
+_OTHER_KEY: Final = (
+    "the interrupted run had another key, level or profile: give the same ones, or choose another OUT"
+)
+_OTHER_INPUT: Final = "IN is not what it was when the run was interrupted: begin again with another OUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,174 +61,180 @@ class Settings:
     key_file: Path | None = None
     workers: int | None = None
     report: Path | None = None
+    resume: bool = False
+    dry_run: bool = False
+    dicomdir: Path | None = None
+    quiet: bool = False
 
 
-def run(settings: Settings) -> int:
-    """De-identify all inputs; returns how many were quarantined. Raises UsageError."""
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a run ended. reasons: why inputs were not released, tags left out, and of how many."""
+
+    totals: Counter[str]
+    reasons: Counter[str]
+    profile: Profile
+    seconds: float
+
+
+def run(settings: Settings) -> Ran:
+    """De-identify all inputs. Raises UsageError, Stopped, KeyboardInterrupt."""
+    started = time.monotonic()
     try:
         if settings.profile is None and settings.level not in LEVELS:
             raise ValueError(f"--level is one of {', '.join(LEVELS)}")
         profile = load_profile(settings.profile or settings.level)
-        secret = _secret(settings.key_file)
-        _check_places(settings)
-        items = list(inputs(settings.source))
+        if settings.resume and settings.key_file is None:
+            raise ValueError("--resume needs the --key-file of the run that was interrupted")
+        secret = secret_of(settings.key_file)
+        check_places(settings.source, settings.target, settings.report)
+        few = len(list(islice(inputs(settings.source), 2))) < 2
     except ValueError as error:
         raise UsageError(str(error)) from None
-    settings.target.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with _Report(settings.report, profile) as report:
-        outcomes = _outcomes(items, settings, profile, secret, report=settings.report is not None)
-        counts = _follow(outcomes, len(items), console, report)
-    summary = ", ".join(
-        f"{counts[kind]} {kind}" for kind in ("released", "quarantined", "duplicate", "skipped")
-    )
-    console.print(f"{summary}; level {profile.level}")
-    if settings.key_file is None:
-        console.print("The key was random and is gone: another run gives other pseudonyms, UIDs and dates.")
-    return counts["quarantined"]
-
-
-def _secret(key_file: Path | None) -> bytes:
-    if key_file is None:
-        return os.urandom(32)
-    try:
-        with key_file.open("rb") as file:
-            return secret_from_key_file(file.read(_LARGEST_KEY_FILE))
-    except OSError as error:
-        raise ValueError(f"the key file cannot be read: {error.strerror}") from None
-
-
-def _check_places(settings: Settings) -> None:
-    """Input is never overwritten, and output never taken for input."""
-    source, target = settings.source.resolve(), settings.target.resolve()
-    if target.exists() and not target.is_dir():
-        raise ValueError("OUT is a file; a folder is needed")
-    if source.is_dir() and target.is_relative_to(source):
-        raise ValueError("OUT lies in IN; choose another folder")
-    if source.is_file() and target == source.parent:
-        raise ValueError("OUT is the folder that IN lies in; choose another folder")
-    if settings.report is not None:
-        report = settings.report.resolve()
-        if report == source or (source.is_dir() and report.is_relative_to(source)):
-            raise ValueError("the report would lie in IN; choose another place")
-
-
-def _outcomes(
-    items: list[Input], settings: Settings, profile: Profile, secret: bytes, *, report: bool
-) -> Iterator[Outcome]:
-    """In the order of the inputs."""
-    workers = min(settings.workers or os.cpu_count() or 1, -(-len(items) // _BATCH))
-    arguments = (profile, secret, settings.target, report)
-    if workers <= 1 or len(items) < _FEW:
-        yield from map(_worker(*arguments).process, items)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=arguments) as pool:
-        batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
-        waiting: deque[Future[list[Outcome]]] = deque(
-            pool.submit(_process, batch) for batch in islice(batches, _AHEAD * workers)
+    with ExitStack() as stack:
+        stack.enter_context(_ended_by_signal())
+        work = stack.enter_context(
+            workplace(settings.target, dry_run=settings.dry_run, resume=settings.resume)
         )
-        while waiting:
-            yield from waiting.popleft().result()
-            waiting.extend(pool.submit(_process, batch) for batch in islice(batches, 1))
+        with _disk():
+            journal = Journal(work / JOURNAL, derive(secret, "deid-journal", b""))
+            stack.callback(journal.close)
+            shown = stack.enter_context(Shown(quiet=settings.quiet))
+            job = Job(
+                profile,
+                secret,
+                None if settings.dry_run else settings.target,
+                settings.report is not None,
+                None if few else work / LEARNT,
+                LearntKeys.of(secret),
+            )
+            workers = stack.enter_context(Workers(settings.workers or os.cpu_count() or 1, job))
+            batch = _Batch(settings, job, workers, journal, shown)
+            batch.learn()
+            batch.clean()
+            for number in journal.settle():
+                shown.refused(number, ("instance-conflict",))
+            batch.finish()
+            ran = Ran(journal.totals(), journal.reasons(), profile, time.monotonic() - started)
+    return ran
 
 
-def _worker(profile: Profile, secret: bytes, target: Path, report: bool) -> Worker:
-    return Worker(Deidentifier(profile, DeidKeys.derive(secret, APPLICATION, profile.name)), target, report)
+class _Batch:
+    """The passes over the inputs, in their order."""
 
+    def __init__(
+        self, settings: Settings, job: Job, workers: Workers[Job], journal: Journal, shown: Shown
+    ) -> None:
+        self._settings = settings
+        self._job = job
+        self._workers = workers
+        self._journal = journal
+        self._shown = shown
+        self._root = settings.source if settings.source.is_dir() else settings.source.parent
+        self._total = 0
 
-_here: list[Worker] = []
-
-
-def _start(profile: Profile, secret: bytes, target: Path, report: bool) -> None:
-    """Runs once in each worker process."""
-    log.configure("deidentify", level="error")
-    _here[:] = [_worker(profile, secret, target, report)]
-
-
-def _process(batch: list[Input]) -> list[Outcome]:
-    return [_here[0].process(item) for item in batch]
-
-
-def _follow(outcomes: Iterable[Outcome], total: int, console: Console, report: _Report) -> Counter[str]:
-    """Show progress and say what was not released; by number, tag and code only."""
-    counts: Counter[str] = Counter()
-    columns = (TextColumn("de-identify"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=total)
-        for outcome in outcomes:
-            counts[outcome.kind] += 1
-            progress.advance(task)
-            report.add(outcome)
-            if outcome.kind == "quarantined":
-                console.print(
-                    f"input {outcome.number}: not released: {', '.join(outcome.reasons)}", markup=False
-                )
-            elif outcome.flags:
-                counts["flagged"] += 1
-    return counts
-
-
-class _Report:
-    """The JSON report, written line by line beside its place and named at the end."""
-
-    def __init__(self, path: Path | None, profile: Profile) -> None:
-        self._path = path
-        self._profile = profile
-        self._file: IO[str] | None = None
-        self._counts: Counter[str] = Counter()
-        self._changes: Counter[tuple[tuple[int, ...], str, str]] = Counter()
-
-    def __enter__(self) -> _Report:
-        if self._path is not None:
-            self._temporary = self._path.with_name(f".{self._path.name}.part")
-            try:
-                self._file = self._temporary.open("w", encoding="utf-8")
-            except OSError as error:
-                raise UsageError(f"the report cannot be written: {error.strerror}") from None
-            head = {
-                "profile": self._profile.name,
-                "level": self._profile.level,
-                "options": sorted(self._profile.options),
-                "standard": f"PS3.15 {attributes.EDITION}",
-            }
-            self._file.write(json.dumps(head)[:-1] + ', "inputs": [')
-        return self
-
-    def add(self, outcome: Outcome) -> None:
-        """One line for an input."""
-        if self._file is None:
-            return
-        row: dict[str, Any] = {
-            "input": outcome.number,
-            "outcome": outcome.kind,
-            "reasons": list(outcome.reasons),
-        }
-        if outcome.study:
-            row |= {"study": outcome.study, "series": outcome.series, "instance": outcome.instance}
-        if outcome.flags:
-            row["flags"] = list(outcome.flags)
-        self._file.write((",\n" if self._counts.total() else "\n") + json.dumps(row))
-        self._counts[outcome.kind] += 1
-        self._changes.update(outcome.changes)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._file is None or self._path is None:
-            return
-        elements = [
-            {
-                "element": "".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in path),
-                "action": action,
-                "why": why,
-                "times": times,
-            }
-            for (path, action, why), times in sorted(self._changes.items())
-        ]
-        self._file.write(
-            '\n], "elements": ' + json.dumps(elements) + ', "totals": ' + json.dumps(self._counts) + "}\n"
-        )
-        self._file.close()
-        if kind is None:
-            self._temporary.replace(self._path)
+    def learn(self) -> None:
+        """Count the inputs, and learn from the headers of all of them; one alone tells nothing of others."""
+        digest, path = b"", self._job.learnt
+        if path is None:
+            self._total = 1
         else:
-            self._temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            with closing(LearntStore(path)) as store:
+                found = self._workers.run(learn, inputs(self._settings.source), learnt_nothing)
+                for _, learnt in self._shown.looking(found):
+                    self._total += 1
+                    if learnt:
+                        store.add(learnt)
+                digest = store.digest()
+        self._bind("profile", repr(_canonical(self._job.profile)).encode(), _OTHER_KEY)
+        self._bind("learnt", digest, _OTHER_INPUT)
+
+    def _bind(self, name: str, value: bytes, otherwise: str) -> None:
+        if not self._journal.bind(name, value):
+            raise UsageError(otherwise)
+
+    def clean(self) -> None:
+        """De-identify each input that the journal does not know."""
+        waiting: list[tuple[bytes, Outcome]] = []
+        written = time.monotonic()
+        self._shown.cleaning(self._total)
+        try:
+            for item, outcome in self._workers.run(clean, self._left(), process_ended):
+                if outcome.kind == "stopped":
+                    raise Stopped(outcome.reasons[0])
+                waiting.append((self._name(item), outcome))
+                self._shown.outcome(outcome)
+                if len(waiting) >= _OUTCOMES or time.monotonic() - written > _SECONDS:
+                    self._journal.add(waiting)
+                    waiting, written = [], time.monotonic()
+        finally:
+            self._journal.add(waiting)
+
+    def _left(self) -> Iterator[Input]:
+        for item in inputs(self._settings.source):
+            if self._settings.resume and self._journal.done(self._name(item), item.number, self._job.target):
+                self._shown.already()
+            else:
+                yield item
+
+    def _name(self, item: Input) -> bytes:
+        try:
+            return self._journal.name_of(item, self._root)
+        except OSError:
+            return b"gone %d" % item.number
+
+    def finish(self) -> None:
+        """What is made of the whole: report and media directory."""
+        settings = self._settings
+        if settings.dicomdir is not None and not settings.dry_run:
+            released = [settings.target / place for place in self._journal.released()]
+            if released:
+                write_dicomdir(released, settings.dicomdir)
+        if settings.report is not None:
+            rules = rules_of(self._job.profile, dry=settings.dry_run)
+            with closing(Pictures(self._journal, settings.source, self._job.target)) as pictures:
+                write_report(settings.report, self._journal, rules, pictures)
+
+
+def _canonical(value: Any) -> Any:
+    """The same text in each process: sets and mappings in a fixed order."""
+    if is_dataclass(value):
+        return [(one.name, _canonical(getattr(value, one.name))) for one in fields(value)]
+    if isinstance(value, Mapping):
+        return sorted((repr(_canonical(key)), repr(_canonical(one))) for key, one in value.items())
+    if isinstance(value, frozenset | set):
+        return sorted(repr(_canonical(one)) for one in value)
+    if isinstance(value, tuple | list):
+        return [_canonical(one) for one in value]
+    return repr(value)
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What goes wrong with the run's own files, and with its processes, stops it with words for it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Stopped("journal" if "full" not in str(error) else "file-system:28") from None
+    except OSError as error:
+        raise Stopped(f"file-system:{error.errno}") from None
+    except WorkersFailed:
+        raise Stopped("process-ended") from None

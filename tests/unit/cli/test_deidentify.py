@@ -205,18 +205,28 @@ def test_a_dicomdir_names_its_files(tmp_path: Path, key: Path) -> None:
 
 
 def test_the_same_instance_twice(tmp_path: Path, key: Path) -> None:
-    source = tmp_path / "in"
-    source.mkdir()
+    """Of several contents the smallest digest stays, whatever the order; the same bytes are kept once."""
+    kept = set()
     one = image()
-    (source / "a.dcm").write_bytes(part10(one))
-    (source / "b.dcm").write_bytes(part10(one))
-    assert call(source, tmp_path / "out", "--key-file", key).exit_code == 0
-    one.SeriesNumber = "77"
-    (source / "c.dcm").write_bytes(part10(one))
-    result = call(source, tmp_path / "out", "--key-file", key)
-    assert result.exit_code == 3 and "input 3: not released: instance-conflict" in result.output
-    (path,) = outputs(tmp_path / "out")
-    assert pydicom.dcmread(path).SeriesNumber == 2
+    for order in ("abc", "cba", "bca"):
+        source = tmp_path / order
+        source.mkdir()
+        for place, which in enumerate(order):
+            one.SeriesNumber = {"a": "7", "b": "7", "c": "77"}[which]
+            (source / f"{place}.dcm").write_bytes(part10(one))
+        report = tmp_path / f"{order}.json"
+        result = call(source, tmp_path / f"out-{order}", "--key-file", key, "--report", report)
+        assert result.exit_code == 3 and "not released: instance-conflict" in result.output
+        (path,) = outputs(tmp_path / f"out-{order}")
+        kept.add(path.read_bytes())
+        totals = json.loads(report.read_text())["totals"]
+        of_seven = pydicom.dcmread(path).SeriesNumber == 7
+        assert totals == (
+            {"released": 1, "duplicate": 1, "quarantined": 1}
+            if of_seven
+            else {"released": 1, "quarantined": 2}
+        )
+    assert len(kept) == 1
 
 
 def test_places_that_would_touch_the_input(tmp_path: Path) -> None:
