@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from wardlight.deid import dates
+from wardlight.deid import dates, days_moved
 from wardlight.deid.descriptors import clean_code, clean_scheme, code_fits
 from wardlight.deid.state import ObjectState
 from wardlight.dicom.dictionary import choices_of
@@ -35,6 +35,7 @@ DUMMY: Final[dict[bytes, bytes]] = {
     b"UI": b"2.25.0",
 }
 
+PATIENT_AGE: Final = 0x00101010
 _UID_BYTES: Final = b"0123456789.\\\0 "
 #: Bytes of a binary value from which on it could spell a name.
 _SPELLS: Final = 4
@@ -77,6 +78,29 @@ def text(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handler:
         return value if cleaned == value else cleaned
 
     return handle
+
+
+def dated_text(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handler:
+    """As `text`, and whole dates that stand among what stays move by the patient's offset."""
+    plain = text(clean, fallback)
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        if len(value) < days_moved.SHORTEST:
+            return plain(state, tag, vr, value)
+        barred = state.needles.is_birth if state.needles is not None else _nobodys
+        dated = days_moved.clean_dated(value, state.days, clean, barred)
+        if dated is None:
+            return plain(state, tag, vr, value)
+        made, days = dated
+        state.moved |= days
+        return text(lambda _value: made, fallback)(state, tag, vr, value)
+
+    return handle
+
+
+def _nobodys(_day: object) -> bool:
+    """No day is anybody's birth date as long as nothing was harvested."""
+    return False
 
 
 def padded(inner: Handler) -> Handler:
@@ -277,9 +301,11 @@ def time(fallback: bytes | None) -> Handler:
 
 
 def age(bands: bool, fallback: bytes | None) -> Handler:
-    """AS in bands or with the oldest together."""
+    """AS in bands or with the oldest together. The patient's is by the object's dates where it contradicts them."""
 
-    def handle(_state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None:
+    def handle(state: ObjectState, tag: int, _vr: bytes, value: bytes) -> bytes | None:
+        if tag == PATIENT_AGE and state.age and state.at_top and not dates.same_age(value, state.age):
+            return dates.coarse_age(state.age, bands)
         if not value:
             return value
         coarse = dates.coarse_age(value, bands)

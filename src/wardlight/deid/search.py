@@ -56,6 +56,7 @@ class Left(Protocol):
     numbers: list[bytes]
     structural: list[bytes]
     binaries: list[bytes]
+    moved: set[Day]
 
 
 class Needles:
@@ -79,6 +80,8 @@ class Needles:
 
     def find(self, left: Left) -> bool:
         """Whether any needle is in what stays, or a number is none."""
+        if not left.moved.isdisjoint(self._words.births):
+            return True
         numbers, structural, texts, binaries = left.numbers, left.structural, left.texts, left.binaries
         if self._in_numbers(b"\\".join(numbers), 0) or self._in_numbers(b"\\".join(structural), LONG_NUMBER):
             return True
@@ -148,6 +151,10 @@ class Needles:
             found = (days.day_of(one) for value in self._originals for one in value.split(b"\\"))
             self._moved = self._words.births.union(day for day in found if day is not None)
         return self._moved
+
+    def is_birth(self, day: Day) -> bool:
+        """Whether it is a birth date of the patient."""
+        return day in self._words.births
 
     def in_numbers(self, value: bytes, *, structural: bool) -> bool:
         """Whether an IS or DS value is none, or holds one of the patient's identifiers."""
