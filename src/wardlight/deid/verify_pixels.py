@@ -19,6 +19,8 @@ from wardlight.deid.verify_frames import Frames
 from wardlight.deid.verify_reader import Unreadable, read
 from wardlight.deid.verify_same import Box, Buffer, Same, Unverified
 
+__all__ = ["PixelVerifier", "Unverified"]
+
 _BIG: Final = "1.2.840.10008.1.2.2"
 _NATIVE: Final = frozenset(
     ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
