@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from wardlight.cli.deidentify_explain import explained
 from wardlight.cli.deidentify_input import inputs
 from wardlight.cli.deidentify_places import Stopped, UsageError
 from wardlight.cli.deidentify_run import Ran, Settings, run
@@ -31,6 +32,7 @@ Examples:
   wardlight deidentify /media/cdrom/DICOMDIR clean/ --dicomdir media/
   wardlight deidentify scans/ clean/ --dry-run --report report.html
   wardlight deidentify scans/ clean/ --key-file hospital.key --resume
+  wardlight deidentify --explain StationName --level medium
 
 Exit codes: 0 all released; 2 wrong usage; 3 something was not released; 4 stopped and 130 interrupted, go on with
 --resume; 1 an error of Wardlight.
@@ -38,7 +40,9 @@ Exit codes: 0 all released; 2 wrong usage; 3 something was not released; 4 stopp
 
 
 def deidentify(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="File, folder, zip archive or DICOMDIR.")],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="IN", help="File, folder, zip archive or DICOMDIR.")
+    ] = None,
     target: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="Folder for the tree of study/series/instance.")
     ] = None,
@@ -79,9 +83,30 @@ def deidentify(
             min=1, metavar="N", help="Print the path of input N, for your eyes only, and do nothing."
         ),
     ] = None,
+    explain: Annotated[
+        str,
+        typer.Option(
+            metavar="TAG",
+            help="Say what happens with an element and why, and do nothing: a keyword, a tag, a private tag as "
+            "0019xx0C, or a concept as 121008:DCM.",
+        ),
+    ] = "",
+    sop_class: Annotated[
+        str, typer.Option(help="With --explain: in objects of this SOP class (UID or name).")
+    ] = "",
+    modality: Annotated[str, typer.Option(help="With --explain: in objects of this modality.")] = "",
+    private_creator: Annotated[
+        str, typer.Option(help="With --explain: the creator of a private element.")
+    ] = "",
 ) -> None:
     """Replaced by `_HELP`."""
     try:
+        if explain:
+            about = {"sop_class": sop_class, "modality": modality, "private_creator": private_creator}
+            _explain(explain, level, profile, about, as_json=as_json)
+            return
+        if source is None:
+            raise UsageError("IN is missing: what to read")
         if which is not None:
             _print_path(source, which)
             return
@@ -112,6 +137,13 @@ def deidentify(
 
 
 deidentify.__doc__ = _HELP
+
+
+def _explain(what: str, level: str, profile: Path | None, about: dict[str, str], *, as_json: bool) -> None:
+    try:
+        typer.echo(explained(what, level, profile, **about, as_json=as_json))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _print_path(source: Path, number: int) -> None:

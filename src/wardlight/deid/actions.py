@@ -7,6 +7,7 @@ knowledge by what keeps the object valid).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -160,7 +161,7 @@ def _unlisted(tag: int, vr: bytes, profile: Profile) -> Plan:
     return Plan("X/Z/D", "not on the allowlist")
 
 
-def _settle(kind: str, element_type: int) -> str:
+def settle(kind: str, element_type: int) -> str:
     """X, Z, D or U from a compound action and the element's type (PS3.15 Table E.1-1a)."""
     if kind in ("X/Z/D", "X/D", "X/Z"):
         return {1: "D", 2: "Z", 3: "X"}[element_type]
@@ -178,7 +179,7 @@ def fallback(vr: bytes, element_type: int) -> bytes | None:
 
 def _rule(tag: int, vr: bytes, kind: str, element_type: int, profile: Profile) -> Rule:
     """The rule for an element."""
-    kind = _settle(kind, element_type)
+    kind = settle(kind, element_type)
     harvested = vr in (b"PN", b"SQ") or tag in _harvested()
     if kind == "X":
         return COLLECT if harvested else REMOVE
@@ -286,6 +287,10 @@ class Types:
     def iod(self, sop_class: str) -> str:
         """The IOD of a SOP class, "" for one the table does not know."""
         return self._iod_of.get(sop_class, "")
+
+    def counts(self, tag: int) -> Mapping[int, int]:
+        """Type of a tag at the top level → number of IODs; 3 also where it is not in the IOD."""
+        return Counter(kinds.get(tag, 3) for kinds in self._by_iod.values())
 
     def top(self, iod: str) -> Mapping[int, int]:
         """Tag → type (1, 2) at the top level; for an unknown IOD the strictest of all, which keeps any object valid."""

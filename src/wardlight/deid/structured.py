@@ -105,6 +105,10 @@ class Concepts:
                 types[kind] = KEEP if kind in _REFERENCES else found
             self._by_meaning.setdefault(meaning.casefold().encode(), key)
 
+    def action(self, scheme: str, code: str, value_type: str) -> int:
+        """KEEP, DUMMY or DROP for a row of the table."""
+        return self._by_type[scheme.encode(), code.encode()][value_type.encode()]
+
     def entered(
         self, outer: Content, tag: int, data: bytes, start: int, end: int, codec: Codec, fixed: bool
     ) -> Content | None:
