@@ -23,8 +23,12 @@ NEEDED: Final = frozenset(
         *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281101, 0x00281102, 0x00281103),
     )
 )
+#: Parts of codes and content items, which are decided together and mean nothing alone.
+PARTS: Final = frozenset(
+    (0x00080100, 0x00080102, 0x00080119, 0x00080120, 0x0040A040, 0x0040A043, 0x0040A730)
+)
 #: Elements that no override by VR touches.
-FIXED: Final = WRITTEN | NEEDED
+FIXED: Final = WRITTEN | NEEDED | PARTS
 #: Bytes in which anything could stand, and which only their own cleaners look into.
 _OPAQUE: Final = frozenset((0x00420011, 0x04000115, 0x04000120, 0x04000310, 0x04000404, 0x04000520))
 _FOREIGN_GROUPS: Final = frozenset((0x0000, 0x0002, 0x0004, 0x0006, 0xFFFE))
@@ -58,6 +62,8 @@ def no_element(tag: int) -> str:
         return "is written by Wardlight itself"
     if tag in NEEDED:
         return "without it the object cannot be read"
+    if tag in PARTS:
+        return "is decided together with the code or content item that it is part of"
     return ""
 
 
