@@ -94,6 +94,11 @@ CALLS = (
     "receiver status --offline",
     "receiver quarantine list",
     "receiver quarantine purge --older-than-days 1",
+    "receiver vault status",
+    "receiver vault merge OLD-1 NEW-1",
+    "receiver vault erase --patient NEW-1",
+    "receiver vault export --passphrase --out VAULT",
+    "receiver vault import VAULT --passphrase",
     "admin audit-witness add stmary VKEY --url https://witness.example",
     "admin audit-witness list stmary",
     "admin audit-witness remove stmary witness.example/w1",
@@ -132,6 +137,9 @@ ELSEWHERE = {
     # tests/integration/test_deletion_commands.py
     # tests/unit/cli/test_admin.py and unit/receiver/test_receiver_cli.py: the two sides of an enrolment
     "admin receiver confirm", "receiver enrol",
+    # tests/unit/receiver/test_vault_commands.py: what needs a pseudonym, or a key that was enrolled
+    "receiver reidentify", "receiver vault read", "receiver domain key", "receiver domain export",
+    "receiver domain import",
     "study delete", "study receipt", "study allow", "receipt verify", "restore", "doctor",
 }  # fmt: skip
 #: What writes a part of its actions only where there is something to repair, a receiver that never had a key, or a
@@ -174,7 +182,7 @@ class Installation:
         self.seen: set[str] = set()
         self.places = {
             name: str(folder / name.lower())
-            for name in ("KEYS0", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT", "BACKUP", "COPIES")
+            for name in ("KEYS0", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT", "BACKUP", "COPIES", "VAULT")
         }
         self.places["REPORT"] = str(folder / "report.json")
         self.places["VKEY"] = VerifierKey.of("witness.example/w1", b"w" * 32, WITNESS).text

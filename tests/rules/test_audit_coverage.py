@@ -35,8 +35,7 @@ NOT_YET = {
     "notifications": ("notify:definition:change notify:preference:change notify:mail:send notify:mail:fail"),
     "enrolment of receivers, PACS and results": (
         "receiver:quarantine:release receiver:pacs:query receiver:pacs:retrieve "
-        "receiver:result:reidentify receiver:result:send receiver:commitment:confirm receiver:vault:read "
-        "receiver:vault:export receiver:vault:erase receiver:profile:load receiver:pacs:create "
+        "receiver:result:send receiver:commitment:confirm receiver:profile:load receiver:pacs:create "
         "receiver:pacs:change receiver:pacs:delete"
     ),
     "upload and de-identification on the platform": (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from wardlight import clock, log, settings
+from wardlight.cli.receiver_options import ConfigOption, JsonOption, existing, loaded
+from wardlight.cli.receiver_vault import domain_app, reidentify, vault_app
 from wardlight.errors import WardlightError
 from wardlight.supervisor import die_with_parent
 
@@ -21,11 +22,9 @@ quarantine_app = typer.Typer(
     no_args_is_help=True, help="Objects that could not be de-identified and verified."
 )
 app.add_typer(quarantine_app, name="quarantine")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with settings; WARDLIGHT_* variables win over it.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(vault_app, name="vault")
+app.add_typer(domain_app, name="domain")
+app.command("reidentify")(reidentify)
 
 _DAY_MS = 24 * 3600 * 1000
 
@@ -40,7 +39,7 @@ def receiver(context: typer.Context, config: ConfigOption = None) -> None:
         return
     from wardlight.receiver import process
 
-    chosen = _load(config)
+    chosen = loaded(config)
     log.configure("receiver", level=chosen.log_level)
     die_with_parent()
     try:
@@ -67,7 +66,7 @@ def enrol(
     from wardlight.receiver import enrolment
     from wardlight.receiver.places import platform_address
 
-    chosen = _load(config)
+    chosen = loaded(config)
     if platform:
         inner = chosen.receiver.model_copy(update={"platform_url": platform})
         chosen = chosen.model_copy(update={"receiver": inner})
@@ -102,7 +101,7 @@ def status(
     """
     from wardlight.receiver.status import status as read_status
 
-    found = read_status(_existing(config), ask_platform=not offline)
+    found = read_status(existing(config), ask_platform=not offline)
     typer.echo(json.dumps(found) if as_json else _page(found))
 
 
@@ -116,7 +115,7 @@ def quarantine_list(config: ConfigOption = None, as_json: JsonOption = False) ->
     from wardlight.receiver.places import database_path
     from wardlight.receiver.store import ReceiverStore
 
-    chosen = _existing(config)
+    chosen = existing(config)
     store = ReceiverStore(database_path(chosen))
     try:
         found = store.quarantined()
@@ -160,7 +159,7 @@ def quarantine_purge(
     from wardlight.receiver.secrets import load
     from wardlight.receiver.store import ReceiverStore
 
-    chosen = _existing(config)
+    chosen = existing(config)
     store = ReceiverStore(database_path(chosen))
     try:
         quarantine = Quarantine(
@@ -170,25 +169,6 @@ def quarantine_purge(
     finally:
         store.close()
     typer.echo(f"{number} removed")
-
-
-def _existing(config: Path | None) -> settings.Settings:
-    """The settings of a receiver that exists: asking must not make one."""
-    from wardlight.receiver.places import database_path
-
-    chosen = _load(config)
-    if not database_path(chosen).exists():
-        typer.echo("wardlight: there is no receiver here; give --config, or set WARDLIGHT_CONFIG", err=True)
-        raise typer.Exit(1)
-    return chosen
-
-
-def _load(config: Path | None) -> settings.Settings:
-    try:
-        return settings.load(config)
-    except WardlightError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 def _page(found: dict[str, Any]) -> str:

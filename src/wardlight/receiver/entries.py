@@ -146,6 +146,48 @@ class Entries:
             counts={"results": results},
         )
 
+    def reidentified(self, study: bytes | None, target: Target | None, reason: str = "") -> bytes:
+        """The administrator of this machine had the patient put back into a result; with a reason it was refused.
+
+        study: token of the original study, and target: of the release, where they are known.
+        """
+        members: dict[str, Any] = {
+            "object": {"kind": "result", "id": "file"},
+            "classes": [_IDENTIFIED],
+            "reason": reason,
+        }
+        if target is not None:
+            members["behalf"] = {"kind": "application", "id": target.application}
+        if study is not None:
+            members["object"] = {"kind": "study", "ref": reference(study)}
+            members["subjects"] = [{"study": reference(study)}]
+        return self._entry(
+            Action.RECEIVER_RESULT_REIDENTIFY,
+            actor=_operator(),
+            outcome=Outcome.DENIED if reason else Outcome.SUCCESS,
+            members=members,
+            counts={"instances": 1},
+        )
+
+    def vault(
+        self, action: Action, part: str, *, results: int = 0, study: bytes | None = None, change: str = ""
+    ) -> bytes:
+        """The administrator of this machine read, exported, erased or changed what the vault holds.
+
+        part: `vault` or `domain`. study: token of the one that was erased. change: what changed, as a path.
+        """
+        return self._entry(
+            action,
+            actor=_operator(),
+            outcome=Outcome.SUCCESS,
+            members={
+                "object": {"kind": part, "id": "local"},
+                "subjects": [{"study": reference(study)}] if study is not None else [],
+                "change": [{"path": change}] if change else [],
+            },
+            counts={"results": results},
+        )
+
     def process(self, action: Action, changes: Sequence[dict[str, str]] = ()) -> bytes:
         """The receiver starts or stops, or has other settings than when it started last."""
         return self._entry(

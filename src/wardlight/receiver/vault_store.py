@@ -203,6 +203,13 @@ class VaultStore:
             tx.execute(upsert(table).on_conflict_do_nothing(), values)
             return (tx.execute(select(func.count()).select_from(table)).scalar() or 0) - before
 
+    def clear(self) -> None:
+        """Drop every row: what was found under a domain's tokens is lost with the domain."""
+        with self.database.begin(long=True) as tx:
+            for table in (uid, study, release, alias, person):
+                tx.execute(delete(table))
+            self.turn(tx)
+
     def turned(self) -> None:
         """`turn` in a transaction of its own."""
         with self.database.begin() as tx:
