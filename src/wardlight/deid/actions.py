@@ -34,6 +34,8 @@ _FOREIGN_GROUPS: Final = frozenset((0x0000, 0x0002, 0x0004, 0x0006))
 _CHARSET: Final = 0x00080005
 _ZONE: Final = 0x00080201
 _CODE_VALUES: Final = frozenset((0x00080100, 0x00080119))
+#: How an original was signed; the signatures themselves the table removes.
+_MAC_PARAMETERS: Final = 0x4FFE0001
 _SCHEME: Final = 0x00080102
 #: Actions of overrides that mean one thing whatever the element.
 _OVERRIDDEN: Final = {
@@ -93,6 +95,8 @@ def plan(tag: int, profile: Profile, applied: Applied | None = None) -> Plan:
         return _by_override(tag, vr, override, profile)
     if tag in MARKERS:
         return Plan("X", "written by Wardlight")
+    if tag == _MAC_PARAMETERS:
+        return Plan("X", "signatures are none of another object")
     row = rows().get(tag)
     if row is not None:
         return _by_row(tag, vr, row, profile)
