@@ -5,14 +5,16 @@ Nothing of an input's names or values goes into a message, the journal or the re
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,6 +46,8 @@ from wardlight.deid.report_model import Outcome
 #: Outcomes, and seconds, after which the journal is written.
 _OUTCOMES: Final = 2048
 _SECONDS: Final = 1.0
+#: Bytes under which a disk counts as full.
+_LEAST_FREE: Final = 1 << 20
 _OTHER_KEY: Final = (
     "the interrupted run had another key, level or profile: give the same ones, or choose another OUT"
 )
@@ -96,7 +100,7 @@ def run(settings: Settings) -> Ran:
         work = stack.enter_context(
             workplace(settings.target, dry_run=settings.dry_run, resume=settings.resume)
         )
-        with _disk():
+        with _told(work):
             journal = Journal(work / JOURNAL, derive(secret, "deid-journal", b""))
             stack.callback(journal.close)
             shown = stack.enter_context(Shown(quiet=settings.quiet))
@@ -168,8 +172,11 @@ class _Batch:
                 if len(waiting) >= _OUTCOMES or time.monotonic() - written > _SECONDS:
                     self._journal.add(waiting)
                     waiting, written = [], time.monotonic()
-        finally:
-            self._journal.add(waiting)
+        except BaseException:
+            with suppress(sqlite3.Error):  # What is not noted is done again.
+                self._journal.add(waiting)
+            raise
+        self._journal.add(waiting)
 
     def _left(self) -> Iterator[Input]:
         for item in inputs(self._settings.source):
@@ -228,12 +235,16 @@ def _ended_by_signal() -> Iterator[None]:
 
 
 @contextmanager
-def _disk() -> Iterator[None]:
+def _told(work: Path) -> Iterator[None]:
     """What goes wrong with the run's own files, and with its processes, stops it with words for it."""
     try:
         yield
     except sqlite3.Error as error:
-        raise Stopped("journal" if "full" not in str(error) else "file-system:28") from None
+        name = getattr(error, "sqlite_errorname", "")
+        if name != "SQLITE_FULL" and not name.startswith("SQLITE_IOERR"):
+            raise Stopped("journal") from None
+        full = name == "SQLITE_FULL" or shutil.disk_usage(work).free < _LEAST_FREE
+        raise Stopped(f"file-system:{errno.ENOSPC if full else errno.EIO}") from None
     except OSError as error:
         raise Stopped(f"file-system:{error.errno}") from None
     except WorkersFailed:
