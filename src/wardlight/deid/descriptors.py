@@ -179,7 +179,7 @@ def clean_term(value: bytes, more: Words = NO_WORDS, own: Words = NO_WORDS) -> b
 
 
 def clean_terms(value: bytes, more: Words = NO_WORDS, own: Words = NO_WORDS) -> bytes:
-    """A coded string (CS) with only its known values; the first three keep their place as OTHER (ImageType).
+    """A coded string (CS) with only its known values; the first four keep their place as OTHER (ImageType, FrameType).
 
     more, own: words and terms of an institution's own.
     """
@@ -188,7 +188,7 @@ def clean_terms(value: bytes, more: Words = NO_WORDS, own: Words = NO_WORDS) -> 
         clean = clean_term(one, more, own)
         if clean is not None:
             made.append(clean)
-        elif index < 3 and b"\\" in value:
+        elif index < 4 and b"\\" in value:
             made.append(b"OTHER")
     return b"\\".join(made)
 

@@ -48,6 +48,8 @@ CODING_SCHEME: Final = 0x00080102
 #: The numbers of context groups and templates of PS3.16.
 RESOURCES: Final = frozenset((0x0008010F, 0x0040DB00))
 _ZONE: Final = 0x00080201
+#: The name of a layer, under the VR of a code.
+_GRAPHIC_LAYER: Final = 0x00700002
 CHARSET: Final = 0x00080005
 BIRTH_DATE: Final = 0x00100030
 #: Elements every output must have at its top level.
@@ -189,7 +191,7 @@ def _free() -> frozenset[int]:
     lists, tags = _lists()
     keywords = lists["as_is"] | lists["code"] | lists["link"] | lists["keyed"]
     named = {tags[keyword] for keyword in keywords if keyword in tags}
-    return frozenset(named | {_ZONE, *MARKERS, 0x00280302, 0x00100010, 0x00100020})
+    return frozenset(named | {_ZONE, _GRAPHIC_LAYER, *MARKERS, 0x00280302, 0x00100010, 0x00100020})
 
 
 @cache
