@@ -4,14 +4,19 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= demo-data
+PORTAL := src/wardlight/web/portal/index.html
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready ## Prepare .venv with all dependencies
+setup: $(VENV)/.ready $(PORTAL) ## Prepare .venv with all dependencies, and the portal
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml hatch_build.py ui/package-lock.json $(shell find src -name "*.pyx")
 	@tools/setup.sh $(VENV)
+	@touch $@
+
+$(PORTAL): $(VENV)/.ready ui/index.html ui/vite.config.ts $(shell find ui/src -type f)
+	@tools/portal.sh $(VENV)
 	@touch $@
 
 demo: setup ## Run everything with a seeded institution, receiver and sample studies

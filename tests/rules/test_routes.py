@@ -12,6 +12,7 @@ from unit.web.fakes import TOKENS, make
 from wardlight.access.model import Operation, PrincipalKind, Role, TokenScope
 from wardlight.access.service import OPERATION, ROLES
 from wardlight.audit.actions import Action
+from wardlight.web import portal
 from wardlight.web.app import create_app
 from wardlight.web.routes import DECLARATION
 
@@ -28,6 +29,7 @@ PUBLIC = {
     "/.well-known/openid-configuration",
     "/oauth2/jwks",
     "/federation/jwks",
+    *(route.path for route in portal.ROUTES),
 }
 
 

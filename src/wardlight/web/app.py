@@ -22,6 +22,7 @@ from wardlight.web import (
     oidc,
     openapi,
     operations,
+    portal,
     problems,
     trail,
     trail_receiver,
@@ -181,7 +182,7 @@ def create_app(services: Services) -> FastAPI:
     )
     every = [*DICOMWEB, *public, *TRAIL, *PLATFORM]
     every.append(Public("/api/openapi.json", openapi.Document(every, services), shown, about.OPENAPI))
-    endpoints += operations.install(app, services, tuple(every[len(DICOMWEB) :]))
+    endpoints += operations.install(app, services, (*every[len(DICOMWEB) :], *portal.ROUTES))
     https = web.tls_certificate is not None or web.behind_tls_proxy
     app.entrance = Edge(Paths(app, endpoints), metrics=metrics, limit=web.request_bytes, https=https)
     app.entrance = Cors(

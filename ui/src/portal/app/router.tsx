@@ -1,0 +1,48 @@
+// The pages. Each is loaded when it is first needed.
+import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import type { QueryClient } from "@tanstack/react-query";
+
+import { Failure } from "../parts/states";
+import { SESSION } from "./session";
+import { Shell } from "./shell";
+
+interface Context {
+  queries: QueryClient;
+}
+
+const root = createRootRouteWithContext<Context>()({
+  beforeLoad: ({ context }) => context.queries.ensureQueryData(SESSION),
+  component: Shell,
+  errorComponent: ({ error }) => <Failure error={error} />,
+  notFoundComponent: () => <Failure error={new Error("There is no such page.")} />,
+});
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/studies" });
+  },
+});
+
+const studies = createRoute({
+  getParentRoute: () => root,
+  path: "/studies",
+  validateSearch: (given: Record<string, unknown>): { q?: string; modality?: string; days?: number; page?: string } => ({
+    ...(typeof given["q"] === "string" && given["q"] ? { q: given["q"] } : {}),
+    ...(typeof given["modality"] === "string" ? { modality: given["modality"] } : {}),
+    ...(Number.isInteger(given["days"]) ? { days: given["days"] as number } : {}),
+    ...(typeof given["page"] === "string" ? { page: given["page"] } : {}),
+  }),
+  component: lazyRouteComponent(() => import("../pages/studies"), "Studies"),
+});
+
+export const routeTree = root.addChildren([home, studies]);
+
+export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
