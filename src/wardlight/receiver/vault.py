@@ -7,6 +7,7 @@ durable. Several processes write at once; each remembers what it knows to be the
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,6 +27,8 @@ from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.vault_seal import Kind, VaultKeys, elements_of, packed, raw, unpacked
 from wardlight.receiver.vault_store import VaultStore
 
+#: So often it is looked whether another process erased or merged, in seconds.
+LOOK_S: Final = 0.1
 #: Patients, and rows known to be there, that one process remembers.
 _PATIENTS: Final = 4096
 _ROWS: Final = 16384
@@ -86,6 +89,7 @@ class Vault:
         self._lock = threading.Lock()
         self._generation = self.store.generation()
         self._version = -1
+        self._look_at = 0.0
         self._aliases: dict[bytes, bytes] = {}
         self._known: dict[bytes, tuple[Seen, ...]] = {}
         self._there: set[object] = set()
@@ -98,12 +102,11 @@ class Vault:
 
     def alias(self, patient: bytes) -> bytes:
         """Whom a patient was merged into, or the same."""
-        version = self.store.version()
-        if version != self._version:
-            generation = self.store.generation()
-            with self._lock:
-                self._turned(generation)
-            self._version = version
+        if (now := time.monotonic()) >= self._look_at:
+            self._look_at = now + LOOK_S
+            if (version := self.store.version()) != self._version:
+                self._look()
+                self._version = version
         found = self._aliases.get(patient)
         if found is None:
             found = self.resolved(patient)
@@ -194,6 +197,11 @@ class Vault:
             row = {"token": token, "study": study, "sealed": keys.seal(Kind.UID, token + study, original)}
             fresh[mark] = tables.uid, row
 
+    def _look(self) -> None:
+        generation = self.store.generation()
+        with self._lock:
+            self._turned(generation)
+
     def _turned(self, generation: int) -> None:
         """Forget what is remembered if somebody erased or merged since. Called under the lock."""
         if generation != self._generation:
@@ -269,7 +277,8 @@ class Vault:
         tokens = [was, *self.store.merged_into(was)]
         if into in tokens:
             raise WardlightError("bad-request", "the second was merged into the first")
-        self.store.merge(was, into, [(one, self.keys.seal(Kind.ALIAS, one, new)) for one in tokens])
+        self.store.merge(into, [(one, self.keys.seal(Kind.ALIAS, one, new)) for one in tokens])
+        self._look()
 
     def erase_patient(self, patient: bytes) -> dict[str, int]:
         """Forget a patient and all that was merged with it, for good. Returns how many rows of each kind went."""

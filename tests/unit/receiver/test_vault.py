@@ -247,7 +247,10 @@ def test_what_one_object_says_is_searched_in_the_patients_others(vault: Vault) -
     assert vault.learn(way.patient, []) == known
 
 
-def test_processes_learn_of_erasing_and_merging(vault: Vault, tmp_path: Path) -> None:
+def test_processes_learn_of_erasing_and_merging(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wardlight.receiver.vault.LOOK_S", 0.0)
     beside = open_vault(tmp_path)
     way = plain_way(7)
     assert vault.alias(way.patient) == way.patient
