@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from wardlight.deid import dates, handlers, structured_values
+from wardlight.deid import dates, documents_rules, handlers, structured_values
 from wardlight.deid.descriptors import clean_text
 from wardlight.deid.profile import Override, Profile, allowlist, class_uids, harvest_lists
 from wardlight.deid.profile_rules import Applied
@@ -331,8 +331,8 @@ def table(profile: Profile, wanted: Mapping[int, Plan], iod: str | None) -> dict
         rule = _rule(tag, vr_of(tag), planned.kind, kinds.get(tag, 3), profile)
         if iod is None:
             rule = structured_values.ruled(tag, rule, profile.ages == "bands")
-        elif tag in _REPLACED:
-            rule = COLLECT
+        else:
+            rule = COLLECT if tag in _REPLACED else documents_rules.ruled(tag, rule, profile)
         if rule is not REMOVE:
             made[tag] = rule
     return made

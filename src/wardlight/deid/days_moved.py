@@ -49,11 +49,6 @@ def clean_dated(
     return (b"\\".join(made), frozenset(days)) if days else None
 
 
-def without_dates(value: bytes) -> tuple[bytes, int]:
-    """A text without its whole dates, and how many it had."""
-    return _DATE.subn(b" ", value)
-
-
 def _clean_one(
     value: bytes,
     offset: int,

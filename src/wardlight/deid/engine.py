@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from wardlight.deid import actions, burned_in_header, dates, quarantine, uids
 from wardlight.deid.burned_in import Box, Looked
+from wardlight.deid.documents import CLASSES, DOCUMENT, DocumentError, read
 from wardlight.deid.handlers import PATIENT_AGE
 from wardlight.deid.harvest import Harvester, Seen
 from wardlight.deid.keys import DeidKeys
@@ -214,6 +215,8 @@ class Deidentifier:
             return self._deidentify(header, syntax, pixel, elements, report, knowledge, looked)
         except DicomError as error:
             raise Refused(f"data-set:{error.code}") from None
+        except DocumentError as error:
+            raise Refused(error.code) from None
 
     def _deidentify(
         self,
@@ -260,6 +263,8 @@ class Deidentifier:
         flags = ("face-not-removed",) if self.profile.faces and _shows_face(header, elements) else ()
         concepts = self._concepts if holds_content(header) else None
         state = ObjectState(values, days, header, concepts)
+        if sop_class in CLASSES:
+            state.document = read(sop_class, _value(header, elements, DOCUMENT), big)
         state.age = dates.age_at(_value(header, elements, _BIRTH_DATE), _value(header, elements, _STUDY_DATE))
         told = PATIENT_AGE in elements or PATIENT_AGE not in decided.kept
         age = b"" if told else dates.coarse_age(state.age, self.profile.ages == "bands") or b""
@@ -281,7 +286,8 @@ class Deidentifier:
         )
         if state.lost_codes or needles.find(state):
             again = ObjectState(values, days, header, concepts)
-            again.needles, again.lost_codes, again.age = needles, set(state.lost_codes), state.age
+            again.needles, again.lost_codes = needles, set(state.lost_codes)
+            again.age, again.document = state.age, state.document
             trace = [] if report else None
             new = self._rewrite(header, syntax, rules, again, (pseudonym, age), flags, trace, instead)
             if again.lost_codes != state.lost_codes or needles.find(again):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from wardlight.deid import pixels_image
+from wardlight.deid.documents import CLASSES, DOCUMENT
 from wardlight.deid.pixels_image import BITS, BITS_STORED, HIGH_BIT, PHOTOMETRIC, SAMPLES, number
 from wardlight.deid.profile import Profile
 from wardlight.dicom.elements import Element, text
@@ -76,7 +77,6 @@ CONVERSION: Final = 0x00080064
 SERIES_DESCRIPTION: Final = 0x0008103E
 BODY_PART: Final = 0x00180015
 BURNED_IN: Final = 0x00280301
-DOCUMENT: Final = 0x00420011
 CONTENT: Final = 0x0040A730
 #: Overlay Bit Position of the 128 repeating groups 6000 to 60FE.
 OVERLAY_BITS: Final = tuple((0x6000 + 2 * number) << 16 | 0x0102 for number in range(128))
@@ -107,7 +107,9 @@ def reasons(
     structured = _one_of(sop_class, STRUCTURED) or CONTENT in elements
     if structured and "structured" not in profile.options:
         found.append("structured-content")
-    if _one_of(sop_class, ENCAPSULATED) or DOCUMENT in elements:
+    if (_one_of(sop_class, ENCAPSULATED) or DOCUMENT in elements) and not (
+        sop_class in CLASSES and DOCUMENT in elements
+    ):
         found.append("encapsulated-document")
     if pixel is not None and _overlaid(data, elements, pixel, big):
         found.append("overlay-in-pixels")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, Protocol
 
 from wardlight.deid.days import Day
+from wardlight.deid.documents import Document
 from wardlight.deid.structured import Concepts, Content, names_places
 from wardlight.dicom.codec import Codec
 
@@ -70,7 +71,7 @@ class ObjectState:
     __slots__ = (
         *("binaries", "charset", "charsets", "days", "lost_codes", "map", "needles", "numbers", "originals", "seen"),
         *("structural", "texts", "uids", "_code", "_item", "_outer"),
-        *("age", "concepts", "content", "moved", "unclear", "_fixed"),
+        *("age", "concepts", "content", "document", "moved", "unclear", "_fixed"),
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,8 @@ class ObjectState:
         self.originals: set[bytes] = set()
         #: days of dates in text that were moved, as they were
         self.moved: set[Day] = set()
+        #: the encapsulated document, where the object has one that can be cleaned
+        self.document: Document | None = None
         #: the patient's age at the study by its dates, b"" where they do not tell
         self.age = b""
         self.charset = b""

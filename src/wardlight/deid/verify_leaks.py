@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from wardlight.deid.verify_forms import FORMS, is_kind
+from wardlight.deid.verify_documents import DOCUMENT, document_problem
+from wardlight.deid.verify_forms import FORMS, is_kind, is_plain
 from wardlight.deid.verify_reader import VRS, Item, Path, readings
 from wardlight.deid.verify_rules import (
     BIRTH_DATE,
@@ -111,11 +112,17 @@ def leaks(
     binary: list[Item] = []
     forms: dict[bytes, list[bytes]] = {vr: [] for vr in FORMS}
     lists = {**dict.fromkeys(_TEXT, texts), **dict.fromkeys(_NUMBERS, numbers), **forms}
+    documents: list[Item] = []
     for item in new:
-        if item[2] in _BINARY:
+        if item[1] == DOCUMENT and not item[0]:
+            # Read for what it is: in the numbers of a mesh short names are there by chance.
+            documents.append(item)
+        elif item[2] in _BINARY:
             binary.append(item)
         else:
             lists[item[2]].append(after[item[3] : item[4]])
+    for item in documents:
+        yield from _document(after, new, item, sought, expected)
     yield from _strange_numbers(after, binary, expected.vocabulary)
     odd = [vr for vr, values in forms.items() if values and not FORMS[vr].fullmatch(b"\\".join(values))]
     joined = b"\\".join(numbers)
@@ -126,8 +133,26 @@ def leaks(
     binaries = [after[item[3] : item[4]] for item in binary if item[4] - item[3] > 3]
     if suspect or _suspect_binaries(binaries, sought):
         suspect |= _BINARY
-        there = [item for item in new if item[2] in suspect]
+        there = [item for item in new if item[2] in suspect and item not in documents]
         yield from _search(after, there, sought, frozenset(odd), orderly)
+
+
+def _document(
+    after: bytes, new: list[Item], item: Item, sought: _Sought, expected: Expectations
+) -> Iterator[Finding]:
+    """What is wrong with the encapsulated document, in its form or its text, or as raw bytes."""
+    needles, dates = sought.needles, sought.dates
+    problem = document_problem(
+        after,
+        new,
+        item,
+        lambda text: in_text(plain(text), needles, dates),
+        lambda line: not expected.vocabulary or is_plain(line, expected.words, expected.terms),
+    )
+    if problem:
+        yield finding(problem, item[0], item[1])
+    elif any_of(needles.raw, after[item[3] : item[4]].lower()):
+        yield finding("identifier", item[0], item[1])
 
 
 def _strange_numbers(after: bytes, binary: list[Item], wordless: bool) -> Iterator[Finding]:
@@ -249,7 +274,10 @@ def _search(
             elif in_numbers(value, needles, dates, _LONG_NUMBER if tag in structural() else 0):
                 yield finding("identifier", path, tag)
         elif vr in _TEXT and vr != b"UN":
-            if tag not in _CODED and _in_text(value, sought):
+            # The bytes of a name say it too where it is in another character set than the object declares.
+            if tag not in _CODED and (
+                _in_text(value, sought) or (not value.isascii() and any_of(raw, value.lower()))
+            ):
                 yield finding("identifier", path, tag)
         elif in_binary(value, needles, dates) or (
             any_within(many, value.lower().decode("latin-1")) if many else any_of(raw, value.lower())
