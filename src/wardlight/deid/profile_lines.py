@@ -41,6 +41,8 @@ class Lines:
             elif key is None and piece[0] != "#":
                 statement += piece
             elif key is not None and piece in ("[", "{"):
+                if depth == 1:
+                    self._found.setdefault((*key, place), line)
                 depth += 1
                 place = place if depth > 1 else 0
             elif key is not None and piece in ("]", "}"):
