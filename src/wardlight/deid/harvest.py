@@ -109,8 +109,8 @@ def harvest(seen: list[Seen], syntax: TransferSyntax, digest: bytes = b"") -> Wo
                     births |= {day, short_year(day)}
                     numbers |= _as_numbers(day)
     return Words(
-        tuple(sorted(word for word in words if len(word) >= LONG_WORD)),
-        frozenset(word for word in words if len(word) < LONG_WORD),
+        tuple(sorted(word for word in words if _found_anywhere(word))),
+        frozenset(word for word in words if not _found_anywhere(word)),
         frozenset(numbers),
         frozenset(births),
         tuple(sorted(form for word in words for form in _raw_forms(word))),
@@ -157,6 +157,14 @@ def _opened(seen: list[Seen], syntax: TransferSyntax) -> Iterator[Seen]:
             # A name is read in each set the sequence declares: a reading too many finds nothing.
             for declared in charsets if not one[2].isascii() or b"\x1b" in one[2] else charsets[:1]:
                 yield *one, declared
+
+
+def _found_anywhere(word: str) -> bool:
+    """Whether a word is searched for inside others too: a long one, and one that signs would break into letters.
+
+    Signs are in names that are written in another character set than the object says.
+    """
+    return len(word) >= LONG_WORD or not (word.isascii() or _WORD.fullmatch(word))
 
 
 def _raw_forms(word: str) -> set[bytes]:
