@@ -28,6 +28,8 @@ _REPLACED: Final = "2.25."
 #: Options that keep something (CID 7050): one that the level does not name means weaker protection. The others of
 #: the table only take away more.
 _RETAINING: Final = frozenset(str(code) for code in range(113106, 113113))
+#: Options that are said only of objects with content items.
+_WHERE_THERE: Final = frozenset({"structured"})
 #: The sequence as we write it takes less than 1 KiB.
 _LARGEST: Final = 8192
 
@@ -84,7 +86,7 @@ def _required(level: Level) -> frozenset[str]:
     from wardlight.deid.engine import METHODS
 
     profile = load_profile(level.value)
-    return frozenset(METHODS[option][0] for option in ("basic", *profile.options))
+    return frozenset(METHODS[option][0] for option in {"basic", *profile.options} - _WHERE_THERE)
 
 
 # Every object of a level holds the same bytes here.
