@@ -50,8 +50,6 @@ RESOURCES: Final = frozenset((0x0008010F, 0x0040DB00))
 _ZONE: Final = 0x00080201
 #: The name of a layer, under the VR of a code.
 _GRAPHIC_LAYER: Final = 0x00700002
-#: The name of a layer, under the VR of a code.
-_GRAPHIC_LAYER: Final = 0x00700002
 CHARSET: Final = 0x00080005
 BIRTH_DATE: Final = 0x00100030
 #: Elements every output must have at its top level.
