@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 from bench.fast_store_scu import Instance, Sender
+from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 import receiver_data
@@ -28,10 +29,11 @@ from wardlight.dicom.part10 import read_meta
 from wardlight.receiver import process, routes, secrets
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Level, Route, Target
-from wardlight.receiver.places import database_path
+from wardlight.receiver.places import database_path, vault_path
 from wardlight.receiver.quarantine import FOLDER, Quarantine
 from wardlight.receiver.status import status
 from wardlight.receiver.store import ReceiverStore
+from wardlight.receiver.vault import Vault
 from wardlight.settings import Settings
 from wardlight.supervisor import Supervisor
 
@@ -134,6 +136,30 @@ def platform() -> Iterator[StowStub]:
         yield running
 
 
+def leads_back(folder: Path, running: Running, got: Sequence[Dataset], sent: Sequence[Encoded]) -> None:
+    """Of each object that left the vault knows the way back, and nothing of it lies in clear."""
+    vault = Vault(vault_path(running.settings), secrets.load(running.secrets))
+    try:
+        found = [vault.original(str(one.SOPInstanceUID).encode()) for one in got]
+        assert {one[0].decode() for one in found if one is not None} == {one.sop_instance for one in sent}
+        for one in got:
+            release = vault.release(str(one.PatientID).encode())
+            original = vault.original(str(one.StudyInstanceUID).encode())
+            assert release is not None and original is not None
+            study = vault.study(original[0])
+            assert study is not None and study.person == release.person and release.days > 0
+    finally:
+        vault.close()
+    everything = b"".join(file.read_bytes() for file in (folder / "data").rglob("*") if file.is_file())
+    assert b"SQLite format 3" in everything
+    for canary in (
+        *CANARIES,
+        *(one.sop_instance.encode() for one in sent),
+        *(one.study.encode() for one in sent),
+    ):
+        assert canary not in everything
+
+
 def data_of(file: bytes) -> bytes:
     return file[read_meta(file).end :]
 
@@ -183,6 +209,7 @@ def test_at_high_pixels_arrive_and_identifiers_do_not(
         assert canary not in file
         assert canary not in uncovered
     assert read_meta(file).transfer_syntax == syntax
+    leads_back(tmp_path, running, [got], [sent])
 
 
 def test_a_route_with_several_releases_makes_each(tmp_path: Path, platform: StowStub) -> None:
@@ -276,9 +303,27 @@ def test_kills_of_every_process_while_objects_come(tmp_path: Path, platform: Sto
         assert {one.data for one in running.acknowledged} <= arrived
 
 
-def _sent(running: Running, one: Encoded) -> bool:
+@pytest.mark.long
+def test_whatever_left_before_a_kill_has_its_way_back(tmp_path: Path, platform: StowStub) -> None:
+    studies = [ct().StudyInstanceUID for _ in range(3)]
+    with receiver(tmp_path, platform, workers=2) as running:
+        for number in range(36):
+            if number % 9 == 8:
+                running.kill(f"pipeline-{number // 9 % 2}")
+            study = studies[number % 3]
+            wait(lambda study=study: _sent(running, encode(ct(study)), "TEAMPLAYISHARE"), 30)
+        # Before the queue is empty, too: whatever the platform has, the vault knows.
+        early = platform.stored()
+        running.drained()
+        files = platform.stored()
+    assert len(files) >= len(early)
+    got = [receiver_data.read_data_set(data_of(file), EXPLICIT) for file in files]
+    leads_back(tmp_path, running, got, running.acknowledged)
+
+
+def _sent(running: Running, one: Encoded, title: str = "IDENTIFIED") -> bool:
     try:
-        running.send([one], "IDENTIFIED")
+        running.send([one], title)
     except (OSError, AssertionError):
         return False
     return True

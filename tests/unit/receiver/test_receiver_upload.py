@@ -31,6 +31,7 @@ from wardlight.receiver.setbacks import Backoff, Setbacks
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.upload import Outgoing, Platform, Trouble, UnreadableObject, UploadError, _Gathered
 from wardlight.receiver.uploader import Holds, Uploader
+from wardlight.receiver.vault import WayBack
 
 HIGH = Target("images", Level.HIGH)
 GROUP = "0" * 31 + "a"
@@ -277,7 +278,9 @@ def desk(
     def note(works: Sequence[Work], again: float | None) -> None:
         released.append(([work.stream for work in works], again))
 
-    made = Uploader(platform, opened, Setbacks(opened, quarantine), entries, holds, stop, lambda ways: None, note)
+    made = Uploader(
+        platform, opened, Setbacks(opened, quarantine), entries, holds, stop, lambda ways: None, note
+    )
     yield Desk(stub, opened, quarantine, made, holds, stop, released)
     opened.close()
 
@@ -315,6 +318,19 @@ def test_what_belongs_to_a_deleted_study_is_held_until_somebody_decides(
     desk.stub.orders.refuse = {}
     desk.uploader.deliver(desk.batch(1))
     assert desk.states()[1] == "stored"
+
+
+def test_nothing_is_sent_before_its_way_back_is_kept(desk: Desk) -> None:
+    def full(ways: Sequence[WayBack]) -> None:
+        raise WardlightError("out-of-resources")
+
+    desk.uploader._keep = full
+    desk.uploader.deliver(desk.batch(1, 2))
+    assert desk.stub.requests == [] and desk.states()[1] == desk.states()[2] == "pending"
+    assert desk.released == [([1, 2], 1.0)]
+    desk.uploader._keep = lambda ways: None
+    desk.uploader.deliver(desk.batch(1, 2))
+    assert desk.states()[1] == desk.states()[2] == "stored"
 
 
 def test_each_instance_gets_its_own_end(desk: Desk) -> None:
