@@ -20,6 +20,8 @@ from deid_kit import CT, SECRET, deidentifier, encode, minimal
 from wardlight.agreements.model import Level
 from wardlight.cli.deidentify_file import Worker
 from wardlight.cli.deidentify_input import Input
+from wardlight.cli.deidentify_output import Outputs, prepare
+from wardlight.deid.burned_in import PixelReader
 from wardlight.dicom.part10 import read_meta, write_meta
 from wardlight.dicom.transfer_syntax import DEFLATED, EXPLICIT_LITTLE, transfer_syntax
 from wardlight.receiver.model import Target, Work
@@ -128,9 +130,11 @@ def rle(*segments: bytes) -> bytes:
     return head + b"".join(segments)
 
 
-def leave(way: str, level: str, data: bytes, syntax: str = EXPLICIT_LITTLE.uid) -> Left:
+def leave(
+    way: str, level: str, data: bytes, syntax: str = EXPLICIT_LITTLE.uid, reader: PixelReader | None = None
+) -> Left:
     """The data set sent to a receiver, or given to `wardlight deidentify`."""
-    return _receiver(level, data, syntax) if way == "receiver" else _command(level, data, syntax)
+    return (_receiver if way == "receiver" else _command)(level, data, syntax, reader)
 
 
 class _Spool:
@@ -147,16 +151,16 @@ _SPOOL = _Spool()
 
 
 @cache
-def _protector() -> Protector:
-    return Protector(cast(Any, _SPOOL), cast(Any, SimpleNamespace(hospital=SECRET)))
+def _protector(reader: Any) -> Protector:
+    return Protector(cast(Any, _SPOOL), cast(Any, SimpleNamespace(hospital=SECRET)), reader=reader)
 
 
-def _receiver(level: str, data: bytes, syntax: str) -> Left:
+def _receiver(level: str, data: bytes, syntax: str, reader: PixelReader | None) -> Left:
     target = Target("app", Level(level))
     work = Work(1, target, 0, "f", 0, 0, 0, 0, len(data), b"", b"", CT, syntax, None)
     _SPOOL.data = data
     try:
-        outgoing = _protector().protect(work).outgoing
+        outgoing = _protector(reader).protect(work).outgoing
     except NotReleased as refusal:
         return Left(b"", refusal.reasons)
     file = b"".join(outgoing.part.chunks(outgoing.read))
@@ -164,7 +168,7 @@ def _receiver(level: str, data: bytes, syntax: str) -> Left:
     return Left(file, ())
 
 
-def _command(level: str, data: bytes, syntax: str) -> Left:
+def _command(level: str, data: bytes, syntax: str, reader: PixelReader | None) -> Left:
     meta = write_meta(
         CT,
         "1.2.3",
@@ -175,9 +179,10 @@ def _command(level: str, data: bytes, syntax: str) -> Left:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "one.dcm", Path(folder) / "out"
         source.write_bytes(meta + data)
-        target.mkdir()
-        outcome = Worker(deidentifier(level), target, False).process(Input(1, source))
-        written = [path for path in target.rglob("*") if path.is_file()]
+        prepare(target)
+        worker = Worker(deidentifier(level), Outputs(target), False, reader=reader)
+        outcome = worker.process(Input(1, source))
+        written = [path for path in target.glob("[!.]*/*/*") if path.is_file()]
         assert (outcome.kind == "released") == (len(written) == 1), (
             "nothing is left behind of what is refused"
         )

@@ -1,7 +1,8 @@
 """De-identify one input to one file: read once from its start, in flat memory, written beside and then named.
 
 The header is held, the pixel data passes through. Nothing is written before the verifier has passed the header, and
-nothing gets its name before it has passed the pixels. Encapsulated pixel data is read once more than it is written.
+nothing gets its name before it has passed the pixels. Pixel data that is encapsulated, or has to be looked at for text,
+is read before it is written.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import IO, Final
 
 from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
 from wardlight.cli.deidentify_output import OutputFailed, Outputs
-from wardlight.deid.engine import WANTED, Deidentified, Deidentifier, Refused
+from wardlight.deid.burned_in import PixelReader
+from wardlight.deid.engine import WANTED, Deidentifier, Refused
 from wardlight.deid.known import Knowledge
-from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, Protected, protect, reasons_of
+from wardlight.deid.protect import NOT_RELEASED, Buffer, Protected, protect, reasons_of
 from wardlight.deid.report_model import Outcome
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
@@ -63,11 +65,13 @@ class Worker:
         outputs: Outputs | None,
         report: bool,
         knowledge: Knowledge | None = None,
+        reader: PixelReader | None = None,
     ) -> None:
         self._deidentifier = deidentifier
         self._outputs = outputs
         self._report = report
         self._knowledge = knowledge
+        self._reader = reader
 
     def process(self, item: Input) -> Outcome:
         """Never raises for what an input holds: that is quarantined, with a code."""
@@ -117,6 +121,7 @@ class Worker:
             stream,
             lambda: _again(item, stream),
             report=self._report,
+            reader=self._reader,
             knowledge=self._knowledge,
         )
         result = protected.result
@@ -129,11 +134,14 @@ class Worker:
             sop_class=result.sop_class,
             flags=result.flags,
             changes=tuple((change.path, change.action, change.why) for change in result.changes),
+            boxes=result.boxes,
+            frames=result.frames,
+            matched=result.matched,
         )
         if self._outputs is None:
             return _measured(outcome, source, stream, protected)
         with self._outputs.part(result.sop_uid) as (part, name):
-            size = _write(part, source, stream, result, protected.through)
+            size = _write(part, source, stream, protected)
             kind, digest, first = self._outputs.publish(
                 name, result.study_uid, result.series_uid, result.sop_uid
             )
@@ -144,19 +152,17 @@ class Worker:
 def _measured(outcome: Outcome, source: Source, stream: DataSetStream, protected: Protected) -> Outcome:
     """The outcome with size and digest of what would be written."""
     digest, size = hashlib.sha256(), 0
-    for piece in _pieces(source, stream, protected.result, protected.through):
+    for piece in _pieces(source, stream, protected):
         digest.update(piece)
         size += len(piece)
     return replace(outcome, digest=digest.digest(), size=size)
 
 
-def _write(
-    file: IO[bytes], source: Source, stream: DataSetStream, result: Deidentified, through: Pass
-) -> int:
+def _write(file: IO[bytes], source: Source, stream: DataSetStream, protected: Protected) -> int:
     """Write the whole object; returns its size in bytes."""
     size = 0
     waiting: list[Buffer] = []
-    for count, piece in enumerate(_pieces(source, stream, result, through)):
+    for count, piece in enumerate(_pieces(source, stream, protected)):
         waiting.append(piece)
         size += len(piece)
         # What comes before the pixels is written with the first of them: one call for most images.
@@ -223,14 +229,18 @@ class Source:
             yield memoryview(chunk)
 
 
-def _again(item: Input, stream: DataSetStream) -> Iterator[memoryview]:
-    """The encapsulated pixel value, from the input opened once more. Raises Refused where it is another by now."""
+def _again(item: Input, stream: DataSetStream) -> Iterator[Buffer]:
+    """The pixel value, from the input opened once more. Raises Refused where it is another by now."""
     with opened(item) as file:
         source = Source(file)
         again = source.header()
         if again.header != stream.header or again.pixel != stream.pixel:
             raise Refused("input-changed")
-        yield from _value(source, again, None)
+        length = -1 if again.pixel is None else again.pixel.length
+        if again.syntax.deflated:
+            yield from _inflated(source, again.value_offset, max(length, 0))
+        else:
+            yield from _value(source, again, None if length < 0 else length)
 
 
 def _value(source: Source, stream: DataSetStream, length: int | None) -> Iterator[memoryview]:
@@ -251,12 +261,13 @@ def _value(source: Source, stream: DataSetStream, length: int | None) -> Iterato
         raise DicomError("truncated", position)
 
 
-def _pieces(source: Source, stream: DataSetStream, result: Deidentified, through: Pass) -> Iterator[Buffer]:
+def _pieces(source: Source, stream: DataSetStream, protected: Protected) -> Iterator[Buffer]:
     """The output: meta information, header, pixel value to its true end; deflated where the input was."""
+    result, through = protected.result, protected.through
     yield write_meta(
         result.sop_class,
         result.sop_uid,
-        stream.syntax.uid,
+        protected.syntax_uid,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION,
     )

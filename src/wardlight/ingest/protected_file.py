@@ -7,6 +7,7 @@ from itertools import chain
 
 from wardlight.archive.copying import SourceReader
 from wardlight.archive.model import InstanceLocation
+from wardlight.deid.burned_in import PixelReader
 from wardlight.deid.engine import WANTED, Deidentifier
 from wardlight.deid.protect import NOT_RELEASED, Buffer, protect, reasons_of
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -25,17 +26,21 @@ class StaysError(Exception):
 
 
 def pieces(
-    reader: SourceReader, location: InstanceLocation, deidentifier: Deidentifier | None
+    reader: SourceReader,
+    location: InstanceLocation,
+    deidentifier: Deidentifier | None,
+    pixels: PixelReader | None = None,
 ) -> Iterator[Buffer]:
     """The file; as it is where there is no de-identifier. Raises StaysError, and what reading it does.
 
+    pixels: looks at those that may hold text; without it they stay.
     Native pixels are verified as they pass: what was given before the error must not be kept.
     """
     if deidentifier is None:
         yield from reader.read(location, 0, location.length)
         return
     try:
-        yield from _protected(reader, location, deidentifier)
+        yield from _protected(reader, location, deidentifier, pixels)
     except NOT_RELEASED as refusal:
         # Without the tags that it names.
         raise StaysError(reasons_of(refusal)[0].partition("(")[0].strip() or "refused") from None
@@ -44,7 +49,10 @@ def pieces(
 
 
 def _protected(
-    reader: SourceReader, location: InstanceLocation, deidentifier: Deidentifier
+    reader: SourceReader,
+    location: InstanceLocation,
+    deidentifier: Deidentifier,
+    text_reader: PixelReader | None,
 ) -> Iterator[Buffer]:
 
     def data_set() -> Iterator[bytes]:
@@ -59,16 +67,21 @@ def _protected(
         stream.finish()
     start = stream.value_offset
 
-    def value() -> Iterator[bytes]:
-        end = _encapsulated_end(location)
-        return reader.read(location, location.dataset_offset + start, end)
+    def native(length: int) -> Iterator[Buffer]:
+        whole: Iterable[Buffer] = inflated(data_set()) if stream.syntax.deflated else data_set()
+        return cut(whole, start, start + length)
 
-    protected = protect(deidentifier, stream, value)
+    def value() -> Iterator[Buffer]:
+        if stream.pixel is not None and stream.pixel.length >= 0:
+            return native(stream.pixel.length)
+        return reader.read(location, location.dataset_offset + start, _encapsulated_end(location))
+
+    protected = protect(deidentifier, stream, value, reader=text_reader)
     result = protected.result
     yield write_meta(
         result.sop_class,
         result.sop_uid,
-        location.transfer_syntax,
+        protected.syntax_uid,
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version=IMPLEMENTATION_VERSION,
     )
@@ -78,8 +91,7 @@ def _protected(
             through = protected.ahead(value())
             pixels: Iterable[Buffer] = value() if through is None else through(value())
         else:
-            whole: Iterable[bytes] = inflated(data_set()) if stream.syntax.deflated else data_set()
-            pixels = protected.through(cut(whole, start, start + result.body_length))
+            pixels = protected.through(native(result.body_length))
         pieces = chain(pieces, pixels)
     yield from deflated(pieces) if stream.syntax.deflated else pieces
 

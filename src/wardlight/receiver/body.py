@@ -61,9 +61,17 @@ class Part:
         return _deflated(self.head, self.meta_length, self.start, self.end, read, self.through)
 
 
-def plain_part(head: bytes, meta_length: int, start: int, end: int, through: Pass | None = None) -> Part:
-    """A file whose data set is not deflated, or goes out as it came."""
-    return Part(head, meta_length, start, end, False, len(head) + end - start, through)
+def plain_part(
+    head: bytes,
+    meta_length: int,
+    start: int,
+    end: int,
+    through: Pass | None = None,
+    made: int | None = None,
+) -> Part:
+    """A file whose data set is not deflated, or goes out as it came. made: bytes that `through` makes of the range."""
+    length = end - start if made is None else made
+    return Part(head, meta_length, start, end, False, len(head) + length, through)
 
 
 def deflated_part(

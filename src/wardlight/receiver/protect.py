@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from wardlight import log
 from wardlight.agreements.model import Level
+from wardlight.deid.burned_in import PixelReader
 from wardlight.deid.engine import Deidentified, Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
@@ -17,7 +18,7 @@ from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.stream import DataSetStream, cut
 from wardlight.errors import WardlightError
 from wardlight.receiver.batches import Protected
-from wardlight.receiver.body import Part, Reader, deflated_part, plain_part
+from wardlight.receiver.body import Part, Reader, deflated_part, inflate, plain_part
 from wardlight.receiver.model import Target, Work
 from wardlight.receiver.reading import follow, read_header, reference
 from wardlight.receiver.secrets import ReceiverSecrets
@@ -41,9 +42,16 @@ class NotReleased(Exception):
 class Protector:
     """Makes what may leave of objects. One thread uses it; one de-identifier is kept for each release target."""
 
-    def __init__(self, spool: Spool, secrets: ReceiverSecrets, vault: Vault | None = None) -> None:
-        """vault: what is known of patients; without it no object brings its way back."""
+    def __init__(
+        self,
+        spool: Spool,
+        secrets: ReceiverSecrets,
+        vault: Vault | None = None,
+        reader: PixelReader | None = None,
+    ) -> None:
+        """vault: what is known of patients; without it no object brings its way back. reader: looks at pixels."""
         self._spool = spool
+        self._reader = reader
         self._vault = vault
         self._shelf = Shelf(spool)
         self._secrets = secrets
@@ -123,11 +131,17 @@ class Protector:
         through: Pass | None = None
 
         def value() -> Iterator[Buffer]:
-            return cut(read(start), 0, (work.body_end or self._body_end(work)) - start)
+            if stream.pixel is None or stream.pixel.length < 0:
+                return cut(read(start), 0, (work.body_end or self._body_end(work)) - start)
+            if stream.syntax.deflated:
+                return cut(inflate(read(0)), start, start + stream.pixel.length)
+            return cut(read(start), 0, stream.pixel.length)
 
-        protected = protect(self._deidentifier(work.target), stream, value, knowledge=self._vault)
+        protected = protect(
+            self._deidentifier(work.target), stream, value, reader=self._reader, knowledge=self._vault
+        )
         result = protected.result
-        meta = _meta(result.sop_class, result.sop_uid, work.transfer_syntax)
+        meta = _meta(result.sop_class, result.sop_uid, protected.syntax_uid)
         head = b"".join((meta, result.header, result.pixel_head))
         if stream.pixel is None:
             start = end = 0
@@ -140,7 +154,7 @@ class Protector:
             through = protected.ahead(value())
         if stream.syntax.deflated:
             return deflated_part(head, len(meta), start, end, read, through), result
-        return plain_part(head, len(meta), start, end, through), result
+        return plain_part(head, len(meta), start, end, through, protected.length), result
 
     def _body_end(self, work: Work) -> int:
         """The end of encapsulated pixel data in an object that was recovered after a crash: all of it is read."""

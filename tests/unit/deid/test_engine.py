@@ -14,7 +14,7 @@ from wardlight.deid.verify import verify
 from wardlight.dicom.codec import EXPLICIT_LE
 from wardlight.dicom.rewrite import encode_element
 from wardlight.dicom.stream import PixelElement
-from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax
+from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax, transfer_syntax
 
 
 def test_same_input_same_output_in_any_order() -> None:
@@ -134,13 +134,20 @@ def test_what_is_quarantined(change: dict[str, object], reason: str) -> None:
             deidentifier("low").deidentify(encode(ds), EXPLICIT_LITTLE, pixel)
 
 
-def test_overlays_in_unused_pixel_bits_are_refused() -> None:
+def test_overlays_in_the_image_s_own_bits_and_in_compressed_ones_are_refused() -> None:
     ds = minimal()
-    ds.add_new(0x60020102, "US", 12)
+    ds.add_new(0x60020102, "US", 11)
     with pytest.raises(Refused, match="overlay-in-pixels"):
         deidentifier("high").deidentify(encode(ds), EXPLICIT_LITTLE, pixels(ds))
-    ds.add_new(0x60020102, "US", 0)
-    deidentifier("high").deidentify(encode(ds), EXPLICIT_LITTLE, pixels(ds))
+    fragments = PixelElement(0x7FE00010, b"OB", b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff", -1)
+    ds.add_new(0x60020102, "US", 12)
+    with pytest.raises(Refused, match="overlay-in-pixels"):
+        deidentifier("high").deidentify(encode(ds), transfer_syntax("1.2.840.10008.1.2.4.80"), fragments)
+    # In bits that become zero they may be, and their group goes.
+    for bit in (0, 12):
+        ds.add_new(0x60020102, "US", bit)
+        result = deidentifier("low").deidentify(encode(ds), EXPLICIT_LITTLE, pixels(ds))
+        assert not [element for element in decode(result.header) if element.tag.group >> 8 == 0x60]
 
 
 def test_original_cross_sections_are_released() -> None:
