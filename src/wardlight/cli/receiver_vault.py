@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from wardlight.cli.receiver_options import ConfigOption, JsonOption, existing
 from wardlight.errors import WardlightError
 
 if TYPE_CHECKING:
+    from wardlight.audit.actions import Action
     from wardlight.receiver.entries import Entries
     from wardlight.receiver.secrets import ReceiverSecrets
     from wardlight.receiver.store import ReceiverStore
@@ -48,6 +49,10 @@ class _Receiver:
     vault: Vault
     store: ReceiverStore
     entries: Entries
+
+    def telling(self, action: Action, part: str, change: str) -> Callable[[], None]:
+        """Writes into the trail, when it is called, what changes."""
+        return lambda: self.store.append([self.entries.vault(action, part, change=change)])
 
 
 @contextmanager
@@ -166,10 +171,10 @@ def merge(
     from wardlight.audit.actions import Action
 
     with _opened(config) as here:
-        patients = [_patient(old, issuer), _patient(new, issuer if new_issuer is None else new_issuer)]
-        entry = here.entries.vault(Action.RECEIVER_SETTING_CHANGE, "vault", change="vault.merge")
-        here.store.append([entry])
-        here.vault.merge(*patients)
+        first = _patient(old, issuer)
+        second = _patient(new, issuer if new_issuer is None else new_issuer)
+        tell = here.telling(Action.RECEIVER_SETTING_CHANGE, "vault", "vault.merge")
+        here.vault.merge(first, second, tell)
     typer.echo("merged")
 
 
@@ -252,9 +257,6 @@ def bring(
     with _opened(config) as here:
         private = vault_export.recovery_private(key.read_bytes()) if key is not None else None
         export_ = vault_export.Export(file, key=private, passphrase=word)
-        here.store.append(
-            [here.entries.vault(Action.RECEIVER_SETTING_CHANGE, "vault", change="vault.import")]
-        )
         chosen = here.chosen
         joined = domain.adopt(
             export_.domain,
@@ -262,6 +264,7 @@ def bring(
             chosen.receiver_secrets,
             here.vault,
             chosen.receiver_dir / FOLDER,
+            here.telling(Action.RECEIVER_SETTING_CHANGE, "vault", "vault.import"),
         )
         if not joined:
             number = export_.bring(here.vault)
@@ -326,9 +329,13 @@ def domain_import(
     with _opened(config) as here:
         directory = here.chosen.receiver_secrets
         secret = domain.unseal(file.read_text("utf-8", "replace"), directory)
-        here.store.append([here.entries.vault(Action.RECEIVER_SETTING_CHANGE, "domain", change="domain")])
         joined = domain.adopt(
-            secret, here.secrets.hospital, directory, here.vault, here.chosen.receiver_dir / FOLDER
+            secret,
+            here.secrets.hospital,
+            directory,
+            here.vault,
+            here.chosen.receiver_dir / FOLDER,
+            here.telling(Action.RECEIVER_SETTING_CHANGE, "domain", "domain"),
         )
     typer.echo("joined" if joined else "this receiver is of that domain already")
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,18 +71,27 @@ def unseal(text: str, directory: Path) -> bytes:
         raise WardlightError("wrong-key", "this domain was sealed for another receiver") from None
 
 
-def adopt(secret: bytes, current: bytes, directory: Path, vault: Vault, quarantine: Path) -> bool:
-    """Make a domain this receiver's own. False if it is already.
+def adopt(
+    secret: bytes,
+    current: bytes,
+    directory: Path,
+    vault: Vault,
+    quarantine: Path,
+    before: Callable[[], None] = lambda: None,
+) -> bool:
+    """Make a domain this receiver's own. False if it is already. before: called when nothing is in its way.
 
     Raises `bad-request` where the vault has pseudonyms of the domain it has now, which would then lead nowhere,
     `unavailable` while the receiver runs: its processes keep the secret that they began with.
     """
     if secret == current:
+        before()
         return False
     if vault.store.counts()["pseudonyms"]:
         raise WardlightError("bad-request", "this receiver has given pseudonyms of its own domain already")
     if _runs(quarantine):
         raise WardlightError("unavailable", "stop the receiver first")
+    before()
     vault.store.clear()
     replace_private(directory / SECRET_FILE, secret, mode=0o400)
     return True

@@ -264,10 +264,11 @@ class Vault:
 
     # A person's decisions --------------------------------------------------------------------------------------
 
-    def merge(self, old: bytes, new: bytes) -> None:
+    def merge(self, old: bytes, new: bytes, before: Callable[[], None] = lambda: None) -> None:
         """`old` and `new` are one patient, who is `new` from now on: what comes has the pseudonym and offset of `new`.
 
-        What was released before keeps its own, and is restored as `new`. Raises `bad-request`.
+        What was released before keeps its own, and is restored as `new`. before: called when nothing is in its way.
+        Raises `bad-request`.
         """
         new = self.resolved(new)
         if self.resolved(old) == new:
@@ -277,6 +278,7 @@ class Vault:
         tokens = [was, *self.store.merged_into(was)]
         if into in tokens:
             raise WardlightError("bad-request", "the second was merged into the first")
+        before()
         self.store.merge(into, [(one, self.keys.seal(Kind.ALIAS, one, new)) for one in tokens])
         self._look()
 

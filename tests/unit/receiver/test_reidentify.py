@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import secrets as stdlib_secrets
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from sqlalchemy import select
 
 from deid_kit import decode, minimal, new_uid
@@ -59,8 +60,9 @@ class Hospital:
         return pydicom.dcmread(self._reidentifier.restore(self.file(result), self.folder / "out"))
 
     def file(self, result: Dataset) -> Path:
-        result.file_meta = FileMetaDataset()
-        result.file_meta.TransferSyntaxUID = EXPLICIT
+        if not hasattr(result, "file_meta"):
+            result.file_meta = FileMetaDataset()
+            result.file_meta.TransferSyntaxUID = EXPLICIT
         place = self.folder / f"{stdlib_secrets.token_hex(8)}.dcm"
         result.save_as(place, enforce_file_format=True)
         return place
@@ -287,6 +289,63 @@ def test_a_segmentation_comes_home(hospital: Hospital) -> None:
     # Nothing of ours is left anywhere.
     ours = {one.PatientID for one in images} | {one.SOPInstanceUID for one in images}
     assert not [word for word in ours if word in str(restored)]
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"])
+def test_a_capture_in_any_transfer_syntax(hospital: Hospital, syntax: str) -> None:
+    (original,) = series(1)
+    (image,) = hospital.send(original)
+    result = report(image, "1.2.840.10008.5.1.4.1.1.7")
+    result.Modality, result.SourceImageSequence = "OT", [reference(image)]
+    result.Rows, result.Columns, result.BitsAllocated, result.SamplesPerPixel = 4, 6, 8, 1
+    pixels = stdlib_secrets.token_bytes(24)
+    result.PixelData = encapsulate([pixels]) if syntax.endswith(".5") else pixels
+    result["PixelData"].VR = "OB" if syntax.endswith(".5") else "OW"
+    result.file_meta = FileMetaDataset()
+    result.file_meta.TransferSyntaxUID = syntax
+    private = result.private_block(0x0029, "ACME", create=True)
+    private.add_new(1, "LO", "a word of its own")
+    restored = hospital.restore(result)
+    assert restored.file_meta.TransferSyntaxUID == syntax
+    assert as_patient(restored) == as_patient(original) and as_study(restored) == as_study(original)
+    assert restored.SourceImageSequence[0].ReferencedSOPInstanceUID == original.SOPInstanceUID
+    assert restored.PixelData == result.PixelData
+    kept = restored.private_block(0x0029, "ACME")[1].value
+    assert kept in ("a word of its own", b"a word of its own ")
+
+
+def test_what_cannot_be_replaced_is_refused(hospital: Hospital) -> None:
+    original = series(1)[0]
+    original.PatientID = "PATIENT-" + "7" * 20
+    (image,) = hospital.send(original)
+    for reason, tag, vr, value in (
+        ("value-does-not-fit", 0x00400009, "SH", image.PatientID),
+        ("unreadable-element", 0x00291001, "UN", f"of {image.PatientID}.".encode()),
+        ("unreadable-element", 0x00291001, "UN", f"see {image.SOPInstanceUID} ".encode()),
+    ):
+        result = report(image)
+        result.add_new(tag, vr, value)
+        assert hospital.refused(result) == reason
+    # Bytes of an application's own, and UIDs that are nobody's, are no reason.
+    result = report(image)
+    result.add_new(0x00291001, "UN", b"ABCDEFGHIJKLMNOP 2.25.4711")
+    assert hospital.restore(result)[0x00291001].value == b"ABCDEFGHIJKLMNOP 2.25.4711"
+
+
+def test_dates_that_the_result_was_made_with_stay(hospital: Hospital) -> None:
+    (original,) = series(1)
+    original.StudyDate = "20261119"
+    (image,) = hospital.send(original)
+    result = report(image)
+    moved = image.StudyDate
+    result.ContentSequence = [
+        item("DATE", Date=one) for one in (moved, "20261120", "20270101", moved[:4] + "0101")
+    ]
+    days = (date(2026, 11, 19) - date(int(moved[:4]), int(moved[4:6]), int(moved[6:]))).days
+    restored = [one.Date for one in hospital.restore(result).ContentSequence]
+    assert restored[:3] == ["20261119", "20261120", "20270101"]
+    first = date(int(moved[:4]), 1, 1)
+    assert restored[3] == (first + timedelta(days)).strftime("%Y%m%d")
 
 
 def test_what_is_not_certain_is_refused(hospital: Hospital) -> None:

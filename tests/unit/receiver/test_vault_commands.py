@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from deid_kit import decode, minimal
 from vault_kit import way_of
 from wardlight.cli import app
 from wardlight.cli.actions import COMMANDS
-from wardlight.receiver import credential, process, secrets
+from wardlight.receiver import credential, domain, process, secrets
 from wardlight.receiver.places import database_path, vault_path
+from wardlight.receiver.quarantine import FOLDER
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import audit_pending
 from wardlight.receiver.vault import Vault
@@ -136,6 +138,17 @@ def test_a_second_receiver_joins_the_domain(receivers: tuple[Receiver, Receiver]
     hospital = [secrets.load(one.settings.receiver_secrets).hospital for one in receivers]
     assert hospital[0] == hospital[1]
     assert "already" in second.run("domain", "import", str(second.folder / "domain.json")).output
+    # Of nobody whose receiver runs, or has pseudonyms, the domain changes; and what was refused is not in the trail.
+    (second.folder / "other.json").write_text(
+        domain.seal(b"x" * 32, domain.public_key(second.settings.receiver_secrets))
+    )
+    second.entries()
+    lock = second.settings.receiver_dir / FOLDER / "quarantine.lock"
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        assert "stop the receiver" in second.run("domain", "import", str(second.folder / "other.json")).output
+    assert second.run("vault", "merge", "A", "A").exit_code == 1
+    assert second.entries() == []
     place.write_text("{}")
     assert first.run("domain", "export", "--for", str(place)).exit_code == 1
 
