@@ -94,7 +94,7 @@ function Me(): ReactNode {
   return (
     <Menu position="right-end">
       <Menu.Target>
-        <button type="button" className="me" aria-label={session.name}>
+        <button type="button" className="me">
           <span className="ava" aria-hidden>{initials}</span>
           <span className="lbl ell">
             <span className="b ell">{session.name}</span>

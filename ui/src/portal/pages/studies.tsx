@@ -1,5 +1,5 @@
 // The list of studies: find, and see at a glance who else can see what.
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { IconSearch } from "@tabler/icons-react";
 import { type ReactNode, useDeferredValue, useMemo, useState } from "react";
@@ -35,6 +35,7 @@ export function Studies(): ReactNode {
       return { rows, next: next(response) };
     },
     getNextPageParam: (page) => page.next,
+    placeholderData: keepPreviousData,
   });
   const grants = useQuery({
     queryKey: ["grants"],
