@@ -30,10 +30,16 @@ def _document(clean: Cleaner | None) -> Handler:
         if state.document is None or vr not in (b"OB", b"UN"):
             raise DocumentError("encapsulated-document")
         needles = state.needles
+
+        def is_number(number: bytes) -> bool:
+            # Also kept for the search that decides whether there is a second pass.
+            state.structural.append(number)
+            return needles is not None and needles.in_numbers(number, structural=True)
+
         how = How(
             clean,
             None if needles is None else lambda line: needles.scrub(line, b"LO", CHARSET),
-            lambda number: needles is not None and needles.in_numbers(number, structural=True),
+            is_number,
             state.map.identifier,
         )
         made, texts = state.document.cleaned(how)

@@ -44,6 +44,8 @@ _ASCII_STL: Final = re.compile(
     + _XYZ
     + rb"){3}endloop\nendfacet\n)*endsolid\n\0?"
 )
+#: Lines of coordinates with a long whole number.
+_WHOLE: Final = re.compile(rb"^v[^\n]* -?\d{6,}(?=[ \n])[^\n]*", re.MULTILINE)
 #: What a PDF of ours never says.
 _FOREIGN: Final = re.compile(
     rb"/(?:JS|JavaScript|EmbeddedFiles?|Annots|AcroForm|Metadata|Info|Filter|ObjStm|XObject|AA|OpenAction|URI|Names|ID)\b"
@@ -56,15 +58,17 @@ _TEXT_OBJECT: Final = 1
 #: PDFium is not for several threads.
 _PDFIUM: Final = threading.Lock()
 
-#: Whether a text holds something of the patient's, and whether it may stay at the level.
+#: Whether a text holds something of the patient's; whether bytes may stay at the level, or hold something.
 Search = Callable[[str], bool]
 Allowed = Callable[[bytes], bool]
 
 
-def document_problem(after: bytes, new: list[Item], item: Item, search: Search, allowed: Allowed) -> str:
+def document_problem(
+    after: bytes, new: list[Item], item: Item, search: Search, allowed: Allowed, numbered: Allowed
+) -> str:
     """What is wrong with the document of an output, "" where nothing is.
 
-    item: the element (0042,0011) at the top level.
+    item: the element (0042,0011) at the top level. numbered: whether a DS value holds one of the patient's numbers.
     """
     top = {one[1]: after[one[3] : one[4]] for one in new if not one[0] and one[1] in (_MIME, _LENGTH)}
     value = after[item[3] : item[4]]
@@ -78,7 +82,10 @@ def document_problem(after: bytes, new: list[Item], item: Item, search: Search, 
         return "" if _is_stl(value) else "document"
     if mime in (b"model/obj", b"model/mtl"):
         form = _OBJ if mime == b"model/obj" else _MTL
-        return "" if form.fullmatch(value) else "document"
+        if not form.fullmatch(value):
+            return "document"
+        lines = (b"\\".join(line.split()[1:]) for line in _WHOLE.findall(value))
+        return "identifier" if any(map(numbered, lines)) else ""
     if mime == b"application/pdf":
         return _pdf_problem(value, search, allowed)
     return "document"

@@ -148,6 +148,7 @@ def _document(
         item,
         lambda text: in_text(plain(text), needles, dates),
         lambda line: not expected.vocabulary or is_plain(line, expected.words, expected.terms),
+        lambda number: in_numbers(number, needles, dates, _LONG_NUMBER),
     )
     if problem:
         yield finding(problem, item[0], item[1])

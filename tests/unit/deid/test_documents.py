@@ -133,10 +133,11 @@ def test_what_cannot_be_cleaned_stays(kind: str, document: bytes, code: str) -> 
 def test_an_identifier_among_the_coordinates_stays() -> None:
     ds = holding(OBJ, b"v 914711234 0 0\nv 0 0 0\n")
     ds.PatientID = "914711234"
-    # The number is looked for once something was harvested and found elsewhere.
-    ds.SeriesDescription = "head 914711234"
     with pytest.raises(Refused, match="document-number"):
         deidentifier("low").deidentify(encode(ds), EXPLICIT_LITTLE, None)
+    ds.EncapsulatedDocument = b"v 1 0 0\nv 914711235 0 0\n"
+    assert found(ds, "low", b"v 1 0 0\nv -914711235 0 0\n") == []
+    assert found(ds, "low", b"v 1 0 0\nv 1 914711234 0\n") == ["identifier"]
 
 
 def test_no_document_leaves_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
