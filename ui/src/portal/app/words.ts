@@ -24,6 +24,8 @@ export const words = {
     empty: "No images yet",
     emptyHint: "Send the first one from a PACS, or drag a folder into Upload.",
   },
+  ward: { label: "Who can see this", hold: "What we hold", who: "Who can see it", why: "Why", until: "Until" },
+  confirm: { keep: "Keep as it is", type: "Type to confirm:" },
   states: {
     loading: "Loading",
     failed: "This did not work",
