@@ -101,6 +101,10 @@ class ReceiverSettings(BaseModel):
         32 << 20, gt=0, description="Upload request size at which a batch is sent, in bytes."
     )
     batch_instances: int = Field(64, gt=0, description="Instances at which a batch is sent.")
+    profiles: Path | None = Field(
+        None,
+        description="Folder with profiles of your own for levels: any of `high.toml`, `medium.toml`, `low.toml`; read at the start.",
+    )
 
 
 class S3Settings(BaseModel):

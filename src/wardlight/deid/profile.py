@@ -21,6 +21,7 @@ from wardlight.deid.profile_parse import LABEL, parse
 
 __all__ = [
     "ACTIONS",
+    "LARGEST_FILE",
     "LEVELS",
     "NOT_OFFERED",
     "OPTIONS",

@@ -34,6 +34,7 @@ from wardlight.receiver.protect import NotReleased, Protector
 from wardlight.receiver.quarantine import FOLDER, Quarantine
 from wardlight.receiver.secrets import load
 from wardlight.receiver.setbacks import DATABASE_PAUSE_S, Setbacks, code_of
+from wardlight.receiver.site_profiles import site_profiles
 from wardlight.receiver.store import BLOCK, ReceiverStore
 from wardlight.receiver.upload import Platform
 from wardlight.receiver.uploader import Holds, Uploader
@@ -61,7 +62,9 @@ class Pipeline:
         self._quarantine = Quarantine(self._store, chosen.receiver_dir / FOLDER, secrets, entries)
         self._quarantine.share()
         self._vault = Vault(vault_path(chosen), secrets)
-        self._protector = Protector(open_spool(chosen), secrets, self._vault)
+        self._protector = Protector(
+            open_spool(chosen), secrets, self._vault, profiles=site_profiles(chosen.receiver.profiles)
+        )
         self._setbacks = Setbacks(self._store, self._quarantine)
         self._batcher = Batcher(chosen.receiver.batch_bytes, chosen.receiver.batch_instances)
         self._ready: queue.Queue[Batch] = queue.Queue(_UPLOADERS)

@@ -55,8 +55,10 @@ def prepare(chosen: Settings) -> None:
     from wardlight.receiver.places import database_path
     from wardlight.receiver.quarantine import FOLDER, Quarantine
     from wardlight.receiver.secrets import load
+    from wardlight.receiver.site_profiles import site_profiles
     from wardlight.receiver.store import ReceiverStore
 
+    profiles = site_profiles(chosen.receiver.profiles)
     private_folder(chosen.receiver_dir)
     store = ReceiverStore(database_path(chosen))
     try:
@@ -64,13 +66,16 @@ def prepare(chosen: Settings) -> None:
             store, chosen.receiver_dir / FOLDER, load(chosen.receiver_secrets), Entries(chosen.node)
         )
         quarantine.sweep()
-        started(store, chosen)
+        started(store, chosen, profiles.told)
     finally:
         store.close()
 
 
-def started(store: ReceiverStore, chosen: Settings) -> None:
-    """Write into the receiver's trail that it starts, and what of its settings differs from its last start."""
+def started(store: ReceiverStore, chosen: Settings, profiles: Mapping[str, str]) -> None:
+    """Write into the receiver's trail that it starts, and what of its settings differs from its last start.
+
+    profiles: of the institution's own, name and digest by level.
+    """
     from wardlight.audit.actions import Action
     from wardlight.audit.node import changes
     from wardlight.receiver.entries import Entries, plain_changes
@@ -78,6 +83,7 @@ def started(store: ReceiverStore, chosen: Settings) -> None:
     settings = {
         name: value[:80] for name, value in chosen.shown().items() if name.startswith(("receiver", "node"))
     }
+    settings |= profiles
     entries = Entries(chosen.node)
 
     def tell(before: Mapping[str, str]) -> list[bytes]:

@@ -9,7 +9,6 @@ from wardlight.agreements.model import Level
 from wardlight.deid.burned_in import PixelReader
 from wardlight.deid.engine import Deidentified, Deidentifier
 from wardlight.deid.keys import DeidKeys
-from wardlight.deid.profile import load_profile
 from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, protect, reasons_of
 from wardlight.deid.uids import study_group
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -24,6 +23,7 @@ from wardlight.receiver.reading import follow, read_header, reference
 from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.shelf import Held, Shelf
 from wardlight.receiver.sink import SOP_INSTANCE, STUDY, read_identifiers
+from wardlight.receiver.site_profiles import BUILT_IN, SiteProfiles
 from wardlight.receiver.spool import Spool
 from wardlight.receiver.upload import Outgoing
 from wardlight.receiver.vault import Vault, WayBack
@@ -48,8 +48,13 @@ class Protector:
         secrets: ReceiverSecrets,
         vault: Vault | None = None,
         reader: PixelReader | None = None,
+        profiles: SiteProfiles = BUILT_IN,
     ) -> None:
-        """vault: what is known of patients; without it no object brings its way back. reader: looks at pixels."""
+        """vault: what is known of patients; without it no object brings its way back. reader: looks at pixels.
+
+        profiles: what the levels do here.
+        """
+        self._profiles = profiles
         self._spool = spool
         self._reader = reader
         self._vault = vault
@@ -165,7 +170,7 @@ class Protector:
         found = self._deidentifiers.get(target)
         if found is None:
             keys = DeidKeys.derive(self._secrets.hospital, target.application, str(target.level))
-            found = self._deidentifiers[target] = Deidentifier(load_profile(str(target.level)), keys)
+            found = self._deidentifiers[target] = Deidentifier(self._profiles.of(str(target.level)), keys)
         return found
 
 
