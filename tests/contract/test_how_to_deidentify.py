@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "how-to" / "deidentify.md").read_text("utf-8")
 def test_the_pages_commands(tmp_path: Path) -> None:
     tests = Path(pydicom.__file__).parent / "data" / "test_files"
     (tmp_path / "scans").mkdir()
-    for name in ("CT_small.dcm", "MR_small.dcm", "rtplan.dcm"):
+    for name in ("CT_small.dcm", "rtdose.dcm", "rtplan.dcm"):
         shutil.copy(tests / name, tmp_path / "scans")
     (tmp_path / "scans" / "notes.txt").write_text("no image")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

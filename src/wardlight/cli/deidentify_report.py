@@ -12,7 +12,7 @@ from typing import Any
 from wardlight.cli.deidentify_journal import Journal
 from wardlight.cli.deidentify_pictures import Pictures
 from wardlight.deid.profile import Profile
-from wardlight.deid.report import elements_json, outcome_json, reasons_json, rules_json, study_json
+from wardlight.deid.report import HELD, elements_json, outcome_json, reasons_json, rules_json, study_json
 from wardlight.deid.report_html import INDEX_HEAD, INDEX_TAIL, batch_section, index_row, page, study_sections
 from wardlight.deid.report_model import Rules, Study
 from wardlight.deid.standard import attributes
@@ -61,9 +61,8 @@ def _json(journal: Journal, rules: Rules) -> Iterator[str]:
     for outcome in journal.outcomes():
         yield before + json.dumps(outcome_json(outcome))
         before = ",\n"
-    held = reasons_json(one for one in journal.outcomes() if one.kind not in ("released", "skipped"))
     rest: dict[str, Any] = {
-        "reasons": held,
+        "reasons": _reasons(journal),
         "elements": elements_json(journal.changes()),
         "totals": {kind: count for kind, count in journal.totals().items() if count and kind != "flagged"},
     }
@@ -71,7 +70,7 @@ def _json(journal: Journal, rules: Rules) -> Iterator[str]:
 
 
 def _single(journal: Journal, rules: Rules, pictures: Pictures) -> Iterator[str]:
-    yield batch_section(journal.totals(), rules, _count(journal))
+    yield batch_section(journal.totals(), rules, _count(journal), _reasons(journal))
     for study in _studies(journal, pictures):
         yield from study_sections(study, rules)
 
@@ -80,9 +79,13 @@ def _count(journal: Journal) -> int:
     return sum(bool(uid) for uid in journal.studies())
 
 
+def _reasons(journal: Journal) -> list[dict[str, Any]]:
+    return reasons_json(one for one in journal.outcomes() if one.kind in HELD)
+
+
 def _folder(path: Path, journal: Journal, rules: Rules, pictures: Pictures) -> None:
     def rows() -> Iterator[str]:
-        yield batch_section(journal.totals(), rules, _count(journal))
+        yield batch_section(journal.totals(), rules, _count(journal), _reasons(journal))
         yield INDEX_HEAD
         for study in _studies(journal, pictures):
             name = study.uid or _NO_STUDY

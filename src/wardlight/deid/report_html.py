@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from wardlight.deid.report import HELD, class_name, element, pixels_json, reasons_json, totals, verdict
 from wardlight.deid.report_model import Change, Outcome, Picture, Rules, Study
-from wardlight.deid.report_words import flag_words
+from wardlight.deid.report_words import flag_words, why_words
 from wardlight.dicom.dictionary import keyword_of
 
 #: Rows of one table; the JSON has all.
@@ -22,6 +22,7 @@ _VERDICTS: Final = {
     "held": ("bad", "Nothing released", "no object was clean for certain"),
     "empty": ("off", "Nothing to release", "there was no image or document in it"),
 }
+_HELD: Final = "Not released, and what to do"
 _ACTIONS: Final = {"remove": "Removed", "change": "Replaced or cleaned"}
 _CSS: Final = files("wardlight.deid") / "report.css"
 _MARK: Final = (
@@ -55,7 +56,7 @@ def study_sections(study: Study, rules: Rules) -> Iterator[str]:
     kind, name, why = _VERDICTS[verdict(study.outcomes)]
     title = f"Study <code>{escape(study.uid)}</code>" if study.uid else "Inputs of no known study"
     yield (
-        f'<section class="card"><header><div><h1>{title}</h1><p>{why}</p></div>'
+        f'<section class="card"><header><div><h1>{title}</h1><p>{_sentence(why)}</p></div>'
         f'<span class="st {kind}">{name}</span></header>{_facts(_of(counts, study.outcomes, rules))}</section>'
     )
     if study.pictures:
@@ -69,8 +70,8 @@ def study_sections(study: Study, rules: Rules) -> Iterator[str]:
     yield _objects(study.outcomes)
 
 
-def batch_section(counts: Counter[str], rules: Rules, studies: int) -> str:
-    """The head of the report of a whole run."""
+def batch_section(counts: Counter[str], rules: Rules, studies: int, reasons: Iterable[dict[str, Any]]) -> str:
+    """The head of the report of a whole run. reasons: as `report.reasons_json` gives them."""
     rows = [
         ("Level", _level(rules)),
         ("Studies", f"{studies:,}"),
@@ -80,9 +81,11 @@ def batch_section(counts: Counter[str], rules: Rules, studies: int) -> str:
     ]
     state = ("warn", "Something was held back") if counts["quarantined"] else ("ok", "Released and verified")
     dry = "<p>Dry run: nothing was written.</p>" if rules.dry else ""
+    held = _reasons(reasons)
     return (
         f'<section class="card"><header><div><h1>All inputs</h1>{dry}</div><span class="st {state[0]}">{state[1]}'
         f"</span></header>{_facts(rows)}</section>"
+        + (f'<section class="card"><h2>{_HELD}</h2>{held}</section>' if counts["quarantined"] else "")
     )
 
 
@@ -107,15 +110,20 @@ INDEX_TAIL: Final = "</tbody></table></section>"
 
 def _of(counts: Counter[str], outcomes: Iterable[Outcome], rules: Rules) -> list[tuple[str, str]]:
     looked = pixels_json(outcomes)
-    pixels = "not looked at: no kind that shows text"
+    pixels = "not looked at <small>kinds without text</small>"
     if looked["frames"]:
-        pixels = f"{looked['boxes']:,} boxes in {looked['frames']:,} frames, {looked['matched']:,} with a known name"
+        places = f"{_many(looked['boxes'], 'box', 'boxes')} in {_many(looked['frames'], 'frame', 'frames')}"
+        pixels = f"{places} <small>{looked['matched']:,} with a name that is known</small>"
     return [
         ("Level", _level(rules)),
         ("Released", f"{counts['released']:,}" + (" (dry run: not written)" if rules.dry else "")),
         ("Not released", f"{counts['quarantined']:,}"),
         ("Text in pixels", pixels),
     ]
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"
 
 
 def _level(rules: Rules) -> str:
@@ -149,24 +157,31 @@ def _image(data: bytes, name: str) -> str:
 
 
 def _held(outcomes: Iterable[Outcome]) -> str:
-    rows = "".join(
-        f'<tr><td class="n">{row["objects"]:,}</td><td><b>{escape(row["means"]).capitalize()}.</b> '
-        f"{escape(row['next'])}.<br><code>{escape(row['code'])}</code></td></tr>"
-        for row in reasons_json(outcomes)
-    )
     held = [one for one in outcomes if one.kind in HELD]
     each = "".join(
         f'<tr><td class="n">{one.number}</td><td><code>{escape(", ".join(one.reasons) or one.kind)}</code></td></tr>'
         for one in held[:_MOST]
     )
+    head = '<thead><tr><th class="n">Input</th><th>Reasons</th></tr></thead>'
     return (
-        f'<section class="card"><h2>Not released, and what to do</h2><table><thead><tr><th class="n">Objects</th>'
-        f"<th>Why</th></tr></thead><tbody>{rows}</tbody></table>"
-        + _details(
-            "Each input", len(held), f'<thead><tr><th class="n">Input</th><th>Reasons</th></tr></thead>{each}'
-        )
-        + "</section>"
+        f'<section class="card"><h2>{_HELD}</h2>{_reasons(reasons_json(held))}'
+        f"{_details('Each input', len(held), head + each)}</section>"
     )
+
+
+def _reasons(reasons: Iterable[dict[str, Any]]) -> str:
+    rows = "".join(
+        f'<tr><td class="n">{row["objects"]:,}</td><td><b>{escape(_sentence(row["means"]))}</b> '
+        f"{escape(row['next'])}.<br><code>{escape(row['code'])}</code></td></tr>"
+        for row in reasons
+    )
+    return (
+        f'<table><thead><tr><th class="n">Objects</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _pixels(outcomes: Iterable[Outcome]) -> str:
@@ -204,7 +219,11 @@ def _elements(changes: Counter[Change]) -> str:
             for path, times in rows[:_MOST]
         )
         parts.append(
-            _details(f"{_ACTIONS.get(action, action)} <small>{escape(why)}</small>", len(rows), head + lines)
+            _details(
+                f"{_ACTIONS.get(action, action)} <small>{escape(why_words(why))}</small>",
+                len(rows),
+                head + lines,
+            )
         )
     return (
         '<section class="card"><h2>What was done to elements, and by which rule</h2>'

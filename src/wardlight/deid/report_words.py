@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from wardlight.deid.engine import METHODS
+
 _PIXELS: Final = "Look at the picture yourself, and have it made again without text if there is any"
 _DAMAGED: Final = "Send it again from where it comes from; the copy here is damaged or was never valid"
 _SYNTAX: Final = (
@@ -28,7 +30,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "detector-unavailable": (
         "the detector of text in pixels is not there, so nobody looked",
-        "See that it is installed and can run (pip install 'wardlight[ocr]', see the guide), then use --resume",
+        "See that it is installed and can run here, then run it again",
     ),
     "structured-content": (
         "a structured report or key object that cannot be cleaned",
@@ -68,6 +70,11 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "identifier": ("the second check found something that identifies the patient", _VALUE),
     "words": ("the second check found words that are not in the vocabulary", _VALUE),
+    "not-emptied": ("the second check found a value that the profile empties or removes", _REPORT),
+    "face": (
+        "a head in CT, MR or PT, whose face can be recognized, and the profile keeps those back",
+        "Take the face out with a tool for that, or leave quarantine_faces out of the profile",
+    ),
     "instance-conflict": (
         "another file has the same instance UID and other content; the one with the smallest digest was released",
         "See which of the two is right, and run that one alone",
@@ -102,3 +109,9 @@ def flag_words(flag: str) -> str:
     """What a flag means."""
     known = {"face-not-removed": "a face can be recognized in this head scan: it is not removed"}
     return known.get(flag, flag.replace("-", " "))
+
+
+def why_words(why: str) -> str:
+    """The rule behind a change, as people say it."""
+    option = why.partition("option ")[2]
+    return why.replace(f"option {option}", METHODS[option][1]) if option in METHODS else why
