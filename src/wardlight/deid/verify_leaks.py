@@ -121,6 +121,8 @@ def leaks(
             binary.append(item)
         else:
             lists[item[2]].append(after[item[3] : item[4]])
+            if item[2] in _TEXT and (problem := _misplaced(item, after)):
+                yield finding(problem, item[0], item[1])
     for item in documents:
         yield from _document(after, new, item, sought, expected)
     yield from _strange_numbers(after, binary, expected.vocabulary)
@@ -154,6 +156,16 @@ def _document(
         yield finding(problem, item[0], item[1])
     elif any_of(needles.raw, after[item[3] : item[4]].lower()):
         yield finding("identifier", item[0], item[1])
+
+
+def _misplaced(item: Item, after: bytes) -> str:
+    """What is wrong with text under the tag of a number, date or UID: it has that form, or is none of it."""
+    meant = VRS.get(item[1], b"LO")
+    if meant in _NUMBERS:
+        return "" if are_numbers(after[item[3] : item[4]]) else "bad-value"
+    if meant in FORMS:
+        return "" if FORMS[meant].fullmatch(after[item[3] : item[4]]) else "bad-value"
+    return "wrong-vr" if meant in _SIZES and item[2] != b"UN" and item[3] < item[4] else ""
 
 
 def _strange_numbers(after: bytes, binary: list[Item], wordless: bool) -> Iterator[Finding]:
