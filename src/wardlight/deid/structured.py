@@ -7,12 +7,15 @@ the rewriter meets afterwards must be what was read ahead, or the object is refu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 from struct import error as StructError
 from typing import Final, NamedTuple
 
 from wardlight.deid.profile import Profile
-from wardlight.deid.standard import concepts
+from wardlight.deid.standard import attributes, concepts
 from wardlight.dicom.codec import Codec, content_codec
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.limits import LIMITS
@@ -31,6 +34,8 @@ _MEANING: Final = 0x00080104
 _ENDS: Final = 0xFFFEE00D
 #: Value types whose values are UIDs: they get new ones whatever the concept says, the same in every object.
 _REFERENCES: Final = frozenset((b"UIDREF", b"COMPOSITE", b"IMAGE", b"WAVEFORM"))
+#: Value types that concepts of no row are treated in.
+_SAYING: Final = (b"TEXT", b"NUM", b"CODE", b"PNAME", b"DATE", b"TIME", b"DATETIME")
 #: Value types that the row of another type says nothing of.
 _APART: Final = _REFERENCES | {b"CODE", b"CONTAINER", b"SCOORD", b"SCOORD3D", b"TCOORD", b"TABLE"}
 #: Designators of SNOMED RT, under which SNOMED CT concepts had other codes (PS3.16 Annex D).
@@ -51,9 +56,9 @@ _RETIRED_CODES: Final[dict[str, bytes]] = {
 KEEP: Final = 0
 DUMMY: Final = 1
 DROP: Final = 2
-_AGE: Final = "121033"
+_AGE: Final = 0x00101010
 #: Attributes of the patient that a concept tells, for profiles that keep some of them only.
-_CHARACTERISTICS: Final[dict[str, int]] = {_AGE: 0x00101010, "121032": 0x00100040}
+_CHARACTERISTICS: Final[dict[str, int]] = {"121033": _AGE, "121032": 0x00100040}
 #: Concepts whose values identify like those of an attribute, and so are searched for in everything that stays.
 _HARVESTED: Final[dict[bytes, int]] = {
     code: tag
@@ -96,6 +101,8 @@ class Concepts:
         self._by_type: Final[dict[tuple[bytes, bytes], dict[bytes, int]]] = {}
         self._strict: Final[dict[tuple[bytes, bytes], int]] = {}
         self._by_meaning: Final[dict[bytes, tuple[bytes, bytes]]] = {}
+        self._tells: Final[dict[tuple[bytes, bytes], int]] = {(b"DCM", b"121033"): _AGE}
+        self._tells.update(((b"DCM", code), tag) for code, tag in _HARVESTED.items())
         for scheme, code, meaning, value_type, cells in concepts.CONCEPTS:
             kind = value_type.encode()
             found = _action(code, cells, profile)
@@ -104,6 +111,14 @@ class Concepts:
                 types = self._by_type.setdefault(key, {})
                 types[kind] = KEEP if kind in _REFERENCES else found
             self._by_meaning.setdefault(meaning.casefold().encode(), key)
+        for tag, keys, meanings in _others():
+            found = KEEP if _keeps(profile, tag) else DROP
+            for key in keys:
+                self._by_type[key] = dict.fromkeys(_SAYING, found)
+                self._strict[key], self._tells[key] = found, tag
+            self._by_meaning.update(
+                (meaning, keys[0]) for meaning in meanings if meaning not in self._by_meaning
+            )
 
     def action(self, scheme: str, code: str, value_type: str) -> int:
         """KEEP, DUMMY or DROP for a row of the table."""
@@ -144,15 +159,17 @@ class Concepts:
         if key is not None:
             types = self._by_type[key]
             action = types.get(kind or b"", KEEP if kind in _APART else self._strict[key])
-        gone = outer.whole or action != KEEP
+        tells = self._tells.get(key, 0) if key is not None else 0
+        # An age that is no number is in no band.
+        gone = outer.whole or action != KEEP or (tells == _AGE and kind != b"NUM")
         return Content(
             value_type=kind,
             concept=place,
             gone=gone,
             drop=action == DROP and tag == CONTENT and not fixed,
             whole=outer.whole or (gone and kind == b"CONTAINER"),
-            age=key is not None and key == (b"DCM", _AGE.encode()),
-            harvested=_HARVESTED.get(key[1], 0) if key is not None else 0,
+            age=tells == _AGE,
+            harvested=tells,
         )
 
     def _key(self, fields: Mapping[int, bytes]) -> tuple[bytes, bytes] | None:
@@ -174,6 +191,33 @@ def _keys(scheme: str, code: str) -> list[tuple[bytes, bytes]]:
     if old is not None:
         keys += [(retired, old) for retired in _RETIRED]
     return keys[::-1]
+
+
+@cache
+def _others() -> tuple[tuple[int, tuple[tuple[bytes, bytes], ...], tuple[bytes, ...]], ...]:
+    """profiles/concepts.toml: attribute, keys, meanings."""
+    text = (files("wardlight.deid") / "profiles" / "concepts.toml").read_text("utf-8")
+    return tuple(
+        (
+            int(row["attribute"], 16),
+            tuple(_key_of(row["codes"])),
+            tuple(one.encode() for one in row["meanings"]),
+        )
+        for row in tomllib.loads(text)["concept"]
+    )
+
+
+def _key_of(codes: list[str]) -> Iterator[tuple[bytes, bytes]]:
+    for code in codes:
+        scheme, _, value = code.encode().partition(b" ")
+        yield scheme, value
+
+
+def _keeps(profile: Profile, tag: int) -> bool:
+    """Whether the profile keeps an attribute as one of the patient's characteristics."""
+    column = attributes.COLUMNS.index("patient")
+    kept = any(row[4][column] for row in attributes.ROWS if row[0] == f"{tag:08X}")
+    return kept and "patient" in profile.options and (profile.patient is None or tag in profile.patient)
 
 
 def _action(code: str, cells: tuple[str, ...], profile: Profile) -> int:

@@ -11,6 +11,7 @@ from wardlight.deid.structured import VALUE_TYPE
 from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.rewrite import Handler, Rule
 
+_PATIENT_NAME: Final = 0x00100010
 _NUMBER: Final = 0x0040A30A
 #: Other forms of a number that stands in (0040,A30A).
 _FORMS: Final = frozenset((0x0040A161, 0x0040A162, 0x0040A163))
@@ -45,7 +46,8 @@ def _value(inner: Handler, dummy: bytes | None) -> Handler:
         if not content.gone:
             return inner(state, tag, vr, value)
         if len(value) >= _SHORTEST or vr == b"PN":
-            state.seen.append((content.harvested or tag, vr, value, state.charset))
+            named = content.harvested == _PATIENT_NAME
+            state.seen.append((content.harvested or tag, b"PN" if named else vr, value, state.charset))
         return dummy
 
     return handle

@@ -6,13 +6,15 @@ that became another hides nothing. Dates, UIDs, words and names are looked at as
 
 from __future__ import annotations
 
+import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.resources import files
 from typing import Final
 
-from wardlight.deid.standard import concepts
+from wardlight.deid.standard import attributes, concepts
 from wardlight.deid.verify_leaks import Finding
 from wardlight.deid.verify_reader import Item, Path
 from wardlight.deid.verify_rules import ALLOWED
@@ -43,6 +45,9 @@ _NEW: Final = frozenset((b"UIDREF", b"COMPOSITE", b"IMAGE", b"WAVEFORM"))
 _OTHERWISE: Final = _NEW | {b"CODE", b"CONTAINER", b"SCOORD", b"SCOORD3D", b"TCOORD", b"TABLE"}
 _AGE: Final = (b"DCM", b"121033")
 _SEX: Final = (b"DCM", b"121032")
+_PATIENT_AGE: Final = 0x00101010
+_PATIENT_SEX: Final = 0x00100040
+_SAYING: Final = (b"TEXT", b"NUM", b"CODE", b"PNAME", b"DATE", b"TIME", b"DATETIME")
 #: Concepts whose values identify a person, an order or a place, and the attributes that hold the same elsewhere.
 _SOUGHT: Final[dict[tuple[bytes, bytes], int]] = {
     (b"DCM", code): tag
@@ -55,11 +60,12 @@ _SOUGHT: Final[dict[tuple[bytes, bytes], int]] = {
     )
     for code in codes.split()
 }
+_IDENTIFIES: Final = frozenset(_SOUGHT.values()) | {0x00100010, 0x00101040, 0x00102154}
 _UNITS: Final = 0x004008EA
 _UID: Final = 0x0040A124
 _PER_YEAR: Final = {b"a": 1, b"mo": 12, b"wk": 52, b"d": 365}
 _OLDEST: Final = 90
-_BIRTH: Final = 0x00100030
+_VRS: Final = {0x00100030: b"DA", 0x00100010: b"PN"}
 _CHARSET: Final = 0x00080005
 _SHORTEST: Final = 5
 #: SNOMED RT codes of the table's concepts (PS3.16 Annex D), by that of SNOMED CT.
@@ -87,6 +93,7 @@ class _Rows:
 
     rows: dict[tuple[bytes, bytes], dict[bytes, tuple[bool, bool]]]
     meanings: dict[bytes, tuple[bytes, bytes]]
+    told: dict[tuple[bytes, bytes], int]
 
     def key(self, node: _Node) -> tuple[bytes, bytes] | None:
         """The row of an item's concept: by its code, or by what it is called."""
@@ -129,7 +136,21 @@ def _rows(level: str) -> _Rows:
         for one in same:
             rows.setdefault(one, {})[kind.encode()] = verdict
         meanings.setdefault(meaning.casefold().encode(), key)
-    return _Rows(rows, meanings)
+    told = dict(_SOUGHT) | {_AGE: _PATIENT_AGE}
+    column = attributes.COLUMNS.index("patient")
+    kept = {int(row[0], 16) for row in attributes.ROWS if row[4][column] and "x" not in row[0]}
+    if level == "high":
+        kept &= {_PATIENT_AGE, _PATIENT_SEX}
+    text = (files("wardlight.deid") / "profiles" / "concepts.toml").read_text("utf-8")
+    for other in tomllib.loads(text)["concept"]:
+        tag = int(other["attribute"], 16)
+        keys = [tuple(code.encode().split(b" ", 1)) for code in other["codes"]]
+        for scheme, code in keys:
+            told[scheme, code] = tag
+            rows[scheme, code] = dict.fromkeys(_SAYING, (tag not in kept, tag not in kept))
+        for meaning in other["meanings"]:
+            meanings.setdefault(meaning.encode(), keys[0])
+    return _Rows(rows, meanings, told)
 
 
 def _nodes(data: bytes, items: list[Item]) -> dict[Path, _Node]:
@@ -216,14 +237,18 @@ def structured(
         if was is None or was.kind != node.kind:
             yield _found("content-item", path)
             continue
-        if rows.verdict(was)[0] or any(path[:place] in silenced for place in range(2, len(path), 2)):
+        silent = rows.verdict(was)[0] or (
+            silenced and any(path[:place] in silenced for place in range(2, len(path), 2))
+        )
+        if silent:
             if node.kind == b"CONTAINER":
                 silenced.add(path)
             if any(tag != _UID and value not in _SILENT for _, tag, value in node.values):
                 yield _found("concept", path)
         if node.kind == b"PNAME" and any(value not in (b"", b"Removed^") for *_, value in node.values):
             yield _found("person-name", path)
-        if rows.key(was) == _AGE and not _coarse(node, level == "high"):
+        key = rows.key(was)
+        if key is not None and rows.told.get(key) == _PATIENT_AGE and not _coarse(node, level == "high"):
             yield _found("age", path)
         if _lost(was, node):
             yield _found("content-value-lost", path)
@@ -251,7 +276,7 @@ def _coarse(node: _Node, bands: bool) -> bool:
     """Whether no age is over 90 years, which few people reach, and with `bands` each is a multiple of five years."""
     per_year = _PER_YEAR.get(node.unit)
     for _, tag, value in node.values:
-        if tag not in _NUMBERS or value in _SILENT:
+        if value in _SILENT:
             continue
         try:
             number = float(value) if tag == _NUMBER and per_year is not None else -1.0
@@ -272,13 +297,13 @@ def identifying(before: bytes, old: list[Item], level: str) -> Iterator[tuple[in
     """
     rows = _rows(level)
     for path, node in _nodes(before, old).items():
-        tag = _SOUGHT.get(rows.key(node) or (b"", b""))
-        if tag is None:
+        tag = rows.told.get(rows.key(node) or (b"", b""), 0)
+        if tag not in _IDENTIFIES or not rows.verdict(node)[0]:
             continue
         charset = _charset(before, old, path)
         for _, _, value in node.values:
             if len(value) >= _SHORTEST:
-                yield tag, b"DA" if tag == _BIRTH else b"LO", value, charset
+                yield tag, _VRS.get(tag, b"LO"), value, charset
 
 
 def _charset(before: bytes, old: list[Item], path: Path) -> bytes:

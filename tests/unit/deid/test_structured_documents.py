@@ -316,3 +316,26 @@ def test_a_profile_without_the_option_refuses() -> None:
     subject = Deidentifier(profile, DeidKeys.derive(SECRET, "app", "high"))
     with pytest.raises(Refused, match="structured-content"):
         subject.deidentify(encode(ds), EXPLICIT_LITTLE, None)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_concepts_of_no_row_that_tell_what_an_attribute_tells(level: str) -> None:
+    """profiles/concepts.toml: by code, and by meaning under somebody's own code."""
+    mint = Mint()
+    family = mint.cased("family")
+    ds = document(
+        item("NUM", code("29463-7", "LN", "Patient Weight"), ("81", code("kg", "UCUM", "kg"))),
+        item("NUM", code("X1", "99HOSP", "Patient Height"), ("177", code("cm", "UCUM", "cm"))),
+        item("NUM", code("424144002", "SCT", "Current chronological age"), ("93", code("a", "UCUM", "year"))),
+        item("TEXT", code("X2", "99HOSP", "Age"), "eighty-one years"),
+        item("TEXT", code("X3", "99HOSP", "MRN"), mint.digits("number")),
+        item("TEXT", code("X4", "99HOSP", "Patient Name"), f"{family}, {mint.cased('given')}"),
+        item("TEXT", dcm("121071", "Finding"), f"{family.lower()} has a nodule"),
+    )
+    result, findings = run(ds, level)
+    assert [str(finding) for finding in findings] == []
+    out = decode(result.header)
+    assert survivors(mint.values, result.header, out) == []
+    assert b"eighty" not in result.header
+    numbers = [one.MeasuredValueSequence[0].NumericValue for one in nodes(out) if one.ValueType == "NUM"]
+    assert numbers == ([90] if level == "high" else [81, 177, 90])
