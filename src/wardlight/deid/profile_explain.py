@@ -187,14 +187,14 @@ def _private(profile: Profile, applied: Applied, asked: str, creator: str) -> di
     vr = row[3].partition("/")[0] if row else ""
     if row is not None:
         group = row[1]
-    override = applied.of_private(creator.encode(), group, element, vr.encode())
+    safe = "safe_private" in profile.options
+    override = applied.of_private(creator.encode(), group, element, vr.encode() if safe else b"")
     look_up = private_rules(profile, applied)
     rule = look_up(creator.encode(), group, element) if look_up is not None else None
     if override is not None:
         why = f"override: {override.reason}" if override.reason else "override"
     elif row is not None:
-        kept = "safe_private" in profile.options
-        why = "Table E.3.10-1, option safe_private" + ("" if kept else ", which this profile does not have")
+        why = "Table E.3.10-1, option safe_private" + ("" if safe else ", which this profile does not have")
     else:
         why = "private, and not in Table E.3.10-1 of safe ones"
     stays = rule is not None and rule is not REMOVE

@@ -33,8 +33,8 @@ class ProfileError(ValueError):
 class Override:
     """One [[override]] that does not simply hold for a public element of every object.
 
-    tags: of a public element (all 128 of a repeating group); vr: every public element of a VR, and private ones whose
-    VR Table E.3.10-1 knows; creator: private elements of a private creator, only those of `element` (last byte) and
+    tags: of a public element (all 128 of a repeating group); vr: every public element of a VR, and safe private
+    ones that it takes away; creator: private elements of a private creator, only those of `element` (last byte) and
     `group` where these are not -1. sop_class (UID), modality: only in such objects, "" for all. line: in the file.
     """
 

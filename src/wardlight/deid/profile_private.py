@@ -28,7 +28,7 @@ def private_rules(profile: Profile, applied: Applied) -> _LookUp | None:
     made: dict[tuple[bytes, int, int], Rule] = {}
     for name, group, element, spelled, _vm, _meaning in safe_private.SAFE_PRIVATE:
         creator, vr = name.encode(), spelled.partition("/")[0].encode() or b"UN"
-        override = applied.of_private(creator, group, element, vr)
+        override = applied.of_private(creator, group, element, vr if safe else b"")
         if override is not None:
             made[creator, group, element] = _overridden(override.action, vr, profile)
         elif safe:

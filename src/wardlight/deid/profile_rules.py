@@ -18,6 +18,7 @@ from wardlight.dicom.dictionary import vr_of
 
 #: Private creator, group, last byte of the element; group and byte are -1 where they are left open.
 PrivatePlace = tuple[bytes, int, int]
+_TAKE_AWAY: Final = ("remove", "empty", "dummy")
 
 
 def holding(profile: Profile, sop_class: str, modality: str) -> tuple[int, ...]:
@@ -57,7 +58,12 @@ class Applied:
         return found
 
     def of_private(self, creator: bytes, group: int, element: int, vr: bytes = b"") -> Override | None:
-        """The override of a private element. element: its last byte. vr: b"" where no table knows it."""
+        """The override of a private element. element: its last byte. vr: b"" where no table knows it.
+
+        An override by VR only takes away: what stays of private elements is named one by one.
+        """
         get = self.private.get
         found = get((creator, group, element)) or get((creator, -1, element)) or get((creator, -1, -1))
-        return found or self.vrs.get(vr)
+        if found is None and (by_vr := self.vrs.get(vr)) is not None and by_vr.action in _TAKE_AWAY:
+            return by_vr
+        return found

@@ -259,6 +259,21 @@ def test_private_elements() -> None:
     assert 0x0019100C not in made(profile_of(""), ds)
 
 
+@pytest.mark.parametrize("level", ["high", "medium"])
+def test_private_elements_of_a_vr_can_only_be_taken_away(level: str) -> None:
+    ds = minimal()
+    block = ds.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x08, "CS", "IMAGE NUM 4")
+    block.add_new(0x0C, "IS", "1000")
+    other = "[[override]]\nprivate_creator = 'ACME'\naction = 'keep'\n"
+    for vr, action in (("IS", "remove"), ("IS", "empty"), ("IS", "keep"), ("CS", "dummy"), ("CS", "keep")):
+        after = made(profile_of(f"{other}[[override]]\nvr = '{vr}'\naction = '{action}'", level), ds)
+        stays = level == "medium" and (vr, action) != ("IS", "remove")
+        assert (0x0019100C in after) is stays
+        if stays:
+            assert after[0x0019100C].value == (None if (vr, action) == ("IS", "empty") else 1000)
+
+
 def test_repeating_groups() -> None:
     ds = minimal()
     ds.add_new(0x60020022, "LO", "chest Wyvern")
