@@ -27,6 +27,7 @@ _DATE: Final = re.compile(
     rb")(?=[,;.)]?(?:[ \\\0]|$))",
     re.IGNORECASE,
 )
+_YEAR: Final = re.compile(rb"[0-9]{4}")
 #: Shorter values hold no whole date.
 SHORTEST: Final = 8
 #: A day before these years is no examination's; it could be when somebody was born.
@@ -42,7 +43,7 @@ def clean_dated(
     a vocabulary. barred: days that must not stay, such as a birth date. None: there is no date to move, and `clean`
     says all.
     """
-    if b"\x1b" in value or _DATE.search(value) is None:
+    if b"\x1b" in value or _YEAR.search(value) is None or _DATE.search(value) is None:
         return None
     days: set[Day] = set()
     made = [_clean_one(one, offset, clean, barred, days) for one in value.split(b"\\")]

@@ -85,7 +85,8 @@ def dated_text(clean: Callable[[bytes], bytes], fallback: bytes | None) -> Handl
     plain = text(clean, fallback)
 
     def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
-        if len(value) < days_moved.SHORTEST:
+        # Where all of it stays there is no date in it: the vocabulary has none.
+        if len(value) < days_moved.SHORTEST or clean(value) is value:
             return plain(state, tag, vr, value)
         barred = state.needles.is_birth if state.needles is not None else _nobodys
         dated = days_moved.clean_dated(value, state.days, clean, barred)
