@@ -39,6 +39,8 @@ _LONGEST: Final = 1024
 _MOST_OF_ONE: Final = 512
 _REMEMBERED: Final = 16384
 _PATIENTS: Final = 64
+#: Values written together.
+_TOGETHER: Final = 2048
 _CHARSET: Final = 0x00080005
 _ISSUER, _PATIENT_ID, _STUDY = 0x00100021, 0x00100020, 0x0020000D
 #: Plans under which a value stays as it is, or what of it names nobody: those are no secret of the patient.
@@ -163,6 +165,7 @@ class LearntStore:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
+        self._waiting: list[Learnt] = []
         # The file is of use to this run only: nothing in it has to outlive a crash.
         for statement in (
             "PRAGMA journal_mode = OFF",
@@ -175,12 +178,19 @@ class LearntStore:
 
     def add(self, learnt: Iterable[Learnt]) -> None:
         """Keep what is not there yet."""
+        self._waiting.extend(learnt)
+        if len(self._waiting) >= _TOGETHER:
+            self._write()
+
+    def _write(self) -> None:
         self._connection.execute("BEGIN")
-        self._connection.executemany("INSERT OR IGNORE INTO learnt VALUES (?, ?, ?)", learnt)
+        self._connection.executemany("INSERT OR IGNORE INTO learnt VALUES (?, ?, ?)", self._waiting)
         self._connection.execute("COMMIT")
+        self._waiting.clear()
 
     def digest(self) -> bytes:
-        """One digest for all that was learnt, in whatever order."""
+        """Nothing more comes: one digest for all that was learnt, in whatever order."""
+        self._write()
         found = blake2b(digest_size=16)
         with closing(
             self._connection.execute("SELECT patient, digest FROM learnt ORDER BY patient, digest")
