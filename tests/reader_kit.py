@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from wardlight.decoding.codecs import decode
 from wardlight.decoding.codecs_encode import encode
@@ -11,6 +15,17 @@ from wardlight.decoding.compare_jobs import same_outside
 from wardlight.decoding.jobs import JobError
 from wardlight.decoding.model import Frame
 from wardlight.deid.burned_in import Box, Buffer, Found, FrameShape, NotRead
+
+
+def burned_in(rows: int, columns: int, text: str) -> tuple[Any, Box]:
+    """A frame of eight bits with a line of text and a grey square, and where the text is."""
+    plate = Image.new("L", (columns, rows), 0)
+    pen = ImageDraw.Draw(plate)
+    font = ImageFont.load_default(18)
+    pen.rectangle((columns - 70, rows - 50, columns - 20, rows - 10), fill=90)
+    pen.text((12, 20), text, fill=255, font=font)
+    left, top, right, bottom = pen.textbbox((12, 20), text, font=font)
+    return np.array(plate), (int(left), int(top), int(right), int(bottom))
 
 
 class FakeReader:

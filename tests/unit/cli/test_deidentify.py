@@ -53,12 +53,12 @@ def test_a_folder_becomes_a_tree_of_new_uids(tmp_path: Path, key: Path) -> None:
 
 def test_quarantine_is_exit_3_and_writes_nothing(tmp_path: Path, key: Path) -> None:
     ds = image()
-    ds.BurnedInAnnotation = "YES"
+    ds.add_new(0x60000102, "US", ds.HighBit)
     source = tmp_path / "Quxley.dcm"
     source.write_bytes(part10(ds))
     result = call(source, tmp_path / "out", "--key-file", key)
     assert result.exit_code == 3
-    assert "input 1: not released: burned-in-annotation" in result.output
+    assert "input 1: not released: overlay-in-pixels" in result.output
     assert "Quxley" not in result.output and outputs(tmp_path / "out") == []
 
 
