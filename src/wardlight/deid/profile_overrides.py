@@ -87,9 +87,11 @@ def sop_class_of(text: str) -> str:
     if is_valid_uid(text):
         return text
     wanted = _joined(text).lower()
+    if not wanted:
+        return ""
     for uid, name in STORAGE_SOP_CLASSES.items():
         folded = _joined(name).lower()
-        if wanted and wanted in (folded, folded.replace("storage", "")):
+        if wanted in (folded, folded.replace("storage", "")):
             return uid
     return ""
 
