@@ -63,7 +63,8 @@ THEMES: dict[str, tuple[str, dict[str, object]]] = {
         "CT",
         {
             "CTDIvol": 12.5, "ExposureModulationType": "XYZ_EC", "EstimatedDoseSaving": 10.5,
-            "EntranceDoseInmGy": "1.5", "OrganDose": "0.5", "ImageAndFluoroscopyAreaDoseProduct": "3.5", "ExposedArea": [100, 100],
+            "EntranceDoseInmGy": "1.5", "OrganDose": "0.5", "ImageAndFluoroscopyAreaDoseProduct": "3.5",
+            "ExposedArea": [100, 100],
         },
     ),
     "PET: standardized uptake": (
