@@ -86,6 +86,10 @@ class Same:
         """The next bytes, as they were and as they are. Raises Unverified "pixels-differ"."""
         if len(was) != len(now):
             raise Unverified("pixels-differ")
+        if was is now and not self._boxes:
+            # The usual image: nothing of it had to change, and so the very piece came through.
+            self._at += len(now)
+            return
         for start in range(0, len(now), _BLOCK):
             old = np.frombuffer(was[start : start + _BLOCK], np.uint8)
             new = np.frombuffer(now[start : start + _BLOCK], np.uint8)
