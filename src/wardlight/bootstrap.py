@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from sqlalchemy import literal, select
 
@@ -91,6 +92,9 @@ from wardlight.trail.collectors import Collectors
 from wardlight.trail.forward import Forwarder
 from wardlight.trail.parts import Parts
 from wardlight.trail.witnesses import Witnesses
+
+if TYPE_CHECKING:
+    from wardlight.decoding.pixel_reader import TextReader
 
 #: What the worker acts as; its reason is in every entry that it writes.
 WORKER: Final = SystemScope("worker")
@@ -211,7 +215,7 @@ class Platform:
             self.database,
             self.recorder,
             self.archive,
-            Copier(self.archive, self.keystore),
+            Copier(self.archive, self.keystore, lambda institution: text_reader(self.settings, institution)),
             self.access,
             self.agreements,
             self.entitlements,
@@ -433,6 +437,15 @@ def decoder_pool(settings: Settings) -> DecoderPool:
         settings.decoders or min(4, os.cpu_count() or 1),
         allow_unsandboxed=settings.demo or settings.allow_unsandboxed_decoders,
     )
+
+
+def text_reader(settings: Settings, institution: UUID) -> TextReader:
+    """Looks for text in the pixels of an institution; its process starts with the first frame that needs it."""
+    # Loads numpy, which the web process can do without.
+    from wardlight.decoding.pixel_reader import TextReader
+
+    unsandboxed = settings.demo or settings.allow_unsandboxed_decoders
+    return TextReader(1, allow_unsandboxed=unsandboxed, institution=institution)
 
 
 def migrate(settings: Settings) -> int:

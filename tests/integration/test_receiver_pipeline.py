@@ -5,6 +5,7 @@ What is acknowledged must arrive, exactly as its route says, whatever is killed 
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -16,13 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from bench.fast_store_scu import Instance, Sender
-from pydicom.dataset import Dataset
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 import receiver_data
+from reader_kit import burned_in
 from receiver_data import DEFLATED, ENCAPSULATED, Encoded, ct, encode
 from stow_stub import StowStub
 from wardlight.dicom.part10 import read_meta
@@ -348,9 +352,9 @@ def test_what_the_platform_refuses_goes_to_quarantine(tmp_path: Path, platform: 
 
 
 def test_what_cannot_be_deidentified_never_leaves(tmp_path: Path, platform: StowStub) -> None:
-    capture = ct()
-    capture.SOPClassUID = SecondaryCaptureImageStorage
-    bad, good = encode(capture), encode(ct())
+    overlaid = ct()
+    overlaid.add_new(0x60000102, "US", 15)
+    bad, good = encode(overlaid), encode(ct())
     with receiver(tmp_path, platform) as running:
         running.send([bad, good])
         (file,) = platform.wait(1)
@@ -358,6 +362,35 @@ def test_what_cannot_be_deidentified_never_leaves(tmp_path: Path, platform: Stow
         found = status(running.settings)
         assert found["quarantine"]["objects"] == 1
         assert read_meta(file).sop_class == good.sop_class
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        pytest.param(EXPLICIT, marks=pytest.mark.long),
+        pytest.param(DEFLATED, marks=pytest.mark.long),
+        "1.2.840.10008.1.2.5",
+    ],
+)
+def test_what_was_burned_in_is_blacked_out(tmp_path: Path, platform: StowStub, syntax: str) -> None:
+    capture = ct(SOPClassUID=SecondaryCaptureImageStorage, Modality="OT", Rows=160, Columns=320)
+    capture.BitsAllocated, capture.BitsStored, capture.HighBit = 8, 8, 7
+    plate, (left, top, right, bottom) = burned_in(160, 320, "QUILLFEATHER^AMBROSE")
+    capture.PixelData = plate.tobytes()
+    capture["PixelData"].VR = "OB"
+    if syntax == "1.2.840.10008.1.2.5":
+        capture.file_meta = FileMetaDataset()
+        capture.compress(syntax, plate)
+    with receiver(tmp_path, platform) as running:
+        running.send([encode(capture, syntax)])
+        (file,) = platform.wait(1, 60)
+        running.drained()
+    got = dcmread(io.BytesIO(file))
+    assert got.file_meta.TransferSyntaxUID == syntax and got.BurnedInAnnotation == "NO"
+    shown = got.pixel_array
+    assert not (shown[top:bottom, left:right] > 200).any()
+    # The square beside the text is still there.
+    assert np.array_equal(shown[110:150, 250:300], plate[110:150, 250:300])
 
 
 def test_a_refused_level_waits_while_others_go_on(tmp_path: Path, platform: StowStub) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -29,6 +30,7 @@ from wardlight.keys.keystore import Keystore
 from wardlight.keys.wrap import KeyKind
 
 if TYPE_CHECKING:
+    from wardlight.decoding.pixel_reader import TextReader
     from wardlight.deid.engine import Deidentifier
 
 #: A segment is committed at so many bytes or instances: what a crash makes again.
@@ -53,9 +55,13 @@ class Copied:
 class Copier:
     """Copies releases, a piece of work at a time. Threads may share it."""
 
-    def __init__(self, archive: Archive, keystore: Keystore) -> None:
+    def __init__(
+        self, archive: Archive, keystore: Keystore, readers: Callable[[UUID], TextReader] | None = None
+    ) -> None:
+        """readers: of pixels, for an institution; without them instances whose pixels may hold text stay out."""
         self._archive = archive
         self._keystore = keystore
+        self._readers = readers
 
     def study_uid(self, institution: UUID, application: str, level: Level, original: str) -> str:
         """The Study UID of the release that is made of another one."""
@@ -93,12 +99,14 @@ class Copier:
             one for one in self._archive.source_instances(scope, whole) if cursor is None or one.row > cursor
         ]
         until = time.monotonic() + seconds
-        with self._archive.source_reader(scope, whole) as reader:
+        with ExitStack() as stack:
+            reader = stack.enter_context(self._archive.source_reader(scope, whole))
+            pixels = None if self._readers is None else stack.enter_context(self._readers(institution))
             while pending:
                 segment = Segment(target, self._archive.begin_segment(target))
                 try:
                     taken, refused = self._fill(
-                        segment, pending, reader, deidentifier, Demands(level, study_uid), until
+                        segment, pending, (reader, pixels), deidentifier, Demands(level, study_uid), until
                     )
                     if segment.instances:
                         self._archive.commit(
@@ -124,7 +132,7 @@ class Copier:
         self,
         segment: Segment,
         pending: Sequence[InstanceLocation],
-        reader: SourceReader,
+        readers: tuple[SourceReader, TextReader | None],
         deidentifier: Deidentifier | None,
         demands: Demands,
         until: float,
@@ -138,7 +146,7 @@ class Copier:
             part = IncomingPart(lambda _study: segment, lambda _size: None, demands)
             taken += 1
             try:
-                for piece in protected_file.pieces(reader, location, deidentifier):
+                for piece in protected_file.pieces(readers[0], location, deidentifier, readers[1]):
                     part.write(memoryview(piece))
                 segment.instances.append(part.finish())
             except protected_file.StaysError as refusal:

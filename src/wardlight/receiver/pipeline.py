@@ -21,6 +21,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from wardlight import __version__, log, settings
+from wardlight.decoding.pixel_reader import TextReader
 from wardlight.dicom.elements import BUILD
 from wardlight.errors import WardlightError
 from wardlight.keys.process import harden
@@ -62,8 +63,11 @@ class Pipeline:
         self._quarantine = Quarantine(self._store, chosen.receiver_dir / FOLDER, secrets, entries)
         self._quarantine.share()
         self._vault = Vault(vault_path(chosen), secrets)
+        # Its process starts with the first frame that has to be looked at.
+        unsandboxed = chosen.demo or chosen.allow_unsandboxed_decoders
+        self._reader = TextReader(1, allow_unsandboxed=unsandboxed)
         self._protector = Protector(
-            open_spool(chosen), secrets, self._vault, profiles=site_profiles(chosen.receiver.profiles)
+            open_spool(chosen), secrets, self._vault, self._reader, site_profiles(chosen.receiver.profiles)
         )
         self._setbacks = Setbacks(self._store, self._quarantine)
         self._batcher = Batcher(chosen.receiver.batch_bytes, chosen.receiver.batch_instances)
@@ -121,6 +125,7 @@ class Pipeline:
             self._couriers.join()
         self._store.close()
         self._vault.close()
+        self._reader.close()
 
     def _upload(self, uploader: Uploader) -> None:
         """One uploader thread. What it cannot settle stays in hand, so the process then ends and is started anew."""
