@@ -1,8 +1,8 @@
 """Encapsulated documents (PS3.3 A.45, A.85, A.104): what is cleaned, and what cannot be and stays with its object.
 
 Meshes (STL, OBJ, MTL) are written anew from their numbers. A PDF is read in a process of its own and written anew from
-its text; it leaves only where all of its text may stay. CDA is not cleaned yet. An object never leaves without its
-document, for that is of type 1.
+its text, a CDA built anew from what is allowed; these leave only where all of their text may stay. An object never
+leaves without its document, for that is of type 1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from wardlight.deid import documents_mesh, documents_pdf
+from wardlight.deid import documents_cda, documents_mesh, documents_pdf
 from wardlight.deid.documents_errors import DocumentError
 
 __all__ = ["CLASSES", "DOCUMENT", "Cleaner", "Document", "DocumentError", "read"]
@@ -77,6 +77,17 @@ def _pdf(data: bytes) -> Callable[[How], tuple[bytes, tuple[bytes, ...]]]:
     return make
 
 
+def _cda(data: bytes) -> Callable[[How], tuple[bytes, tuple[bytes, ...]]]:
+    events, numbers = documents_cda.read(data)
+
+    def make(how: How) -> tuple[bytes, tuple[bytes, ...]]:
+        if any(list(map(how.is_number, numbers))):
+            raise DocumentError("document-number")
+        return documents_cda.write(events, lambda line: _line(line, how))
+
+    return make
+
+
 def _line(line: bytes, how: How) -> bytes:
     """A line of text that may stay. Under a vocabulary all its words must: half a sentence may mean its opposite."""
     cleaned = line
@@ -92,6 +103,7 @@ def _line(line: bytes, how: How) -> bytes:
 
 _KINDS: Final[Mapping[str, tuple[bytes, int]]] = {
     _STORAGE + "1": (b"application/pdf", LARGEST),
+    _STORAGE + "2": (b"text/XML", LARGEST),
     _STORAGE + "3": (b"model/stl", LARGEST_MESH),
     _STORAGE + "4": (b"model/obj", LARGEST),
     _STORAGE + "5": (b"model/mtl", LARGEST),
@@ -110,6 +122,8 @@ def read(sop_class: str, data: bytes, big: bool) -> Document:
         raise DocumentError("document-too-large")
     if mime == b"application/pdf":
         return Document(mime, big, _pdf(data))
+    if mime == b"text/XML":
+        return Document(mime, big, _cda(data))
     write = {
         b"model/stl": documents_mesh.stl,
         b"model/obj": documents_mesh.obj,

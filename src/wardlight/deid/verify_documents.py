@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from wardlight.deid.verify_cda import cda_problem
 from wardlight.deid.verify_reader import Item
 
 DOCUMENT: Final = 0x00420011
@@ -88,6 +89,8 @@ def document_problem(
         return "identifier" if any(map(numbered, lines)) else ""
     if mime == b"application/pdf":
         return _pdf_problem(value, search, allowed)
+    if mime == b"text/XML":
+        return cda_problem(value, search, allowed, numbered)
     return "document"
 
 

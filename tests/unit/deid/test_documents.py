@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+from xml.etree import ElementTree
 
 import pypdfium2
 import pytest
@@ -13,7 +14,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from deid_kit import Mint, decode, deidentifier, encode, minimal, new_uid, survivors
-from wardlight.deid import documents, documents_mesh, documents_pdf
+from wardlight.deid import documents, documents_cda, documents_mesh, documents_pdf
 from wardlight.deid.documents import DocumentError
 from wardlight.deid.engine import Refused
 from wardlight.deid.verify import verify
@@ -68,6 +69,22 @@ def stl(head: bytes = b"", attribute: int = 0, numbers: int = 12) -> bytes:
     return head.ljust(80, b"\0") + (2).to_bytes(4, "little") + 2 * facet
 
 
+def cda(text: str, name: str = "Meyerlich", entry: str = "") -> bytes:
+    """A report with names in its header, in its attributes and in elements that nobody knows."""
+    return f"""<?xml version="1.0"?><!-- {name} -->
+<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:x="urn:{name}">
+<id root="1.2.3" extension="{name}"/><code code="18748-4" codeSystem="2.16.840.1.113883.6.1" displayName="{name}"/>
+<title>CT chest</title><effectiveTime value="20240317"/>
+<recordTarget><patientRole><patient><name>{name}</name></patient></patientRole></recordTarget>
+<author><assignedAuthor><assignedPerson><name>{name}</name></assignedPerson></assignedAuthor></author>
+<component><structuredBody><component><section ID="{name}"><x:{name}>{name}</x:{name}>
+<code code="{name}" codeSystem="1.2.3"/><title>head</title><text><paragraph styleCode="{name}">{text}</paragraph></text>
+<entry typeCode="COMP"><observation classCode="OBS" moodCode="EVN"><id extension="{name}"/>
+<code code="51185008" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/>{entry}
+<performer><name>{name}</name></performer></observation></entry>
+</section></component></structuredBody></component></ClinicalDocument>""".encode()
+
+
 @pytest.mark.parametrize("syntax", [EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG], ids=lambda s: s.name)
 @pytest.mark.parametrize("level", ALL)
 def test_a_binary_stl(level: str, syntax: TransferSyntax) -> None:
@@ -119,7 +136,15 @@ def test_obj_and_mtl_share_their_keyed_names(level: str) -> None:
         (OBJ, b"f 1 2 3\n", "document-damaged"),
         (MTL, b"newmtl a\nname Meyerlich\n", "document-statement"),
         (MTL, b"", "document-damaged"),
-        (CDA, b"<ClinicalDocument/>", "encapsulated-document"),
+        (CDA, b"<ClinicalDocument/>", "document-damaged"),
+        (
+            CDA,
+            b'<ClinicalDocument xmlns="urn:hl7-org:v3"><title>CT</title></ClinicalDocument>',
+            "document-empty",
+        ),
+        (CDA, b'<!DOCTYPE a [<!ENTITY b "Meyerlich">]><a>&b;</a>', "document-statement"),
+        (CDA, cda("CT").replace(b"structuredBody", b"nonXMLBody"), "document-statement"),
+        (CDA, cda("<content>" * 80 + "</content>" * 80), "document-too-large"),
         (PDF, b"%PDF-1.4 nothing", "document-damaged"),
         (PDF, documents_pdf.write([[]]), "document-empty"),
     ],
@@ -169,6 +194,55 @@ def test_a_pdf_whose_words_may_stay_is_written_anew(level: str) -> None:
     assert b"Meyerlich" not in made and made.startswith(b"%PDF-1.4\n")
     text = pypdfium2.PdfDocument(made)[0].get_textpage().get_text_range()
     assert text.split() == ["CT", "chest", "head", "5", "mm"]
+
+
+@pytest.mark.parametrize("level", ALL)
+def test_a_cda_is_built_anew_of_sections_text_and_published_codes(level: str) -> None:
+    mint = Mint()
+    name = mint.cased("family")
+    values = '<value xsi:type="PQ" value="5" unit="mm"/><value xsi:type="ST">liver</value>'
+    ds = holding(CDA, cda("CT chest<br/><content>head</content> 5 mm", name, values))
+    ds.PatientName = name
+    out = released(ds, level)
+    made = bytes(out.EncapsulatedDocument)
+    assert not survivors(mint.values, encode(out), out) and b"20240317" not in made
+    root = ElementTree.fromstring(made.rstrip(b"\0"))
+    assert root.tag == "{urn:hl7-org:v3}ClinicalDocument" and len(root.findall("{*}recordTarget")) == 1
+    assert root.find(".//{*}paragraph/{*}content").text == "head"
+    assert root.find(".//{*}observation/{*}code").get("code") == "51185008"
+    assert [one.get("value") or one.text for one in root.iter("{urn:hl7-org:v3}value")] == ["5", "liver"]
+
+
+def test_a_cda_leaves_with_all_its_words_or_not() -> None:
+    ds = holding(CDA, cda("chest, seen by Meyerlich"))
+    for level in ("high", "medium"):
+        with pytest.raises(Refused, match="document-words"):
+            deidentifier(level).deidentify(encode(ds), EXPLICIT_LITTLE, None)
+    ds.PatientName = "Meyerlich^Ada"
+    assert b"chest, seen by" in bytes(released(ds, "low").EncapsulatedDocument)
+    ds.EncapsulatedDocument = cda("<content>Meyer</content><content>lich</content>") + b" "
+    with pytest.raises(Refused, match="identifier-left"):
+        deidentifier("low").deidentify(encode(ds), EXPLICIT_LITTLE, None)
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (b"<paragraph>", b"<paragraph><!-- Meyerlich -->"),
+        (b"<paragraph>", b'<paragraph ID="Meyerlich">'),
+        (b"<paragraph>", b"<paragraph>Meyerlich "),
+        (b"<paragraph>", b"<person><paragraph>"),
+        (b"<title>head", b'<code code="MEYER" codeSystem="2.16.840.1.113883.6.96"/><title>head'),
+        (b'<id nullFlavor="MSK"/></patientRole>', b'<id extension="Meyerlich"/></patientRole>'),
+        (b'"completed"', b'"meyerlich"'),
+        (b'classCode="OBS"', b'classCode="MEYER"'),
+    ],
+)
+def test_the_verifier_takes_only_a_cda_of_that_form(part: bytes, other: bytes) -> None:
+    ds = holding(CDA, cda("CT chest"))
+    made = bytes(released(ds, "high").EncapsulatedDocument).rstrip(b"\0")
+    assert part in made
+    assert set(found(ds, "high", made.replace(part, other, 1))) & {"document", "words"}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +321,7 @@ def test_readers_of_meshes_stop_at_nothing_but_their_error() -> None:
     seeds = {
         documents_mesh.stl: [stl(b"x", 3), b"solid a\nfacet normal 0 0 1 outer loop vertex 0 0 0\nendsolid"],
         documents_mesh.obj: [b"v 0 0 0\nvt 1\nvn 0 0 1\ng a b\nf 1/1/1 -1/-1/-1 1\\\n 1\ns 1\n"],
+        lambda data, _naming: documents_cda.write(*documents_cda.read(data)[:1], bytes): [cda("CT")],
         documents_mesh.mtl: [b"newmtl a b\nKd 0 0 1\nd -halo 0.5\nmap_Kd a.png\n"],
     }
     for write, some in seeds.items():
