@@ -21,8 +21,15 @@ PIXELS = bytes(n & 0xF if n % 2 else n for n in range(128))
 NAME = "Quxley^Wilhelmina"
 
 
-def part10(ds: Dataset, syntax: str = EXPLICIT_LITTLE.uid, tail: bytes = b"", preamble: bytes = b"") -> bytes:
-    body = encode(ds) + b"\xe0\x7f\x10\x00OW\0\0" + len(PIXELS).to_bytes(4, "little") + PIXELS + tail
+def part10(
+    ds: Dataset,
+    syntax: str = EXPLICIT_LITTLE.uid,
+    tail: bytes = b"",
+    preamble: bytes = b"",
+    pixels: bytes = PIXELS,
+) -> bytes:
+    """A file as it comes from anywhere."""
+    body = encode(ds) + b"\xe0\x7f\x10\x00OW\0\0" + len(pixels).to_bytes(4, "little") + pixels + tail
     if syntax == DEFLATED.uid:
         packer = zlib.compressobj(wbits=-15)
         body = packer.compress(body) + packer.flush()

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -169,14 +170,20 @@ def opened(item: Input) -> AbstractContextManager[Readable]:
     return open(item.path, "rb", buffering=0) if item.member < 0 else _member(item)
 
 
+@lru_cache(maxsize=1)
+def _archive(path: Path, _size: int, _changed: int) -> zipfile.ZipFile:
+    """An archive, open while its members are read one after the other: its directory is read once, not for each."""
+    return zipfile.ZipFile(path)
+
+
 @contextmanager
 def _member(item: Input) -> Iterator[Readable]:
+    found = item.path.stat()
     try:
-        with zipfile.ZipFile(item.path) as archive:
-            entry = archive.infolist()[item.member]
-            with cast(zipfile.ZipExtFile, archive.open(entry)) as member:
-                if member.peek(4)[:4] == b"PK\3\4":
-                    raise BadInput("zip-in-zip")
-                yield member
+        archive = _archive(item.path, found.st_size, found.st_mtime_ns)
+        with cast(zipfile.ZipExtFile, archive.open(archive.infolist()[item.member])) as member:
+            if member.peek(4)[:4] == b"PK\3\4":
+                raise BadInput("zip-in-zip")
+            yield member
     except (zipfile.BadZipFile, NotImplementedError, EOFError):
         raise BadInput("zip-damaged") from None

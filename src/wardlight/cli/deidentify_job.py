@@ -11,6 +11,7 @@ from wardlight.cli.deidentify_file import Worker, header_of
 from wardlight.cli.deidentify_input import Input
 from wardlight.cli.deidentify_known import Known, Learner, Learnt, LearntKeys
 from wardlight.cli.deidentify_output import Outputs
+from wardlight.decoding.pixel_reader import TextReader
 from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import Profile
@@ -44,7 +45,18 @@ class Job:
             Outputs(self.target) if self.target is not None else None,
             self.report,
             Known(self.learnt, self.keys) if self.learnt is not None else None,
+            self.reader,
         )
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """Looks for text in pixels, in a confined process that starts with the first frame."""
+        return TextReader(1)
+
+    def close(self) -> None:
+        """End the processes that this one has started."""
+        if "reader" in self.__dict__:
+            self.reader.close()
 
 
 def learn(job: Job, item: Input) -> list[Learnt]:

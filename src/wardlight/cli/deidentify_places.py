@@ -54,7 +54,7 @@ def secret_of(key_file: Path | None) -> bytes:
         raise ValueError(f"the key file cannot be read: {error.strerror}") from None
 
 
-def check_places(source: Path, target: Path, report: Path | None) -> None:
+def check_places(source: Path, target: Path, report: Path | None, media: Path | None = None) -> None:
     """Input is never overwritten, and output never taken for input. Raises ValueError."""
     source, target = source.resolve(), target.resolve()
     if target.exists() and not target.is_dir():
@@ -63,6 +63,12 @@ def check_places(source: Path, target: Path, report: Path | None) -> None:
         raise ValueError("OUT lies in IN; choose another folder")
     if source.is_file() and target == source.parent:
         raise ValueError("OUT is the folder that IN lies in; choose another folder")
+    if media is not None:
+        media = media.resolve()
+        if media.is_relative_to(source) or (source.is_file() and media == source.parent):
+            raise ValueError("the media folder would lie in IN; choose another place")
+        if media == target:
+            raise ValueError("the media folder is OUT; choose a folder of its own")
     if report is not None:
         report = report.resolve()
         if report == source or (source.is_dir() and report.is_relative_to(source)):

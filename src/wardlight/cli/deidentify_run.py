@@ -91,7 +91,7 @@ def run(settings: Settings) -> Ran:
         if settings.resume and settings.key_file is None:
             raise ValueError("--resume needs the --key-file of the run that was interrupted")
         secret = secret_of(settings.key_file)
-        check_places(settings.source, settings.target, settings.report)
+        check_places(settings.source, settings.target, settings.report, settings.dicomdir)
         few = len(list(islice(inputs(settings.source), 2))) < 2
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -112,6 +112,7 @@ def run(settings: Settings) -> Ran:
                 None if few else work / LEARNT,
                 LearntKeys.of(secret),
             )
+            stack.callback(job.close)
             workers = stack.enter_context(Workers(settings.workers or os.cpu_count() or 1, job))
             batch = _Batch(settings, job, workers, journal, shown)
             batch.learn()

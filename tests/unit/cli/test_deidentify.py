@@ -196,6 +196,9 @@ def test_places_that_would_touch_the_input(tmp_path: Path) -> None:
     assert call(source, source / "a.dcm").exit_code == 2
     assert call(source, tmp_path / "out", "--report", source / "report.json").exit_code == 2
     assert call(tmp_path / "nothing", tmp_path / "out").exit_code == 2
+    for media in (source, source / "media", tmp_path / "out"):
+        assert call(source, tmp_path / "out", "--dicomdir", media).exit_code == 2
+    assert call(source / "a.dcm", tmp_path / "out", "--dicomdir", source).exit_code == 2
     assert call(source, tmp_path / "out", "--level", "extreme").exit_code == 2
     short = tmp_path / "short"
     short.write_bytes(b"x")

@@ -15,6 +15,7 @@ import pytest
 import canary
 from deid_cli_kit import call, image, outputs, part10, tree
 from deid_kit import Mint
+from reader_kit import FakeReader, burned_in
 from wardlight.cli import deidentify_job
 from wardlight.cli.deidentify_known import MOST_VALUES
 from wardlight.cli.deidentify_output import WORK
@@ -158,7 +159,10 @@ def test_a_dry_run_writes_the_report_alone(tmp_path: Path, key: Path) -> None:
     }
 
 
-def test_a_report_of_each_study_says_nothing_of_the_original(tmp_path: Path, key: Path) -> None:
+def test_a_report_of_each_study_says_nothing_of_the_original(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deidentify_job.Job, "reader", FakeReader(fails={0: "detector-unavailable"}))
     mint = Mint()
     source, report = tmp_path / mint.cased("folder"), tmp_path / "report"
     source.mkdir()
@@ -226,3 +230,51 @@ def test_names_and_places_do_not_change_a_byte(tmp_path: Path, key: Path) -> Non
         kept.append(tree(tmp_path / f"out-{folder}"))
         shutil.rmtree(tmp_path / folder)
     assert kept[0] == kept[1] and len(kept[0]) == 5
+
+
+def ultrasound(text: str) -> tuple[bytes, tuple[int, int, int, int]]:
+    """A file with a name in its pixels, and where that is."""
+    plate, box = burned_in(128, 256, text)
+    ds = image()
+    ds.SOPClassUID, ds.Modality = "1.2.840.10008.5.1.4.1.1.6.1", "US"
+    ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 128, 256, 8, 8, 7
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "RescaleIntercept", "RescaleSlope"):
+        delattr(ds, keyword)
+    return part10(ds, pixels=plate.tobytes()), box
+
+
+def test_pictures_show_where_text_was_and_not_what(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = []
+    for text in ("QUXLEY 9", "ZORBAX 8"):
+        content, box = ultrasound(text)
+        reader = FakeReader((((0, 0, 200, 60), "QUXLEY"),))
+        assert box[2] <= 200 and box[3] <= 60
+        monkeypatch.setattr(deidentify_job.Job, "reader", reader, raising=False)
+        (tmp_path / "us.dcm").write_bytes(content)
+        report = tmp_path / text
+        done = call(tmp_path / "us.dcm", tmp_path / f"out {text}", "--key-file", key, "--report", report)
+        assert done.exit_code == 0, done.output
+        (study,) = [json.loads(path.read_text()) for path in report.glob("2.25.*.json")]
+        assert study["pixels"] == {"objects": 1, "frames": 1, "boxes": 1, "matched": 1}
+        assert study["objects"][0]["pixels"]["boxes"] == [[0, 0, 200, 60]]
+        (page,) = report.glob("2.25.*.html")
+        pages.append(re.findall(r'src="([^"]+)" alt="(before|after)"', page.read_text()))
+    assert [kind for _, kind in pages[0]] == ["before", "after"]
+    assert pages[0][1] == pages[1][1] and pages[0][0] != pages[0][1]
+    # Of the content of a box one number is left, the mean; both texts have nearly the same.
+    assert all(len(source) < 20_000 for page in pages for source, _ in page)
+
+
+def test_without_a_detector_nothing_that_needs_it_leaves(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wardlight.decoding.pixel_reader.MODULES", ("wardlight.decoding.is_not_there",))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "us.dcm").write_bytes(ultrasound("QUXLEY 9")[0])
+    (tmp_path / "in" / "ct.dcm").write_bytes(part10(image(3)))
+    done = call(tmp_path / "in", tmp_path / "out", "--key-file", key, "--workers", 1)
+    assert done.exit_code == 3 and "1 × detector-unavailable" in done.output, done.output
+    (path,) = outputs(tmp_path / "out")
+    assert pydicom.dcmread(path).Modality == "CT"
