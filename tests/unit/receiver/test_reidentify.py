@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import secrets as stdlib_secrets
 from datetime import date, timedelta
-from pathlib import Path
 
-import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from sqlalchemy import select
 
-from deid_kit import decode, minimal, new_uid
-from vault_kit import HIGH, open_vault, secrets_of, way_of
+from deid_kit import new_uid
+from vault_kit import HIGH, Hospital, reference, report, series
 from wardlight.agreements.model import Level
-from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target
-from wardlight.receiver.reidentify import Reidentifier
-from wardlight.receiver.restore import NotRestored
-from wardlight.receiver.store import ReceiverStore
-from wardlight.receiver.tables import audit_pending
-from wardlight.receiver.vault import Vault
 
 MEDIUM = Target("app", Level.MEDIUM)
-CAME = date(2026, 11, 20)
-EXPLICIT = "1.2.840.10008.1.2.1"
-BASIC_TEXT_SR = "1.2.840.10008.5.1.4.1.1.88.11"
 PDF = "1.2.840.10008.5.1.4.1.1.104.1"
-
-
-class Hospital:
-    """A receiver's vault, what came and what left, and results restored from files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "out").mkdir(parents=True)
-        self.vault: Vault = open_vault(folder, CAME)
-        self.store = ReceiverStore(folder / "receiver.db")
-        self._reidentifier = Reidentifier(self.vault, self.store, Entries("node-1"), secrets_of(folder))
-
-    def close(self) -> None:
-        self.vault.close()
-        self.store.close()
-
-    def send(self, *originals: Dataset, target: Target = HIGH) -> list[Dataset]:
-        """De-identified; the way back is in the vault."""
-        left = []
-        for ds in originals:
-            way, header = way_of(self.vault, ds, target)
-            self.vault.keep([way])
-            left.append(decode(header))
-        return left
-
-    def restore(self, result: Dataset) -> Dataset:
-        """The result as the PACS gets it."""
-        return pydicom.dcmread(self._reidentifier.restore(self.file(result), self.folder / "out"))
-
-    def file(self, result: Dataset) -> Path:
-        if not hasattr(result, "file_meta"):
-            result.file_meta = FileMetaDataset()
-            result.file_meta.TransferSyntaxUID = EXPLICIT
-        place = self.folder / f"{stdlib_secrets.token_hex(8)}.dcm"
-        result.save_as(place, enforce_file_format=True)
-        return place
-
-    def refused(self, result: Dataset) -> str:
-        with pytest.raises(NotRestored) as caught:
-            self.restore(result)
-        return caught.value.code
-
-    def entries(self) -> list[dict]:
-        with self.store.database.read() as tx:
-            return [json.loads(row) for row in tx.execute(select(audit_pending.c.content)).scalars()]
 
 
 @pytest.fixture
@@ -84,58 +25,11 @@ def hospital(tmp_path):
     made.close()
 
 
-def series(slices: int = 3) -> list[Dataset]:
-    """A CT series of a patient whose name needs more than ASCII."""
-    first = minimal()
-    first.SpecificCharacterSet = "ISO_IR 100"
-    first.PatientName = "Müller-Lüdenscheidt^Änne"
-    first.PatientID = f"PID{stdlib_secrets.randbelow(10**8):08d}"
-    first.IssuerOfPatientID = "STMARYSITE"
-    first.PatientBirthDate = "19630507"
-    first.StudyTime = "101530.250000"
-    first.AccessionNumber = f"ACC{stdlib_secrets.randbelow(10**6):06d}"
-    first.ReferringPhysicianName = "Öztürk^Ayşe".replace("ş", "s")
-    first.StudyDescription = "CT ABDOMEN"
-    first.ContentDate = first.AcquisitionDate = first.SeriesDate = "20240317"
-    found = []
-    for number in range(slices):
-        ds = Dataset()
-        ds.update(first)
-        ds.SOPInstanceUID = new_uid()
-        ds.InstanceNumber = str(number + 1)
-        ds.ImagePositionPatient = ["-100", "-100.5", str(20 + 5 * number)]
-        found.append(ds)
-    return found
-
-
-def report(image: Dataset, sop_class: str = BASIC_TEXT_SR) -> Dataset:
-    """A result of an application as it sees the study, made on the day after the images came."""
-    ds = Dataset()
-    for keyword in ("SpecificCharacterSet", "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
-                    "ReferringPhysicianName", "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
-                    "StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod",
-                    "DeidentificationMethodCodeSequence", "LongitudinalTemporalInformationModified"):  # fmt: skip
-        if keyword in image:
-            ds[keyword] = copy.deepcopy(image[keyword])
-    ds.SOPClassUID = sop_class
-    ds.SOPInstanceUID, ds.SeriesInstanceUID = new_uid(), new_uid()
-    ds.Modality = "SR"
-    ds.SeriesNumber, ds.InstanceNumber = "901", "1"
-    ds.ContentDate, ds.ContentTime = "20261121", "080000"
-    return ds
-
-
 def item(kind: str, **members: object) -> Dataset:
     ds = Dataset()
     ds.ValueType = kind
     for name, value in members.items():
         setattr(ds, name, value)
-    return ds
-
-
-def reference(image: Dataset) -> Dataset:
-    ds = Dataset()
-    ds.ReferencedSOPClassUID, ds.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
     return ds
 
 
