@@ -22,7 +22,10 @@ _PROGRAM: Final = (
 )
 #: What it may say of a document.
 _REFUSALS: Final = frozenset(
-    ("document-damaged", "document-encrypted", "document-pictures", "document-too-large", "document-empty")
+    (
+        *("document-damaged", "document-encrypted", "document-pictures", "document-annotations"),
+        *("document-too-large", "document-empty"),
+    )
 )
 _LARGEST_ANSWER: Final = 8 << 20
 _WORD: Final = re.compile(rb"[0-9A-Za-z\x80-\xff]+(?:\.[0-9]+)?")

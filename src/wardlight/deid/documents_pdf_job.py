@@ -50,8 +50,11 @@ def _pages(reader: Any) -> list[str]:
     if len(numbers) > _MOST_OBJECTS or len(reader.pages) > _MOST_PAGES:
         raise _Refused("document-too-large")
     for number in numbers:
-        if _is_picture(reader.get_object(number)):
+        found = reader.get_object(number)
+        if _is_picture(found):
             raise _Refused("document-pictures")
+        if _is_note(found):
+            raise _Refused("document-annotations")
     pages: list[str] = []
     for page in reader.pages:
         if list(page.images.keys()):
@@ -62,6 +65,15 @@ def _pages(reader: Any) -> list[str]:
     if not any(page.strip() for page in pages):
         raise _Refused("document-empty")
     return pages
+
+
+def _is_note(found: Any) -> bool:
+    """Whether an object is something written onto a page, or a field of a form that was filled in."""
+    if not hasattr(found, "get"):
+        return False
+    return found.get("/Subtype") in ("/FreeText", "/Stamp", "/Ink") or bool(
+        found.get("/FT") and found.get("/V")
+    )
 
 
 def _is_picture(found: Any) -> bool:

@@ -11,6 +11,7 @@ import pypdfium2
 import pytest
 from pydicom.dataset import Dataset
 from pypdf import PdfWriter
+from pypdf.annotations import FreeText
 from pypdf.generic import DictionaryObject, NameObject, TextStringObject
 
 from deid_kit import Mint, decode, deidentifier, encode, minimal, new_uid, survivors
@@ -267,7 +268,13 @@ def test_a_pdf_loses_who_it_is_about_at_low() -> None:
     assert "Report for" in text and "Nothing unusual (naïve)" in text
 
 
-def test_pictures_and_other_scripts_stay() -> None:
+def test_notes_pictures_and_other_scripts_stay() -> None:
+    writer = PdfWriter(io.BytesIO(documents_pdf.write([[b"chest"]])))
+    writer.add_annotation(0, FreeText(text="Meyerlich", rect=(0, 0, 99, 99)))
+    file = io.BytesIO()
+    writer.write(file)
+    with pytest.raises(DocumentError, match="document-annotations"):
+        documents_pdf.pages_of(file.getvalue())
     picture = documents_pdf.write([[b"chest"]]).replace(
         b"<< /Type /Font /Subtype /Type1", b"<< /Type /XObj /Subtype /Image"
     )
