@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wardlight.deid import burned_in, burned_in_frames, burned_in_native, pixels
 from wardlight.deid.burned_in import Buffer, Looked, PixelReader
 from wardlight.deid.burned_in_frames import Anew
+from wardlight.deid.burned_in_regions import known_boxes
 from wardlight.deid.pixels_image import Image, image_of
 from wardlight.dicom.stream import DataSetStream, PixelElement
 
@@ -64,12 +65,13 @@ class PixelsOf:
     def look(self, reader: PixelReader) -> Looked:
         """Look at every frame. Raises PixelError where that cannot be done."""
         shape = self._shape()
+        known = known_boxes(self._header, self._stream.elements, shape)
         if not self._stream.syntax.encapsulated:
             layout = burned_in_native.layout_of(shape, self._image().frames)
             frames = burned_in_native.frames_of(self._value(), layout)
-            return burned_in.look(reader, burned_in_native.frame_shape(layout), frames)
+            return burned_in.look(reader, burned_in_native.frame_shape(layout), frames, known)
         starts = self._checked().starts
-        looked = burned_in.look(reader, shape, burned_in_frames.frames_of(self._value(), starts))
+        looked = burned_in.look(reader, shape, burned_in_frames.frames_of(self._value(), starts), known)
         if not looked.boxes:
             return looked
         first = next(burned_in_frames.frames_of(self._value(), starts))

@@ -110,6 +110,21 @@ def test_what_was_read_decides_nothing_and_is_counted() -> None:
     assert "SOMEBODY" not in repr(protected) and "12 cm" not in repr(protected)
 
 
+def test_bands_of_known_devices_go_whatever_is_found() -> None:
+    ds = image(Modality="US", Manufacturer="SIEMENS", ManufacturerModelName="ACUSON S2000", **EIGHT)
+    ds.Rows = 768
+    assert leave("command", "high", native(ds, b"\x20" * 768 * SIDE), reader=FakeReader()).reasons == ()
+    shown = leave(
+        "receiver", "high", native(ds, b"\x20" * 768 * SIDE), reader=FakeReader()
+    ).data_set.pixel_array
+    assert not shown[:60].any() and (shown[60:] == 0x20).all()
+    ds.Rows = 767
+    shown = leave(
+        "receiver", "high", native(ds, b"\x20" * 767 * SIDE), reader=FakeReader()
+    ).data_set.pixel_array
+    assert (shown == 0x20).all()
+
+
 def test_overlays_in_unused_bits_leave_without_them() -> None:
     ds = image()
     ds.add_new(0x60000010, "US", 8)
