@@ -65,17 +65,31 @@ class Journal:
         text = f"{place}\0{item.member}\0{found.st_size}\0{found.st_mtime_ns}"
         return blake2b(text.encode("utf-8", "surrogateescape"), key=self._key, digest_size=16).digest()
 
-    def done(self, name: bytes, number: int, target: Path | None) -> bool:
-        """Whether the input was dealt with, and its output is there in the size it had. number: it has now."""
+    def fits(self, present: Iterable[tuple[bytes, int]]) -> bool:
+        """Whether every input that was dealt with is among these, which then have the numbers given here."""
+        execute = self._connection.execute
+        execute("CREATE TEMP TABLE present (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+        execute("BEGIN")
+        self._connection.executemany("INSERT OR REPLACE INTO present VALUES (?, ?)", present)
+        execute("COMMIT")
+        (lost,) = execute("SELECT count(*) FROM inputs WHERE id NOT IN (SELECT id FROM present)").fetchone()
+        if not lost:
+            execute(
+                "UPDATE inputs SET number = present.number FROM present"
+                " WHERE present.id = inputs.id AND present.number != inputs.number"
+            )
+        execute("DROP TABLE present")
+        return not lost
+
+    def done(self, name: bytes, target: Path | None) -> bool:
+        """Whether the input was dealt with, and its output is there in the size it had."""
         row = self._connection.execute(
-            "SELECT kind, study, series, instance, size, more, number FROM inputs WHERE id = ?",
+            "SELECT kind, study, series, instance, size, more FROM inputs WHERE id = ?",
             (name,),
         ).fetchone()
         if row is None:
             return False
-        kind, study, series, instance, size, more, before = row
-        if number != before:
-            self._connection.execute("UPDATE inputs SET number = ? WHERE id = ?", (number, name))
+        kind, study, series, instance, size, more = row
         if kind == "quarantined" and any(
             code.startswith(_PASSING) for code in json.loads(more).get("reasons", ())
         ):

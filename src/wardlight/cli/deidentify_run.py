@@ -154,6 +154,10 @@ class _Batch:
                 digest = store.digest()
         self._bind("profile", repr(_canonical(self._job.profile)).encode(), _OTHER_KEY)
         self._bind("learnt", digest, _OTHER_INPUT)
+        if self._settings.resume:
+            present = ((self._name(item), item.number) for item in inputs(self._settings.source))
+            if not self._journal.fits(present):
+                raise UsageError(_OTHER_INPUT)
 
     def _bind(self, name: str, value: bytes, otherwise: str) -> None:
         if not self._journal.bind(name, value):
@@ -181,7 +185,7 @@ class _Batch:
 
     def _left(self) -> Iterator[Input]:
         for item in inputs(self._settings.source):
-            if self._settings.resume and self._journal.done(self._name(item), item.number, self._job.target):
+            if self._settings.resume and self._journal.done(self._name(item), self._job.target):
                 self._shown.already()
             else:
                 yield item

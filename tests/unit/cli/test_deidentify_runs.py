@@ -17,8 +17,10 @@ from deid_cli_kit import call, image, outputs, part10, tree
 from deid_kit import Mint
 from reader_kit import FakeReader, burned_in
 from wardlight.cli import deidentify_job
+from wardlight.cli.deidentify_input import Input
 from wardlight.cli.deidentify_known import MOST_VALUES
 from wardlight.cli.deidentify_output import WORK
+from wardlight.deid.report_model import Outcome
 
 
 @pytest.fixture
@@ -82,13 +84,14 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     arguments = (source, tmp_path / "out", "--key-file", key, "--workers", 1)
     report = tmp_path / "report.json"
     assert call(source, tmp_path / "whole", "--key-file", key, "--report", report).exit_code == 3
-    process, seen = deidentify_job.Worker.process, []
+    process = deidentify_job.Worker.process
+    seen: list[Input | None] = []
 
-    def interrupted(self: deidentify_job.Worker, item: object) -> object:
+    def interrupted(self: deidentify_job.Worker, item: Input) -> Outcome:
         seen.append(item)
         if len(seen) == 5:
             raise KeyboardInterrupt
-        return process(self, item)  # type: ignore[arg-type]
+        return process(self, item)
 
     monkeypatch.setattr(deidentify_job.Worker, "process", interrupted)
     stopped = call(*arguments)
@@ -112,23 +115,35 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert totals == json.loads((tmp_path / "resumed.json").read_text())["totals"]
 
 
-def test_a_changed_batch_is_not_continued(tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", ["name", "content", "none"])
+def test_a_changed_batch_is_not_continued(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
     source = tmp_path / "in"
     source.mkdir()
-    for number in range(3):
-        (source / f"{number}.dcm").write_bytes(part10(image(number)))
+    ones = [image(number) for number in range(3)]
+    for number, one in enumerate(ones):
+        (source / f"{number}.dcm").write_bytes(part10(one))
+    process = deidentify_job.Worker.process
 
-    def interrupted(_self: object, _item: object) -> object:
-        raise KeyboardInterrupt
+    def interrupted(self: deidentify_job.Worker, item: Input) -> Outcome:
+        if item.number == 2:
+            raise KeyboardInterrupt
+        return process(self, item)
 
     with monkeypatch.context() as patched:
         patched.setattr(deidentify_job.Worker, "process", interrupted)
-        assert call(source, tmp_path / "out", "--key-file", key).exit_code == 130
-    ds = image(0)
-    ds.PatientName = "Nowdifferent^Name"
-    (source / "0.dcm").write_bytes(part10(ds))
+        assert call(source, tmp_path / "out", "--key-file", key, "--workers", 1).exit_code == 130
+    if changed != "none":
+        setattr(ones[0], *(("PatientName", "Other^Name") if changed == "name" else ("SeriesNumber", "9")))
+        (source / "0.dcm").write_bytes(part10(ones[0]))
+    # What comes in addition and says nothing new is welcome.
+    (source / "00.txt").write_text("no image")
     result = call(source, tmp_path / "out", "--key-file", key, "--resume")
-    assert result.exit_code == 2 and "IN is not what it was" in result.output
+    if changed == "none":
+        assert result.exit_code == 0 and "3 released" in result.output and "1 skipped" in result.output
+    else:
+        assert result.exit_code == 2 and "IN is not what it was" in result.output
 
 
 def test_resume_needs_a_key(tmp_path: Path) -> None:
