@@ -6,7 +6,8 @@ from typing import Final
 
 from wardlight.deid.engine import METHODS
 
-_PIXELS: Final = "Look at the picture yourself, and have it made again without text if there is any"
+_PIXELS: Final = "See that the detector of text can run here, then run it again"
+_SEEN: Final = "Please report this with the code, without the file; then leave it out"
 _DAMAGED: Final = "Send it again from where it comes from; the copy here is damaged or was never valid"
 _SYNTAX: Final = (
     "Convert it to another transfer syntax, for example with dcmdjpeg or gdcmconv --raw, and run it again"
@@ -32,13 +33,30 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "the detector of text in pixels is not there, so nobody looked",
         "See that it is installed and can run here, then run it again",
     ),
-    "structured-content": (
-        "a structured report or key object that cannot be cleaned",
-        "Leave it out, or release it by hand after reading it",
+    "frame-unreadable": ("a frame that must be looked at cannot be decoded or encoded", _DAMAGED),
+    "frame-too-large": (
+        "a frame that must be looked at is larger than 256 MB",
+        "Leave it out, or store it in tiles",
     ),
+    "pixels-differ": ("pixels besides the black boxes came out otherwise than they were", _SEEN),
+    "box-not-black": ("what was found in the pixels did not come out black", _SEEN),
+    "frame-changed": ("a frame changed while it was read", "Let nobody write to IN, then run it again"),
+    "structured-content": (
+        "a structured report or key object, which this profile does not clean",
+        "Add the option structured to the profile",
+    ),
+    "content-item": ("a content item of a report that does not say in order what it is", _DAMAGED),
     "encapsulated-document": (
-        "a document (PDF, CDA, STL) whose text and pictures could not be cleaned and checked",
+        "a document (PDF, CDA, STL) that cannot leave whole and clean",
         "Leave it out, or take the names out of the document yourself",
+    ),
+    "document-": (
+        "a document (PDF, CDA, STL) that cannot leave whole and clean",
+        "Leave it out, or take the names out of the document yourself",
+    ),
+    "media-directory": (
+        "the directory of a medium names everybody on it",
+        "Run it with --dicomdir to make another",
     ),
     "missing-identifier": ("SOP class, study, series or instance UID is missing or is no UID", _DAMAGED),
     "pixel-geometry-unknown": ("rows, columns or bits are missing or make no sense", _DAMAGED),
