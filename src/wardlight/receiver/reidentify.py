@@ -119,6 +119,8 @@ def _read(file: Path) -> tuple[DataSetStream, int]:
     if start[128:META_OFFSET] != b"DICM":
         raise NotRestored("not-dicom")
     meta = read_meta(start)
+    if not _UID_CHARACTERS.issuperset(meta.transfer_syntax.encode()):
+        raise NotRestored("unknown-transfer-syntax")
     stream = DataSetStream(transfer_syntax(meta.transfer_syntax), wanted=WANTED)
     for chunk in _chunks(file, meta.end):
         stream.feed(chunk)
