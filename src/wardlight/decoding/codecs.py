@@ -162,7 +162,7 @@ def _stream(frame: Frame, data: memoryview, *, keep_colour: bool) -> tuple[Pixel
         raise JobError("damaged")
     photometric = frame.photometric
     if frame.syntax in HTJ2K:
-        pixels = htj2k_decode(code)
+        pixels = htj2k_decode(code, planar=False)  # else components that are not transformed come in planes
     elif frame.syntax in JPEG_2000:
         pixels = jpeg2k_decode(code, numthreads=1)
     elif frame.syntax in JPEG_LS:
