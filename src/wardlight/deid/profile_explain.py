@@ -23,7 +23,7 @@ from wardlight.dicom.dictionary import is_known, keyword_of, keywords, vr_of
 from wardlight.dicom.rewrite import REMOVE
 from wardlight.dicom.uid import uid_name
 
-_CONCEPT: Final = re.compile(r"([A-Za-z0-9_.-]{1,16}):([A-Za-z0-9_.-]{1,32})")
+_CONCEPT: Final = re.compile(r"([^:]{1,32}):([^:]{1,32})")
 _PRIVATE: Final = re.compile(r"\(?[0-9A-Fa-f]{3}[13579BDFbdf][, ]?(?:xx|[0-9A-Fa-f]{2})[0-9A-Fa-f]{2}\)?")
 _TYPES: Final = {
     1: "type 1, must have a value",

@@ -16,6 +16,7 @@ from wardlight.deid import actions
 from wardlight.deid.profile import LEVELS, load_profile
 from wardlight.deid.profile_explain import explain
 from wardlight.deid.profile_rules import Applied
+from wardlight.deid.standard import concepts, safe_private
 from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.rewrite import COLLECT, EMPTY, Items
 
@@ -101,6 +102,15 @@ def test_overrides_are_told(tmp_path: Path) -> None:
     assert "action keep, for modality CT" in text and "profile ward 7 (level high)" in text
     own = said("xx0C", "--private-creator", "ACME", "--profile", file)
     assert own["override"]["action"] == "clean" and own["happens"][0]["outcome"] == "cleaned"
+
+
+def test_each_concept_and_each_safe_element_can_be_asked_for() -> None:
+    profile = load_profile("medium")
+    for scheme, code, meaning, *_ in concepts.CONCEPTS:
+        assert explain(profile, f"{code}:{scheme}")["concept"]["meaning"] == meaning
+    for creator, group, element, _vr, _vm, meaning in safe_private.SAFE_PRIVATE[::7]:
+        found = explain(profile, f"{group:04X}xx{element:02X}", creator=creator)
+        assert found["decided_by"] == "Table E.3.10-1, option safe_private", meaning
 
 
 @pytest.mark.parametrize(
