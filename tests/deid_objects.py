@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from deid_kit import CT, MR, Mint, encode, minimal, sequence
-from deid_parts import code, content, named, reference, ungeometric
+from deid_parts import code, content, named, pdf_of, reference, ungeometric
 from wardlight.deid.engine import WANTED
 from wardlight.dicom.part10 import Part10Stream, write_meta
 from wardlight.dicom.stream import DataSetStream
@@ -359,10 +359,10 @@ def _report(ds: Dataset, mint: Mint) -> None:
 
 
 def _document(ds: Dataset, mint: Mint) -> None:
-    text = f"({mint.values['family']} born 1948) Tj"
-    ds.EncapsulatedDocument = f"%PDF-1.4\n{text}\n%%EOF ".encode()
+    v = mint.values
+    ds.EncapsulatedDocument = pdf_of(f"Chest of {v['family']} {v['free']}, {v['patient id']}", v["given"])
     ds.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    ds.BurnedInAnnotation = "YES"
+    ds.BurnedInAnnotation = "NO"
     ds.ConceptNameCodeSequence = sequence()
 
 

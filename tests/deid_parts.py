@@ -78,3 +78,26 @@ def content(mint: Mint) -> list[Dataset]:
             ReferencedSOPSequence=sequence(reference(CT, mint.uid("referenced in text"))),
         ),
     ]
+
+
+def pdf_of(line: str, title: str) -> bytes:
+    """A PDF with one page and one line of text, and a title in its information dictionary."""
+    content = f"BT /F1 12 Tf 72 700 Td ({line}) Tj ET"
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+        "/Resources << /Font << /F1 5 0 R >> >> >>",
+        f"<< /Length {len(content)} >>\nstream\n{content}\nendstream",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        f"<< /Title ({title}) >>",
+    ]
+    made, places = "%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(made))
+        made += f"{number} 0 obj\n{body}\nendobj\n"
+    start = len(made)
+    made += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n"
+    made += "".join(f"{place:010d} 00000 n \n" for place in places)
+    made += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R /Info 6 0 R >>\nstartxref\n{start}\n%%EOF\n"
+    return made.encode() + b"\n" * (len(made) % 2)
