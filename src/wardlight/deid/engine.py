@@ -11,16 +11,17 @@ The output is not trusted: `verify` reads it again, by other code.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from wardlight.deid import actions, burned_in_header, dates, quarantine, uids
 from wardlight.deid.burned_in import Box, Looked
 from wardlight.deid.documents import CLASSES, DOCUMENT, DocumentError, read
 from wardlight.deid.handlers import PATIENT_AGE
 from wardlight.deid.harvest import Harvester, Seen
+from wardlight.deid.keyed_values import KeyedValues
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.known import Knowledge
 from wardlight.deid.profile import Profile, class_uids
@@ -51,9 +52,6 @@ WANTED: Final = quarantine.LOOKED_AT | {
     *(_BIRTH_DATE, _STUDY_DATE, PATIENT_AGE),
 }
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
-#: Longer values than this, in bytes, are made anew each time; identifiers are shorter.
-_LONGEST_REMEMBERED: Final = 256
-_Made = TypeVar("_Made")
 
 #: CID 7050: the codes of the Basic Profile and its options.
 METHODS: Final[dict[str, tuple[str, str]]] = {
@@ -139,43 +137,13 @@ class Deidentified:
     matched: int = 0
 
 
-def _remembered(entries: int, function: Callable[..., _Made]) -> Callable[..., _Made]:
-    """The function with a memory bounded in bytes: so many results, and none for values longer than identifiers are."""
-    cached = lru_cache(entries)(function)
-
-    def call(*values: Any) -> _Made:
-        for value in values:
-            if value.__class__ is bytes and len(value) > _LONGEST_REMEMBERED:
-                return function(*values)
-        return cached(*values)
-
-    return call
-
-
-class _Values:
-    """The keyed replacements, each with a bounded memory."""
-
-    def __init__(self, keys: DeidKeys) -> None:
-        self.uid = _remembered(32768, lambda value: uids.map_uids(keys.uid, value))
-        self.identifier = _remembered(8192, lambda value: uids.identifier(keys.identifier, value))
-        self.shift = _remembered(8192, dates.shift_dates)
-        self.shift_datetime = _remembered(8192, dates.shift_datetimes)
-        self.offset = _remembered(8192, lambda patient: dates.offset_days(keys.date, patient))
-        self.of_patient = _remembered(8192, lambda patient: uids.identifier(keys.patient, patient))
-        self.pseudonym = _remembered(
-            8192,
-            lambda issuer, patient_id, study: uids.pseudonym(keys.patient, issuer, patient_id, study),
-        )
-
-
 class Deidentifier:
     """De-identifies objects for one (application, level). May be used by several threads."""
 
     def __init__(self, profile: Profile, keys: DeidKeys) -> None:
         self.profile: Final = profile
-        self._values: Final = _Values(keys)
+        self._values: Final = KeyedValues(keys)
         self._harvester: Final = Harvester()
-        self._group: Final = _remembered(4096, lambda study: uids.study_group(keys.group, study))
         self._tables: Final = Tables(profile)
         self._concepts: Final = Concepts(profile)
         self._markers: Final = lru_cache(16)(self._make_markers)
@@ -305,7 +273,7 @@ class Deidentifier:
             study_uid=made[2],
             series_uid=made[3],
             patient_pseudonym=pseudonym.decode("ascii"),
-            study_group=self._group(identity[1]),
+            study_group=values.group(identity[1]),
             flags=flags,
             changes=() if trace is None else tuple(_change(path, what, decided) for path, what in trace),
             patient=patient,
