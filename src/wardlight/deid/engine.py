@@ -69,19 +69,8 @@ METHODS: Final[dict[str, tuple[str, str]]] = {
 #: Body parts whose CT, MR and PT show a face (PS3.15 E.3.2).
 _HEADS: Final = frozenset(
     (
-        "HEAD",
-        "BRAIN",
-        "SKULL",
-        "FACE",
-        "HEADNECK",
-        "WHOLEBODY",
-        "ORBIT",
-        "SINUS",
-        "JAW",
-        "IAC",
-        "EAR",
-        "NECK",
-        "MAXILLA",
+        *("HEAD", "BRAIN", "SKULL", "FACE", "HEADNECK", "WHOLEBODY", "ORBIT"),
+        *("SINUS", "JAW", "IAC", "EAR", "NECK", "MAXILLA"),
     )
 )
 
