@@ -81,6 +81,15 @@ class Journal:
         execute("DROP TABLE present")
         return not lost
 
+    def is_input(self, item: Input, root: Path) -> bool:
+        """Whether an input is still the one that was dealt with under its number."""
+        try:
+            name = self.name_of(item, root)
+        except OSError:
+            return False
+        row = self._connection.execute("SELECT number FROM inputs WHERE id = ?", (name,)).fetchone()
+        return row is not None and bool(row[0] == item.number)
+
     def done(self, name: bytes, target: Path | None) -> bool:
         """Whether the input was dealt with, and its output is there in the size it had."""
         row = self._connection.execute(

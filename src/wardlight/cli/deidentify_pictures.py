@@ -36,6 +36,8 @@ class Pictures:
     """Draws pictures of the objects of studies. target: None where nothing was written."""
 
     def __init__(self, journal: Journal, source: Path, target: Path | None) -> None:
+        self._journal = journal
+        self._root = source if source.is_dir() else source.parent
         self._target = target
         self._pool: DecoderPool | None = None
         wanted: set[int] = set()
@@ -61,7 +63,8 @@ class Pictures:
         found = []
         for one in chosen(outcomes):
             item = self._inputs.get(one.number)
-            if item is None:
+            # In another file the boxes would hide nothing.
+            if item is None or not self._journal.is_input(item, self._root):
                 continue
             output = None
             if self._target is not None:

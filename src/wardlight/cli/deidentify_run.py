@@ -137,6 +137,7 @@ class _Batch:
         self._shown = shown
         self._root = settings.source if settings.source.is_dir() else settings.source.parent
         self._total = 0
+        self._handed_out: dict[int, bytes] = {}
 
     def learn(self) -> None:
         """Count the inputs, and learn from the headers of all of them; one alone tells nothing of others."""
@@ -172,7 +173,7 @@ class _Batch:
             for item, outcome in self._workers.run(clean, self._left(), process_ended):
                 if outcome.kind == "stopped":
                     raise Stopped(outcome.reasons[0])
-                waiting.append((self._name(item), outcome))
+                waiting.append((self._handed_out.pop(item.number), outcome))
                 self._shown.outcome(outcome)
                 if len(waiting) >= _OUTCOMES or time.monotonic() - written > _SECONDS:
                     self._journal.add(waiting)
@@ -185,9 +186,12 @@ class _Batch:
 
     def _left(self) -> Iterator[Input]:
         for item in inputs(self._settings.source):
-            if self._settings.resume and self._journal.done(self._name(item), self._job.target):
+            # As it is before anybody reads it: what changes then is another input.
+            name = self._name(item)
+            if self._settings.resume and self._journal.done(name, self._job.target):
                 self._shown.already()
             else:
+                self._handed_out[item.number] = name
                 yield item
 
     def _name(self, item: Input) -> bytes:

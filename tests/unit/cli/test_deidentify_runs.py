@@ -282,6 +282,28 @@ def test_pictures_show_where_text_was_and_not_what(
     assert all(len(source) < 20_000 for page in pages for source, _ in page)
 
 
+def test_no_picture_of_a_file_that_changed_meanwhile(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes of the one would hide nothing in the other."""
+    source = tmp_path / "us.dcm"
+    source.write_bytes(ultrasound("QUXLEY 9")[0])
+    reader = FakeReader((((0, 0, 200, 60), "QUXLEY"),))
+    monkeypatch.setattr(deidentify_job.Job, "reader", reader, raising=False)
+    process = deidentify_job.Worker.process
+
+    def changed(self: deidentify_job.Worker, item: Input) -> Outcome:
+        outcome = process(self, item)
+        source.write_bytes(source.read_bytes() + b"\0\0")
+        return outcome
+
+    monkeypatch.setattr(deidentify_job.Worker, "process", changed)
+    report = tmp_path / "report.html"
+    done = call(source, tmp_path / "out", "--key-file", key, "--report", report)
+    assert done.exit_code == 0, done.output
+    assert "data:image" not in report.read_text()
+
+
 def test_without_a_detector_nothing_that_needs_it_leaves(
     tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
