@@ -24,9 +24,7 @@ NEEDED: Final = frozenset(
     )
 )
 #: Parts of codes and content items, which are decided together and mean nothing alone.
-PARTS: Final = frozenset(
-    (0x00080100, 0x00080102, 0x00080119, 0x00080120, 0x0040A040, 0x0040A043, 0x0040A730)
-)
+PARTS: Final = frozenset((0x00080100, 0x00080102, 0x00080119, 0x00080120, 0x0040A040, 0x0040A043, 0x0040A730))
 #: Elements that no override by VR touches.
 FIXED: Final = WRITTEN | NEEDED | PARTS
 #: Bytes in which anything could stand, and which only their own cleaners look into.

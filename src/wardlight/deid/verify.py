@@ -261,9 +261,13 @@ def _own(
     elif vr in _BYTES:
         if spells(value):
             yield finding("words", path, tag)
-    elif how == "clean" and expected.vocabulary and vr in _TEXT:
-        if not is_plain(value, expected.words, expected.terms):
-            yield finding("words", path, tag)
+    elif (
+        how == "clean"
+        and expected.vocabulary
+        and vr in _TEXT
+        and not is_plain(value, expected.words, expected.terms)
+    ):
+        yield finding("words", path, tag)
 
 
 def _kinds_or_new(
