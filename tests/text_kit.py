@@ -139,7 +139,9 @@ def colour_frame(pixels: Any) -> tuple[Frame, bytes]:
 
 
 def encoded(frame: Frame, data: bytes, syntax: str) -> tuple[Frame, bytes]:
-    """The same frame in another syntax."""
+    """The same frame in another syntax, or in this one."""
+    if syntax == frame.syntax:
+        return frame, data
     kind = f"<{'i' if frame.signed else 'u'}{frame.bits_allocated // 8}"
     shape = (frame.rows, frame.columns) if frame.samples == 1 else (frame.rows, frame.columns, frame.samples)
     planar, photometric, stream = encode(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import secrets
+import warnings
 
 import numpy as np
+import pydicom
 import pytest
 
 import text_kit
+from real_files import paths
 from text_kit import NATIVE, colour_frame, encoded, grey_frame, planted, uncovered
 from wardlight.decoding.model import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE, Frame
 from wardlight.decoding.pixel_reader import TextReader
@@ -131,3 +134,47 @@ def test_small_words_on_large_frames_are_covered(reader, seed):
     draw = random.Random(seed)
     drawn, ink = planted(draw, 3000, 3000, kind="noise", colour="white", size=16, count=8)
     assert not missed(reader, *grey_frame(drawn[..., 0], bits=12), ink), seed
+
+
+@pytest.mark.long
+def test_of_two_hundred_clean_frames_two_at_most_have_a_box(reader, seed):
+    """CT, MR, CR and DX of the packages with test files, each picture once, and drawn ones with noise."""
+    noise = np.random.default_rng(seed)
+    marked, count = [], 0
+    for name, frame, data in _clean_files():
+        count += 1
+        marked += [name] if reader.boxes(frame, data) else []
+    while count < 200:
+        side = int(noise.choice((256, 512)))
+        drawn = text_kit.background(noise, "body" if count % 3 else "noise", side, side)
+        frame, data = grey_frame(drawn, bits=12)
+        marked += [f"drawn {count}"] if reader.boxes(frame, data) else []
+        count += 1
+    assert len(marked) <= 2, (seed, marked)
+
+
+def _clean_files():
+    """Up to three frames of each; of pictures that are there in many syntaxes one."""
+    seen = set()
+    for path in paths():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data_set = pydicom.dcmread(path, force=True)
+            if (
+                data_set.get("Modality") not in ("CT", "MR", "CR", "DX")
+                or data_set.get("SamplesPerPixel") != 1
+            ):
+                continue
+            try:
+                pixels = data_set.pixel_array
+            except Exception:
+                continue
+        for number, one in enumerate(pixels[np.newaxis] if pixels.ndim == 2 else pixels[:3]):
+            bits = 8 * one.itemsize
+            name = (one.shape, np.sort(one, axis=None)[:: max(1, one.size // 50)].tobytes())
+            if name in seen or one.dtype.kind not in "iu" or bits > 16:
+                continue
+            seen.add(name)
+            signed = one.dtype.kind == "i"
+            frame = Frame(NATIVE, *one.shape, 1, "MONOCHROME2", bits, bits, bits - 1, signed)
+            yield f"{path.name} {number}", frame, one.astype(one.dtype.newbyteorder("<")).tobytes()

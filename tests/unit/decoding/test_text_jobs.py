@@ -63,7 +63,7 @@ def test_boxes_are_black_and_all_else_is_what_it_was_in_every_syntax(reader, kin
         {"least": before.min(), "greatest": before.max()}[kind[5]] if isinstance(kind[5], str) else kind[5]
     )
     for target in TARGETS:
-        source, stream = encoded(frame, data, target) if target != NATIVE else (frame, data)
+        source, stream = encoded(frame, data, target)
         made, photometric, planar = reader.blackened(source, stream, BOXES, target)
         described = source.becomes(target, photometric, planar)
         after, _ = decode(described, memoryview(made))
