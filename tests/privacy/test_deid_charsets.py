@@ -19,7 +19,8 @@ SINGLE = {
     "GB18030": "gb18030", "GBK": "gbk",
 }  # fmt: skip
 EXTENDED = {
-    **{f"ISO 2022 IR {name[7:]}": codec for name, codec in SINGLE.items() if codec[:3] in ("lat", "iso", "tis")},
+    # pydicom does not write ISO 2022 IR 203.
+    **{f"ISO 2022 IR {n[7:]}": codec for n, codec in SINGLE.items() if n[:8] == "ISO_IR 1" and codec[0] != "u"},
     "ISO 2022 IR 87": "iso2022_jp", "ISO 2022 IR 159": "iso2022_jp_2", "ISO 2022 IR 149": "euc_kr",
     "ISO 2022 IR 58": "gb2312",
 }  # fmt: skip
@@ -51,7 +52,7 @@ def names(ds: Dataset, mint: Mint, alphabet: str) -> None:
     for keyword in ("StudyDescription", "SeriesDescription", "ImageComments", "ManufacturerModelName"):
         setattr(ds, keyword, texts)
     ds.SoftwareVersions = f"VA {mint.values['hospital']}"
-    ds.StationName = mint.values["hospital"][:4]
+    ds.StationName = mint.values["hospital"]
     inner = Dataset()
     inner.RequestedProcedureDescription = texts
     inner.PatientName = family
