@@ -16,7 +16,7 @@ SOURCE = Path(__file__).resolve().parent.parent.parent / "src" / "wardlight"
 LIBRARIES = {"numpy", "imagecodecs", "PIL"}
 #: Modules of the decoder processes, by how their file names begin; the de-identifier has numpy for native pixels, in
 #: processes of its own.
-INSIDE = ("decoding/codecs", "decoding/render", "deid/")
+INSIDE = ("decoding/codecs", "decoding/compare_jobs", "decoding/render", "decoding/text", "deid/")
 
 PROCESS = """
 import sys

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from wardlight.deid.documents_errors import DocumentError
 
 _STL_HEAD: Final = 80
-_FACET: Final = np.dtype([("numbers", "<f4", 12), ("attribute", "<u2")])
+#: Bytes of a facet: twelve numbers, and an attribute.
+_FACET_SIZE: Final = 50
 _SHORT: Final = 64
 _FLOAT: Final = re.compile(rb"[+-]?(?:[0-9]{1,24}(?:\.[0-9]{0,24})?|\.[0-9]{1,24})(?:[eE][+-]?[0-9]{1,3})?")
 _INDEX: Final = re.compile(rb"(-?[0-9]{1,9})(?:/(-?[0-9]{1,9})?(?:/(-?[0-9]{1,9})?)?)?")
@@ -46,9 +45,12 @@ class Naming:
 def stl(data: bytes, _naming: Naming) -> bytes:
     """An STL with its header and attributes zero (binary), or without its name (ASCII)."""
     count = int.from_bytes(data[_STL_HEAD : _STL_HEAD + 4], "little")
-    start, size = _STL_HEAD + 4, count * _FACET.itemsize
+    start, size = _STL_HEAD + 4, count * _FACET_SIZE
     if len(data) >= start and len(data) - start - size in (0, 1):
-        facets = np.frombuffer(data, _FACET, count, start).copy()
+        import numpy as np  # Takes a while to load, and few objects are meshes.
+
+        facet = np.dtype([("numbers", "<f4", 12), ("attribute", "<u2")])
+        facets = np.frombuffer(data, facet, count, start).copy()
         if not np.isfinite(facets["numbers"]).all():
             raise DocumentError("document-damaged")
         facets["attribute"] = 0
