@@ -597,5 +597,5 @@ def test_no_process_is_started_in_a_way_that_prints_tracebacks():
         for path in source.rglob("*.py")
         if "multiprocessing" in path.read_text() or "os.fork" in path.read_text()
     }
-    assert users == {"cli/deidentify_run.py"}
-    assert ".Process(" not in (source / "cli" / "deidentify_run.py").read_text()
+    assert users == {"cli/deidentify_pool.py"}
+    assert ".Process(" not in (source / "cli" / "deidentify_pool.py").read_text()
