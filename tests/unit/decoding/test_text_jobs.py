@@ -118,9 +118,9 @@ def test_the_model_runs_confined_and_in_one_thread(reader):
 
 def test_a_detector_that_takes_too_long_is_ended(monkeypatch):
     monkeypatch.setattr(pixel_reader, "_WALL_S", 0.01)
-    frame, data = some_frame(KINDS[0])
+    frame = replace(some_frame(KINDS[0])[0], rows=700, columns=700)
     with TextReader(1) as slow, pytest.raises(NotRead) as failure:
-        slow.boxes(frame, data)
+        slow.boxes(frame, secrets.token_bytes(700 * 700))
     assert failure.value.code == "detector-unavailable"
 
 
