@@ -18,13 +18,17 @@ from wardlight.identity.sessions import LIMITED, csrf_token
 _SELF: Final = "/signin"
 _HTML: Final = "text/html; charset=utf-8"
 _FORM: Final = "application/x-www-form-urlencoded"
-_TYPES: Final = {"signin.css": "text/css; charset=utf-8", "signin.js": "text/javascript; charset=utf-8"}
+_TYPES: Final = {
+    "signin.css": "text/css; charset=utf-8",
+    "signin.js": "text/javascript; charset=utf-8",
+    "inter.woff2": "font/woff2",
+}
 _POLICY: Final = "Content-Security-Policy"
 # Stricter than the portal's: nothing but our own style and script, and nothing posted elsewhere.
 _HEADERS: Final = {
     _POLICY: (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     # With none at all browsers would not tell us of which origin the form is.
     "Referrer-Policy": "same-origin",
@@ -146,22 +150,40 @@ _TEMPLATE: Final = """<!doctype html>
 <script src="/signin/signin.js" defer></script>
 </head>
 <body>
+<aside>
+<p class="brand"><svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round"
+ aria-hidden="true"><path d="M12 3l8 3v6c0 4.6-3.3 7.7-8 9-4.7-1.3-8-4.4-8-9V6z"/><circle cx="12" cy="11.5" r="2.6"
+ fill="#ffc860" stroke="none"/></svg>Wardlight</p>
+<div>
+<p class="promise">See what is held, <em>who can see it</em>, why, and until when. End it with one click.</p>
+</div>
+<ul class="facts">
+<li><b>Protected before it leaves</b>in your own network</li>
+<li><b>A key for every study</b>destroyed when you delete</li>
+<li><b>A trail you can check</b>in your own browser</li>
+</ul>
+</aside>
 <main data-limited="{limited}">
-<h1>Wardlight</h1>
+<h1>Sign in</h1>
 {message}
+<button type="button" id="passkey" class="main" hidden>Sign in with a passkey</button>
 <form id="signin" method="post" action="/signin">
+<p class="or">with password and one-time code</p>
 <input type="hidden" name="return" value="{target}">
 <label>Name <input name="login" value="{login}" autocomplete="username" required maxlength="200"></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <label>Code <input name="code" autocomplete="one-time-code" maxlength="40"></label>{institution}
-<button>Sign in</button>
-<button type="button" id="passkey" hidden>Sign in with a passkey</button>
+<button class="main">Sign in</button>
+<p class="hint">The six digits of your authenticator, or a recovery code.</p>
 </form>
 <form id="institution" method="get" action="/federation">
+<details>
+<summary>Sign in with my hospital</summary>
 <input type="hidden" name="return" value="{target}">
-<label>Or your institution's short name <input name="institution" autocomplete="organization" required
+<label>Your institution's short name <input name="institution" autocomplete="organization" required
  maxlength="40"></label>
-<button>Sign in with my hospital</button>
+<button>Go on to my hospital</button>
+</details>
 </form>
 <form id="link" hidden>
 <p>Choose a password of at least 12 characters.</p>

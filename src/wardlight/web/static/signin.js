@@ -38,6 +38,7 @@ const goOn = () => location.assign(form.elements.return.value || "/signin");
 const only = (shown) => {
   for (const one of [form, link, add]) one.hidden = one !== shown;
   institution.hidden = shown !== form;
+  byId("passkey").hidden = shown !== form || !passkeys;
 };
 
 const signInByPasskey = async () => {
