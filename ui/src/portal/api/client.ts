@@ -43,14 +43,19 @@ function guarded(headers: Headers, method: string): void {
   if (method !== "GET" && method !== "HEAD" && csrf) headers.set("X-CSRF", csrf);
 }
 
+/** Nobody's request leads to the sign-in page; a wrong password or code (step-up) is told where it was typed. */
+function refused(problem: Problem): ApiError {
+  if (problem.status === 401 && problem.code !== "sign-in-failed") toSignIn();
+  return new ApiError(problem);
+}
+
 const middleware: Middleware = {
   onRequest({ request }) {
     guarded(request.headers, request.method);
     return request;
   },
   async onResponse({ response }) {
-    if (response.status === 401) toSignIn();
-    if (!response.ok) throw new ApiError(await problemOf(response));
+    if (!response.ok) throw refused(await problemOf(response));
     return response;
   },
 };
@@ -63,8 +68,7 @@ export async function request(path: string, options: RequestInit = {}): Promise<
   const headers = new Headers(options.headers);
   guarded(headers, options.method ?? "GET");
   const response = await fetch(path, { ...options, headers, credentials: "same-origin" });
-  if (response.status === 401) toSignIn();
-  if (!response.ok) throw new ApiError(await problemOf(response));
+  if (!response.ok) throw refused(await problemOf(response));
   return response;
 }
 

@@ -9,6 +9,7 @@ import type { ReactNode } from "react";
 import { api } from "../api/client";
 import { NAVIGATION } from "./navigation";
 import { useSession } from "./session";
+import { StepUp } from "./step-up";
 import { words } from "./words";
 
 export function Shell(): ReactNode {
@@ -52,6 +53,7 @@ export function Shell(): ReactNode {
       <div className="main">
         <Outlet />
       </div>
+      <StepUp />
     </div>
   );
 }

@@ -1,4 +1,6 @@
 // Every string that people read, in one catalogue.
+import { admin } from "./words-admin";
+
 export const words = {
   nav: { images: "Images", studies: "Studies" },
   shell: {
@@ -32,4 +34,5 @@ export const words = {
     again: "Try again",
     forbidden: "You may not see this",
   },
+  ...admin,
 } as const;
