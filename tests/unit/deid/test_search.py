@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight.deid import days, verify_text
-from wardlight.deid.engine import _remembered
 from wardlight.deid.folding import fold, folded_with_places
 from wardlight.deid.harvest import Harvester, harvest, identifier_numbers, name_words
+from wardlight.deid.keyed_values import _remembered
 from wardlight.deid.profile_words import remembering
 from wardlight.deid.search import Needles, _any_in
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
