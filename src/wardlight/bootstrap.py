@@ -300,6 +300,7 @@ class Platform:
             links=Links(self.database, self.keystore, self.recorder, self.access),
             feed=self.feed,
             webhooks=self.webhooks,
+            dicom_port=self.settings.own_dicom_port,
         )
 
     @property

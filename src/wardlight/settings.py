@@ -288,6 +288,11 @@ class Settings(BaseSettings):
         host = "localhost" if self.web.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.web.host  # noqa: S104
         return f"{scheme}://{host}:{self.web.port}"
 
+    @property
+    def own_dicom_port(self) -> int | None:
+        """Port of the receiver on this machine, where there is one, which keeps its spool here."""
+        return self.receiver.dicom_port or None if self.receiver_dir.is_dir() else None
+
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
         variables = {}

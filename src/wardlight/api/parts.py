@@ -70,3 +70,5 @@ class ApiParts:
     links: Links
     feed: Feed
     webhooks: Webhooks
+    #: Of the receiver on this machine, where there is one.
+    dicom_port: int | None = None

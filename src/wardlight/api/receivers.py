@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from wardlight import clock
 from wardlight.api.call import ApiRequest, OpenRequest
@@ -19,6 +20,8 @@ from wardlight.trail.call import answer, parse_body
 #: Enrolments from one address in an hour (security.md section 6).
 _ENROLMENTS: Final = 5
 _HOUR_S: Final = 3600
+#: The title by which a receiver takes in for Images where no routes were made.
+_AE_TITLE: Final = "TEAMPLAYISHARE"
 
 
 def listed(request: ApiRequest) -> Answer:
@@ -27,7 +30,13 @@ def listed(request: ApiRequest) -> Answer:
     rows = platform.identity.receivers(institution)
     enrolments = {one.receiver: one for one in platform.enrolments.list(institution)}
     told(request, len(rows))
-    return answer({"receivers": [_row(row, enrolments.get(row.id)) for row in rows]})
+    seen, arrived = platform.enrolments.seen(institution), platform.archive.arrivals(request.scope)
+    shown = [
+        _row(row, enrolments.get(row.id)) | _health(seen.get(row.id), arrived.get(f"receiver:{row.id}"))
+        for row in rows
+    ]
+    port = platform.dicom_port
+    return answer({"receivers": shown} | ({"dicom": _dicom(request, port)} if port else {}))
 
 
 def open_enrolment(request: ApiRequest) -> Answer:
@@ -81,6 +90,19 @@ def witness_key(request: ApiRequest) -> Answer:
     known = platform.audit_log.vkeys(platform.audit_log.logs(institution.id)[-1])
     # Whoever follows the log begins with its first key, and sees each rotation.
     return answer({"vkey": key.text, "log_vkey": known[0] if known else ""}, 201)
+
+
+def _health(seen_ms: int | None, arrived_ms: int | None) -> dict[str, Any]:
+    """seen: its newest token, null where that is older than a day. last_object: null where it was quiet for long."""
+    return {
+        "seen": clock.timestamp_ms(seen_ms) if seen_ms else None,
+        "last_object": clock.timestamp_ms(arrived_ms) if arrived_ms else None,
+    }
+
+
+def _dicom(request: ApiRequest, port: int) -> dict[str, Any]:
+    """Where a PACS sends to: the receiver on this machine, by the title that each receiver has."""
+    return {"host": urlsplit(request.base_url).hostname or "", "port": port, "ae_title": _AE_TITLE}
 
 
 def _row(row: Receiver, enrolment: Enrolment | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from wardlight.access.model import PrincipalKind, Scope, Use
-from wardlight.archive import granted_store, store
+from wardlight.archive import arrivals_store, granted_store, store
 from wardlight.archive.attributes import STUDY_UID, first_text
 from wardlight.archive.granted_store import GrantRow, Holder
 from wardlight.archive.keyring import Tokens, release_keys
@@ -74,6 +74,11 @@ class Names:
         with self._database.read(scope.institution) as tx:
             rows = granted_store.images_of_groups(tx, scope.institution, groups)
         return {row.study_group: uid for row, uid in self._uids(rows)}
+
+    def arrivals(self, institution: UUID) -> dict[str, int]:
+        """Who sent → when something came last of it."""
+        with self._database.read(institution) as tx:
+            return arrivals_store.last(tx, institution)
 
     def _uids(self, rows: list[ReleaseRow]) -> list[tuple[ReleaseRow, str]]:
         keys = release_keys(self._keystore, rows)

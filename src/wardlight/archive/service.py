@@ -242,6 +242,10 @@ class Archive:
         """Study UID and level of releases that the caller was shown grants of; those that are gone are left out."""
         return self._names.releases(scope, releases)
 
+    def arrivals(self, scope: Scope) -> dict[str, int]:
+        """Who sent, as `kind:id` → when something came last of it, Unix, ms; not of who has been quiet for long."""
+        return self._names.arrivals(scope.institution)
+
     def images_uids(self, scope: Scope, groups: Sequence[bytes]) -> dict[bytes, str]:
         """Study UIDs in Images of study groups, for the institution's own people."""
         return self._names.images(scope, groups)

@@ -180,6 +180,11 @@ class Enrolments:
             for row in rows
         ]
 
+    def seen(self, institution: UUID) -> dict[str, int]:
+        """Receiver → when it got its newest token, Unix, ms: it renews them every few minutes while it works."""
+        with self._database.read(institution) as tx:
+            return receiver_store.seen(tx, institution)
+
     def confirm(self, institution: UUID, receiver: str, digits: str, *, by: Actor) -> Receiver:
         """Let a receiver in whose screen shows these digits; with others its enrolment ends at once.
 

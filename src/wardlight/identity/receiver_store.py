@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from wardlight.identity.application_tables import receiver_key
-from wardlight.identity.tables import institution, receiver
+from wardlight.identity.tables import institution, receiver, token
 
 
 def add(tx: Connection, values: dict[str, Any]) -> None:
@@ -79,6 +79,17 @@ def end_one(tx: Connection, id_: UUID, now_ms: int) -> None:
 def set_state(tx: Connection, receiver_id: str, state: str) -> None:
     """Change a receiver's state."""
     tx.execute(update(receiver).where(receiver.c.id == receiver_id).values(state=state))
+
+
+def seen(tx: Connection, institution_id: UUID) -> dict[str, int]:
+    """When each receiver of an institution got its newest token; those of a day ago are forgotten."""
+    query = (
+        select(token.c.holder, func.max(token.c.created_ms))
+        .join(receiver, receiver.c.id == token.c.holder)
+        .where(receiver.c.institution == institution_id)
+        .group_by(token.c.holder)
+    )
+    return {holder: at for holder, at in tx.execute(query)}
 
 
 def confirmed_keys(tx: Connection, receiver_id: str) -> Sequence[Row[Any, Any, Any, Any]]:

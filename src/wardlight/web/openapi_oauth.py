@@ -15,6 +15,7 @@ from wardlight.identity.jose import ALGORITHMS
 
 _TEXT: Final = {"type": "string"}
 _TIME: Final = {"type": "string", "format": "date-time"}
+_MAYBE: Final[dict[str, Any]] = {"type": ["string", "null"], "format": "date-time"}
 _NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
 _TEXTS: Final = {"type": "array", "items": _TEXT}
 _SCOPES: Final = {"type": "array", "items": {"enum": sorted(APPLICATION_SCOPES)}, "minItems": 1}
@@ -132,8 +133,17 @@ SCHEMAS: Final[dict[str, Any]] = {
         enrolment={"enum": ["open", "late", "waiting", "confirmed"]},
         code_expires=_TIME,
         digits={"type": "string", "pattern": "^[0-9]{6}$"},
+        seen={**_MAYBE, "description": "Its newest token; null where that is more than a day ago."},
+        last_object={**_MAYBE, "description": "Null where it was quiet for long."},
     ),
-    "Receivers": _rows("receivers", "Receiver"),
+    "Receivers": _object(
+        "receivers",
+        receivers={"type": "array", "items": {"$ref": "#/components/schemas/Receiver"}},
+        dicom={
+            **_object("host port ae_title", host=_TEXT, port={"type": "integer"}, ae_title=_TEXT),
+            "description": "Where a PACS sends to, if the receiver is on the platform's machine.",
+        },
+    ),
     "ReceiverName": _object("name", name=_NAME),
     "EnrolmentCode": _object("id name code", id=_TEXT, name=_TEXT, code=_TEXT),
     "Digits": _object("digits", digits={"type": "string", "pattern": "^[0-9]{6}$"}),

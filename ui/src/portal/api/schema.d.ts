@@ -4020,9 +4020,25 @@ export interface components {
             /** Format: date-time */
             code_expires?: string;
             digits?: string;
+            /**
+             * Format: date-time
+             * @description Its newest token; null where that is more than a day ago.
+             */
+            seen?: string | null;
+            /**
+             * Format: date-time
+             * @description Null where it was quiet for long.
+             */
+            last_object?: string | null;
         };
         Receivers: {
             receivers: components["schemas"]["Receiver"][];
+            /** @description Where a PACS sends to, if the receiver is on the platform's machine. */
+            dicom?: {
+                host: string;
+                port: number;
+                ae_title: string;
+            };
         };
         ReceiverName: {
             name: string;
