@@ -14,6 +14,10 @@ STUDY = "1.2.826.0.1.78.1"
 
 ELSEWHERE = {
     "ingest/sharing.Sharing._copy": "test_sharing: a piece that was done before its share knew is done again",
+    "ingest/uploads.Uploads.create": "test_uploads: none without its entry",
+    "ingest/uploads.Uploads.cancel": "test_uploads: none without its entry",
+    "ingest/uploads.Uploads.expire": "test_uploads: none without its entry",
+    "ingest/upload_work.UploadWork._settle": "test_uploads: none without its entry",
     "archive/links.Links.create": "test_links: there is no link without its entry",
     "archive/results.Results.take": "test_results: nothing is handed out without its entry",
     "archive/results.Results.acknowledge": "test_results: nothing is handed out without its entry",

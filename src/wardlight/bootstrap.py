@@ -15,6 +15,7 @@ import wardlight.agreements.tables
 import wardlight.archive.deletion_tables
 import wardlight.archive.share_tables
 import wardlight.archive.tables
+import wardlight.archive.upload_tables
 import wardlight.audit.tables
 import wardlight.events.tables
 import wardlight.identity.application_tables
@@ -75,6 +76,8 @@ from wardlight.identity.service import LOCAL_ADMINISTRATOR, Identity
 from wardlight.identity.sign_in import SignIn
 from wardlight.ingest.copying import Copier
 from wardlight.ingest.sharing import Sharing
+from wardlight.ingest.upload_work import UploadWork
+from wardlight.ingest.uploads import Limits, Uploads
 from wardlight.installation import require_whole
 from wardlight.keys.copies import Copies
 from wardlight.keys.epochs import Epochs
@@ -223,6 +226,34 @@ class Platform:
         )
 
     @property
+    def uploads(self) -> Uploads:
+        """Takes uploads by people."""
+        limits = self.settings.uploads
+        return Uploads(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.access,
+            self.agreements,
+            Limits(limits.file_bytes, limits.count, limits.total_bytes, limits.hours),
+        )
+
+    @property
+    def upload_work(self) -> UploadWork:
+        """Protects what people uploaded."""
+        return UploadWork(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.archive,
+            self.agreements,
+            self.uploads,
+            lambda institution: text_reader(self.settings, institution),
+        )
+
+    @property
     def people(self) -> People:
         """People of institutions."""
         return People(self.database, self.recorder, self.identity.sessions)
@@ -295,6 +326,7 @@ class Platform:
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
             sharing=self.sharing,
+            uploads=self.uploads,
             deletion=self.deletion,
             receipts=self.receipts,
             links=Links(self.database, self.keystore, self.recorder, self.access),

@@ -41,6 +41,7 @@ _KINDS: Final = (
     ErrorKind("not-acceptable", "None of the accepted media types or transfer syntaxes can be given.", 406),
     ErrorKind("cannot-decode", "The stored image cannot be decoded; its stored transfer syntax can be asked for.", 406),
     ErrorKind("conflict", "The stored state does not allow this.", 409),
+    ErrorKind("checksum-mismatch", "The bytes are not those that the checksum is of; send them again.", 460),
     ErrorKind("study-deleted", "This study was deleted; a person has to decide whether it may come again.", 409, 0xC002),
     ErrorKind("instance-conflict", "This SOP instance is stored already with other content; the first is kept.", 409, 0x0111),
     ErrorKind("audit-id-reused", "Another entry of the audit trail has this id.", 409),

@@ -60,6 +60,19 @@ ROUND: Final = (
             Action.ACCESS_GRANT_CREATE,
         ),
     ),
+    Job(
+        "protect-uploads",
+        lambda built: built.upload_work.work(WORKER),
+        (
+            Action.ARCHIVE_KEY_CREATE,
+            Action.DICOMWEB_STUDY_STORE,
+            Action.INGEST_STUDY_PROTECT,
+            Action.INGEST_STUDY_QUARANTINE,
+            Action.INGEST_OBJECT_REFUSE,
+            Action.INGEST_UPLOAD_FINISH,
+        ),
+    ),
+    Job("end-uploads", lambda built: built.uploads.expire(), (Action.INGEST_UPLOAD_ABANDON,)),
     Job("end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)),
     Job(
         "delete-studies",

@@ -63,6 +63,25 @@ class WebSettings(BaseModel):
     )
 
 
+class UploadSettings(BaseModel):
+    """Uploads by people, in the portal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file_bytes: int = Field(
+        64 << 30, gt=0, description="Largest upload, in bytes: one file, or several small ones."
+    )
+    count: int = Field(10_000, gt=0, description="Most uploads of one institution under way.")
+    total_bytes: int = Field(
+        1 << 40, gt=0, description="Most bytes of one institution's uploads under way, in bytes."
+    )
+    hours: float = Field(
+        24.0,
+        gt=0,
+        description="An upload ends so many hours after its last byte came; for as long it tells what became of it.",
+    )
+
+
 class ReceiverSettings(BaseModel):
     """The DICOM node in the hospital network."""
 
@@ -224,6 +243,7 @@ class Settings(BaseSettings):
         "to loopback.",
     )
     web: WebSettings = WebSettings()
+    uploads: UploadSettings = UploadSettings()
     receiver: ReceiverSettings = ReceiverSettings()
 
     @classmethod

@@ -39,7 +39,7 @@ NOT_YET = {
         "receiver:pacs:change receiver:pacs:delete"
     ),
     "upload and de-identification on the platform": (
-        "ingest:upload:start ingest:upload:finish ingest:upload:abandon ingest:study:verify "
+        "ingest:study:verify "
     ),
     "life of studies": ("archive:study:change archive:study:expire archive:study:erase archive:study:hold"),
     "machine data": (

@@ -29,6 +29,7 @@ PUBLIC = {
     "/.well-known/openid-configuration",
     "/oauth2/jwks",
     "/federation/jwks",
+    "/api/v1/uploads",
     *(route.path for route in portal.ROUTES),
 }
 

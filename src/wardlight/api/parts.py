@@ -31,6 +31,7 @@ from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
 from wardlight.identity.sign_in import SignIn
 from wardlight.ingest.sharing import Sharing
+from wardlight.ingest.uploads import Uploads
 from wardlight.keys.keystore import Keystore
 from wardlight.trail.application_entries import ApplicationEntries
 from wardlight.trail.witnesses import Witnesses
@@ -65,6 +66,7 @@ class ApiParts:
     audit_log: AuditLog
     application_entries: ApplicationEntries
     sharing: Sharing
+    uploads: Uploads
     deletion: Deletion
     receipts: Receipts
     links: Links

@@ -12,6 +12,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, sel
 
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
 from wardlight.archive.tables import instance, orphan, release, segment, series
+from wardlight.archive.upload_tables import part as upload_part
+from wardlight.archive.upload_tables import upload
 from wardlight.db.insert import add_missing, upsert
 from wardlight.db.prepared import Prepared
 
@@ -418,6 +420,9 @@ def referenced_objects(tx: Connection) -> dict[UUID, tuple[int, UUID, UUID]]:
         select(
             release.c.metadata_object, release.c.metadata_size, release.c.institution, release.c.key_id
         ).where(release.c.metadata_object.is_not(None)),
+        select(upload_part.c.id, upload_part.c.size, upload.c.institution, upload.c.key_id).select_from(
+            upload_part.join(upload, upload.c.id == upload_part.c.upload)
+        ),
     )
     return {row[0]: (row[1], row[2], row[3]) for row in tx.execute(query)}
 
@@ -427,6 +432,7 @@ def is_referenced(tx: Connection, object_id: UUID) -> bool:
     query = union_all(
         select(segment.c.id).where(segment.c.id == object_id),
         select(release.c.metadata_object).where(release.c.metadata_object == object_id),
+        select(upload_part.c.id).where(upload_part.c.id == object_id),
     )
     return tx.execute(query).first() is not None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from wardlight.archive.copying import SourceReader
@@ -15,14 +15,9 @@ from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.stream import DataSetStream, cut, deflated, inflated
 from wardlight.dicom.transfer_syntax import transfer_syntax
+from wardlight.ingest.stays import StaysError
 
-
-class StaysError(Exception):
-    """The instance must not go into the release. reason: a code, without a tag or value."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+__all__ = ["StaysError", "pieces", "written"]
 
 
 def pieces(
@@ -65,6 +60,27 @@ def _protected(
             break
     else:
         stream.finish()
+
+    def encapsulated() -> Iterator[bytes]:
+        begin = location.dataset_offset + stream.value_offset
+        return reader.read(location, begin, _encapsulated_end(location))
+
+    yield from written(stream, data_set, encapsulated, deidentifier, text_reader)
+
+
+def written(
+    stream: DataSetStream,
+    data_set: Callable[[], Iterator[bytes]],
+    encapsulated: Callable[[], Iterator[bytes]],
+    deidentifier: Deidentifier,
+    text_reader: PixelReader | None,
+    group: Callable[[str], None] = lambda _group: None,
+) -> Iterator[Buffer]:
+    """The file that is made of a data set whose header the stream has. Raises as `protect` does.
+
+    data_set, encapsulated: begin to read all of it, and the value of pixels in fragments. group: told the group of the
+    original study, in hexadecimal, before the first piece.
+    """
     start = stream.value_offset
 
     def native(length: int) -> Iterator[Buffer]:
@@ -74,10 +90,11 @@ def _protected(
     def value() -> Iterator[Buffer]:
         if stream.pixel is not None and stream.pixel.length >= 0:
             return native(stream.pixel.length)
-        return reader.read(location, location.dataset_offset + start, _encapsulated_end(location))
+        return encapsulated()
 
     protected = protect(deidentifier, stream, value, reader=text_reader)
     result = protected.result
+    group(result.study_group)
     yield write_meta(
         result.sop_class,
         result.sop_uid,

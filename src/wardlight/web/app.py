@@ -26,6 +26,7 @@ from wardlight.web import (
     problems,
     trail,
     trail_receiver,
+    uploads,
 )
 from wardlight.web.cors import Cors
 from wardlight.web.deletions import DELETIONS
@@ -126,6 +127,7 @@ PLATFORM: Final[tuple[Operation, ...]] = (
     *DELETIONS,
     *agreements.ROUTES,
     *INGEST,
+    *uploads.UPLOADS,
     *oauth.OAUTH,
     *oidc.OIDC,
     *SIGN_IN,
@@ -174,6 +176,7 @@ def create_app(services: Services) -> FastAPI:
         ),
         Public(oauth.METADATA_PATH, oauth.Metadata(services), shown, oauth.METADATA),
         *oidc.public(services),
+        uploads.DISCOVERY,
         # Retrieve Capabilities (PS3.18 section 8.9)
         Public(_ROOT, describe, shown, about.CAPABILITIES),
         Public(_ROOT, describe, shown, about.CAPABILITIES, method="OPTIONS"),

@@ -6,13 +6,12 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from wardlight.dicomweb.store import StoreExchange
 from wardlight.errors import WardlightError
 from wardlight.trail.call import MAX_BODY
 from wardlight.web.threads import in_thread
@@ -41,7 +40,14 @@ async def small_body(request: Request) -> bytes:
             return b"".join(parts)
 
 
-async def pump(request: Request, exchange: StoreExchange) -> list[bytes]:
+class Feeds(Protocol):
+    """Takes batches of a body."""
+
+    def feed(self, batch: list[bytes], /) -> None:
+        """Take one, in a thread."""
+
+
+async def pump(request: Request, exchange: Feeds) -> list[bytes]:
     """Bring the body to the exchange: one batch is worked on in a thread while the next one arrives.
 
     The last batch is returned, so that it shares a visit to a thread with what is done at the end.

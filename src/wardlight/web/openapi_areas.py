@@ -13,6 +13,7 @@ from wardlight.web import (
     openapi_oauth,
     openapi_oidc,
     openapi_people,
+    openapi_uploads,
 )
 
 _AREAS: Final = (
@@ -24,6 +25,7 @@ _AREAS: Final = (
     openapi_oidc,
     openapi_people,
     openapi_delivery,
+    openapi_uploads,
 )
 
 #: By name, as `About.schema` and `About.takes` refer to them.
