@@ -1,0 +1,161 @@
+// One study: what it is, who can see it, its pictures, its history.
+import "./study.css";
+
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { IconChevronRight } from "@tabler/icons-react";
+import { lazy, type ReactNode, Suspense, useCallback, useMemo, useState } from "react";
+
+import type { components } from "../../api/schema";
+import { ApiError } from "../../api/client";
+import { Top } from "../../app/shell";
+import { words } from "../../app/words";
+import { ClassBadge } from "../../parts/badges";
+import { type DicomRow, date, text, texts } from "../../parts/dicom";
+import { Empty, Failure } from "../../parts/states";
+import { WardLine } from "../../parts/ward";
+import { When } from "../../parts/when";
+import { Actions, EndAll } from "./actions";
+import { Current } from "./current";
+import { firstQuery, framesOf, grantsQuery, hasThumbnail, kindOf, metadataQuery, numeric, seriesQuery, studyQuery, T } from "./data";
+import { Document } from "./document";
+import { Panel } from "./panel";
+import { SeriesStrip } from "./series";
+
+const Viewer = lazy(() => import("./viewer"));
+const route = getRouteApi("/studies/$study");
+
+type Grant = components["schemas"]["Grant"];
+
+export function Study(): ReactNode {
+  const { study } = route.useParams();
+  const found = useQuery(studyQuery(study));
+  const series = useQuery(seriesQuery(study));
+  const [wanted, setWanted] = useState("");
+  const rows = useMemo(() => series.data ?? [], [series.data]);
+  const chosen = rows.find((row) => text(row, T.series) === wanted) ?? rows.find((row) => hasThumbnail(text(row, T.modality))) ?? rows[0];
+  const uid = chosen === undefined ? "" : text(chosen, T.series);
+  const first = useQuery({ ...firstQuery(study, uid), enabled: uid !== "" });
+  const whole = useQuery({ ...metadataQuery(study, uid), enabled: uid !== "" });
+  const objects = useMemo(() => whole.data ?? (first.data ? [first.data] : []), [whole.data, first.data]);
+  const frames = useMemo(() => framesOf(objects), [objects]);
+  const [current, setCurrent] = useState<DicomRow | null>(null);
+  const shown = current !== null && text(current, T.series) === uid ? current : objects[0] ?? null;
+  const step = useCallback((by: number) => {
+    const next = rows[rows.findIndex((row) => text(row, T.series) === uid) + by];
+    if (next !== undefined) setWanted(text(next, T.series));
+  }, [rows, uid]);
+  const name = found.data ? text(found.data, T.patientId) || text(found.data, T.patientName) : "";
+  return (
+    <>
+      <Top crumbs={<><Link to="/studies">{words.study.studies}</Link><IconChevronRight aria-hidden /><b className="mono">{name || "…"}</b></>} />
+      <main className="stm" id="content">
+        {found.error ? <Failure error={found.error} again={() => void found.refetch()} /> : found.data === null ? (
+          <Empty title={words.study.gone}><p className="t2">{words.study.goneHint}</p></Empty>
+        ) : (
+          <Current value={shown}>
+            <Head study={study} row={found.data} object={shown} />
+            <Ward study={study} row={found.data} />
+            <div className="lay">
+              <SeriesStrip study={study} rows={rows} chosen={uid} choose={setWanted} />
+              <Stage
+                key={uid}
+                error={series.error ?? (objects.length === 0 ? whole.error : null)}
+                again={() => void whole.refetch()}
+                objects={objects}
+                empty={whole.isSuccess || (series.isSuccess && rows.length === 0)}
+              >
+                <Viewer study={found.data ?? {}} series={chosen ?? {}} frames={frames} whole={whole.isSuccess} onObject={setCurrent} onSeries={step} />
+              </Stage>
+              <Panel study={study} />
+            </div>
+          </Current>
+        )}
+      </main>
+    </>
+  );
+}
+
+interface Staged {
+  error: unknown;
+  again: () => void;
+  objects: readonly DicomRow[];
+  empty: boolean;
+  children: ReactNode;
+}
+
+/** What the chosen series is shown by: the viewer, a document, or a word on why there is nothing to see. */
+function Stage({ error, again, objects, empty, children }: Staged): ReactNode {
+  if (error) return <div className="vw"><Failure error={error} again={again} /></div>;
+  if (objects.length === 0) return <div className="vw" aria-busy={!empty}>{empty && <Empty title={words.study.noPictures} />}</div>;
+  const kind = kindOf(objects);
+  if (kind === "pictures") return <Suspense fallback={<div className="vw" aria-busy />}>{children}</Suspense>;
+  return <Document kind={kind} rows={objects} />;
+}
+
+/** The level that the object was protected at, as its own words say it. */
+export function levelOf(row: DicomRow | null): string {
+  return row === null ? "" : /^Wardlight ([\w-]+),/.exec(texts(row, T.method).at(-1) ?? "")?.[1] ?? "";
+}
+
+export function isShifted(row: DicomRow | null): boolean {
+  return row !== null && text(row, T.shifted) === "MODIFIED";
+}
+
+function Head({ study, row, object }: { study: string; row: DicomRow | undefined; object: DicomRow | null }): ReactNode {
+  if (row === undefined) return <div className="st-h"><span className="skeleton late" style={{ width: 320, height: 20 }} /></div>;
+  const level = levelOf(object);
+  const age = /^0*(\d+)Y$/.exec(text(row, T.age))?.[1];
+  const facts = [words.study.sexes[text(row, T.sex)] ?? "", age ? `${age} ${words.study.years}` : ""].filter(Boolean);
+  const [seriesCount, objectCount] = [numeric(row, T.seriesCount), numeric(row, T.objectCount)];
+  return (
+    <div className="st-h">
+      <h1 className="ell">{text(row, T.patientId) || text(row, T.patientName) || "–"}</h1>
+      <ClassBadge of={text(row, T.removed) === "YES" ? "pseudonymised" : "identified"} />
+      {level && <span className="tag opt">{words.study.level} {level}</span>}
+      <span className="b ell">{text(row, T.description) || texts(row, T.modalities).join(", ")}</span>
+      <span className="t2 ell opt">
+        {[...facts, date(row, T.studyDate)].filter(Boolean).join(" · ")}
+        {isShifted(object) && <span className="t3"> {words.study.shifted}</span>}
+        {` · ${seriesCount === 1 ? words.study.oneSeries : `${seriesCount.toLocaleString()} ${words.study.manySeries}`}`}
+        {`, ${objectCount === 1 ? words.study.oneObject : `${objectCount.toLocaleString()} ${words.study.manyObjects}`}`}
+      </span>
+      <span className="end row"><Actions study={study} row={row} /></span>
+    </div>
+  );
+}
+
+function Ward({ study, row }: { study: string; row: DicomRow | undefined }): ReactNode {
+  const grants = useQuery({ ...grantsQuery(study), placeholderData: keepPreviousData });
+  const open = (grants.data ?? []).filter((one) => !one.ended);
+  const hidden = grants.error instanceof ApiError && grants.error.problem.status === 403;
+  const last = open.reduce<Grant | null>((a, b) => (a === null || b.expires_at > a.expires_at ? b : a), null);
+  const what = text(row ?? {}, T.removed) === "YES" ? "Pseudonymised" : "Identified";
+  return (
+    <div className="st-w">
+      <WardLine
+        hold={row === undefined ? "…" : `${what} ${texts(row, T.modalities).join(", ")}`}
+        who={hidden ? words.study.unknown : grants.isPending ? "…" : who(open)}
+        why={why(open)}
+        until={last === null ? "–" : <When at={last.expires_at} />}
+        grants={open}
+        end={open.length > 0 && <EndAll study={study} />}
+      />
+    </div>
+  );
+}
+
+function who(open: readonly Grant[]): string {
+  const applications = new Set(open.map((one) => one.application).filter(Boolean)).size;
+  const people = new Set(open.map((one) => one.person).filter(Boolean)).size;
+  const said = [
+    applications ? `${applications} ${applications === 1 ? words.study.application : words.study.applications}` : "",
+    people ? `${people} ${people === 1 ? words.study.colleague : words.study.colleagues}` : "",
+  ].filter(Boolean);
+  return said.join(", ") || words.study.onlyUs;
+}
+
+function why(open: readonly Grant[]): string {
+  const all = new Set(open.flatMap((one) => one.purposes).map((code) => words.study.purposes[code] ?? code));
+  return [...all].join(", ") || words.study.nobody;
+}
