@@ -5,6 +5,7 @@ import { defineConfig } from "vite";
 export default defineConfig({
   plugins: [react()],
   base: "/portal/",
+  worker: { format: "es" },
   build: {
     outDir: "../src/wardlight/web/portal",
     emptyOutDir: true,

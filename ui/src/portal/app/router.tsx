@@ -37,7 +37,13 @@ const studies = createRoute({
   component: lazyRouteComponent(() => import("../pages/studies"), "Studies"),
 });
 
-export const routeTree = root.addChildren([home, studies]);
+const study = createRoute({
+  getParentRoute: () => root,
+  path: "/studies/$study",
+  component: lazyRouteComponent(() => import("../pages/study/index"), "Study"),
+});
+
+export const routeTree = root.addChildren([home, studies, study]);
 
 export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
 

@@ -3,7 +3,7 @@ import { Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@m
 import { useHotkeys } from "@mantine/hooks";
 import { IconLogout, IconMoon, IconSun } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
-import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 
 import { api } from "../api/client";
@@ -15,13 +15,14 @@ import { words } from "./words";
 export function Shell(): ReactNode {
   const session = useSession();
   const navigate = useNavigate();
+  const rail = useRouterState({ select: (state) => /^\/studies\/./.test(state.location.pathname) });
   useHotkeys(
     NAVIGATION.flatMap((group) => group.pages)
       .filter((page) => page.key !== undefined && page.roles.includes(session.role))
       .map((page) => [`alt+${page.key}`, () => void navigate({ to: page.to })]),
   );
   return (
-    <div className="app">
+    <div className={rail ? "app rail" : "app"}>
       <a className="skip" href="#content">{words.shell.skip}</a>
       <nav className="nav" aria-label="Main">
         <Link to="/" className="brand">

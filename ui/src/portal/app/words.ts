@@ -1,5 +1,6 @@
 // Every string that people read, in one catalogue.
 import { admin } from "./words-admin";
+import { study } from "./words-study";
 
 export const words = {
   nav: { images: "Images", studies: "Studies" },
@@ -35,4 +36,5 @@ export const words = {
     forbidden: "You may not see this",
   },
   ...admin,
+  ...study,
 } as const;
