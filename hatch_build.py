@@ -19,6 +19,7 @@ SOURCES = (
     "src/wardlight/dicom/_plain.pyx",
     "src/wardlight/dicom/_rewrite_plain.pyx",
     "src/wardlight/deid/_verify_plain.pyx",
+    "src/wardlight/cli/_learn_plain.pyx",
 )
 #: Where the portal's files go; vite.config.ts names the same folder.
 PORTAL = "src/wardlight/web/portal"

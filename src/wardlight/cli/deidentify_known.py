@@ -8,10 +8,11 @@ sealed under a key that only these processes have, so that memory stays flat and
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -28,8 +29,17 @@ from wardlight.deid.profile import Profile, harvest_lists
 from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.elements import walk
 from wardlight.dicom.errors import DicomError
+from wardlight.dicom.limits import LIMITS
 from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
+
+# Plain headers in C, where that was built; see `wardlight.dicom.elements`.
+_plain: Callable[..., list[Seen] | None] | None = None
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.cli._learn_plain import identifying as _plain
+    except ImportError:
+        pass
 
 #: Identifying values of one patient beyond which the objects are refused: so many are not one person's.
 MOST_VALUES: Final = 4096
@@ -37,6 +47,7 @@ MOST_VALUES: Final = 4096
 _LONGEST: Final = 1024
 #: Identifying values taken of one object.
 _MOST_OF_ONE: Final = 512
+#: Values remembered by the one who learns, of at most `_LONGEST` bytes each.
 _REMEMBERED: Final = 16384
 _PATIENTS: Final = 64
 #: Values written together.
@@ -67,6 +78,10 @@ def identifying(stream: DataSetStream, wanted: frozenset[int], kept: frozenset[i
     """
     header = stream.header or b""
     syntax = EXPLICIT_LITTLE if stream.syntax.deflated else stream.syntax
+    if _plain is not None and not syntax.implicit:
+        plain = _plain(header, syntax.big_endian, wanted, kept, vr_of, _LONGEST, _MOST_OF_ONE, LIMITS)
+        if plain is not None:
+            return plain
     found: list[Seen] = []
     charsets: dict[tuple[int, ...], bytes] = {}
     try:
@@ -131,23 +146,32 @@ class Learner:
         self._cipher = AESGCM(keys.seal)
         self._wanted = telling(profile)
         self._kept = frozenset(tag for tag, act in profile.overrides.items() if act in ("keep", "clean"))
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known: dict[bytes, set[Seen]] = {}
+        self._count = 0
 
     def learn(self, stream: DataSetStream) -> Iterator[Learnt]:
         """What is new in a header."""
-        patient = self._keys.patient(patient_of(stream))
-        for one in identifying(stream, self._wanted, self._kept):
+        patient = patient_of(stream)
+        known = self._known.get(patient)
+        new = set(identifying(stream, self._wanted, self._kept))
+        if known is not None:
+            new -= known
+        if not new:
+            return
+        if known is None or self._count + len(new) > _REMEMBERED:
+            # Whoever comes again tells it again, which the store knows.
+            if self._count + len(new) > _REMEMBERED:
+                self._known.clear()
+                self._count = 0
+            known = self._known[patient] = set()
+        known |= new
+        self._count += len(new)
+        name = self._keys.patient(patient)
+        for one in new:
             plain = _encode(one)
             digest = self._keys.value(plain)
-            both = patient + digest
-            if both in self._known:
-                self._known.move_to_end(both)
-                continue
-            self._known[both] = None
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
             nonce = secrets.token_bytes(12)
-            yield patient, digest, nonce + self._cipher.encrypt(nonce, plain, both)
+            yield name, digest, nonce + self._cipher.encrypt(nonce, plain, name + digest)
 
 
 def _encode(one: Seen) -> bytes:
