@@ -327,7 +327,7 @@ def test_fsck(run, opened, monkeypatch):
     assert result.exit_code == 0 and "1 releases, 1 instances" in result.output and "clean" in result.output
     orphan = opened.archive.begin_segment(target)
     orphan.write(b"x")
-    orphan._commit()
+    orphan.commit()
     monkeypatch.setattr(fsck_module, "_GRACE_S", 0)
     told = json.loads(fsck("--repair", "--json").output)
     assert told["clean"] and told["counts"] == {"orphan-object": 1} and told["repaired"] == 1
