@@ -72,6 +72,13 @@ export async function request(path: string, options: RequestInit = {}): Promise<
   return response;
 }
 
+/** Whatever is answered, for those who try the API: refusals are answers, and lead nowhere. */
+export async function answerOf(path: string, options: RequestInit): Promise<Response> {
+  const headers = new Headers(options.headers);
+  guarded(headers, options.method ?? "GET");
+  return fetch(path, { ...options, headers, credentials: "same-origin" });
+}
+
 /** A JSON answer of DICOMweb. 204: nothing was found. */
 export async function dicomJson<Row>(path: string, signal?: AbortSignal): Promise<{ rows: Row[]; response: Response }> {
   const response = await request(path, { headers: { Accept: "application/dicom+json" }, signal: signal ?? null });

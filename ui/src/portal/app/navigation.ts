@@ -1,5 +1,5 @@
 // The navigation: which pages there are, for whom, under which key.
-import { IconPhoto, type TablerIcon } from "@tabler/icons-react";
+import { IconCode, IconPhoto, type TablerIcon } from "@tabler/icons-react";
 
 import type { Role } from "./session";
 import { words } from "./words";
@@ -24,5 +24,8 @@ export const NAVIGATION: readonly Group[] = [
     label: words.nav.images,
     pages: [{ to: "/studies", label: words.nav.studies, icon: IconPhoto, key: "S", roles: EVERYONE }],
   },
+  {
+    label: words.nav.manage,
+    pages: [{ to: "/developers", label: words.nav.developers, icon: IconCode, roles: [...EVERYONE, "operator"] }],
+  },
 ];
-

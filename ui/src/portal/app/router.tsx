@@ -37,13 +37,37 @@ const studies = createRoute({
   component: lazyRouteComponent(() => import("../pages/studies"), "Studies"),
 });
 
+const developers = [
+  createRoute({
+    getParentRoute: () => root,
+    path: "/developers",
+    component: lazyRouteComponent(() => import("../pages/developers/applications"), "Applications"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/developers/webhooks",
+    component: lazyRouteComponent(() => import("../pages/developers/webhooks"), "Webhooks"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/developers/api",
+    validateSearch: (given: Record<string, unknown>): { op?: string } => (typeof given["op"] === "string" ? { op: given["op"] } : {}),
+    component: lazyRouteComponent(() => import("../pages/developers/reference"), "Reference"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/developers/quick-start",
+    component: lazyRouteComponent(() => import("../pages/developers/quick-start"), "QuickStart"),
+  }),
+] as const;
+
 const study = createRoute({
   getParentRoute: () => root,
   path: "/studies/$study",
   component: lazyRouteComponent(() => import("../pages/study/index"), "Study"),
 });
 
-export const routeTree = root.addChildren([home, studies, study]);
+export const routeTree = root.addChildren([home, studies, study, ...developers]);
 
 export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
 

@@ -1,9 +1,10 @@
 // Every string that people read, in one catalogue.
 import { admin } from "./words-admin";
 import { study } from "./words-study";
+import { trailWords } from "./words-trail";
 
 export const words = {
-  nav: { images: "Images", studies: "Studies" },
+  nav: { images: "Images", studies: "Studies", manage: "Manage", developers: "Developers" },
   shell: {
     find: "Find patient, study, page…",
     toLight: "Use the light scheme",
@@ -37,4 +38,5 @@ export const words = {
   },
   ...admin,
   ...study,
+  ...trailWords,
 } as const;
