@@ -2,14 +2,14 @@
 import { queryOptions } from "@tanstack/react-query";
 
 import { api, dicomJson } from "../../api/client";
-import { type DicomRow, text } from "../../parts/dicom";
+import { type DicomRow, text, texts } from "../../parts/dicom";
 
 export const T = {
   patientName: "00100010", patientId: "00100020", sex: "00100040", age: "00101010", removed: "00120062", method: "00120063", shifted: "00280303",
   studyDate: "00080020", description: "00081030", seriesDescription: "0008103E", modality: "00080060", modalities: "00080061",
   study: "0020000D", series: "0020000E", instance: "00080018", sopClass: "00080016", seriesNumber: "00200011", instanceNumber: "00200013",
   seriesCount: "00201206", objectCount: "00201208", inSeries: "00201209", frames: "00280008", rows: "00280010", columns: "00280011",
-  position: "00200032", orientation: "00200037", thickness: "00180050", spacing: "00280030", centre: "00281050", width: "00281051", windowName: "00281055",
+  position: "00200032", directions: "00200020", orientation: "00200037", thickness: "00180050", spacing: "00280030", centre: "00281050", width: "00281051", windowName: "00281055",
   photometric: "00280004", title: "00420010", mime: "00420012", document: "00420011", frameTime: "00181063", cineRate: "00180040", displayRate: "00082144",
 } as const;
 
@@ -128,4 +128,13 @@ export function kindOf(rows: readonly DicomRow[]): Kind {
   if (row === undefined) return "other";
   if (text(row, T.mime) === "application/pdf" || text(row, T.sopClass) === "1.2.840.10008.5.1.4.1.1.104.1") return "pdf";
   return REPORTS.has(text(row, T.modality)) || "0040A730" in row ? "report" : "other";
+}
+
+/** The level that the object was protected at, as its own words say it. */
+export function levelOf(row: DicomRow | null): string {
+  return row === null ? "" : /^Wardlight ([\w-]+),/.exec(texts(row, T.method).at(-1) ?? "")?.[1] ?? "";
+}
+
+export function isShifted(row: DicomRow | null): boolean {
+  return row !== null && text(row, T.shifted) === "MODIFIED";
 }

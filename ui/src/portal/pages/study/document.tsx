@@ -1,4 +1,5 @@
 // What is read rather than looked at: reports and documents, each in a frame that may do nothing.
+import { useComputedColorScheme } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
 
@@ -30,15 +31,19 @@ function place(row: DicomRow): string {
   return address(text(row, T.study), text(row, T.series), text(row, T.instance));
 }
 
+const LOOK = "body{margin:0 auto;padding:24px 32px;max-width:860px;font:14px/1.55 system-ui,sans-serif;color-scheme:only";
+
 /** The server's readable form of a structured report; it holds text only, and the frame runs nothing in any case. */
 function Report({ row }: { row: DicomRow }): ReactNode {
   const path = `${place(row)}/rendered`;
+  const dark = useComputedColorScheme("light") === "dark";
   const { data, error, refetch } = useQuery({
     queryKey: ["rendered", path],
     queryFn: async ({ signal }) => (await request(path, { headers: { Accept: "text/html" }, signal })).text(),
   });
   if (error) return <Failure error={error} again={() => void refetch()} />;
-  return <iframe className="doc" title={words.viewer.report} sandbox="" srcDoc={data ?? ""} />;
+  const look = dark ? `${LOOK} dark;background:#111417;color:#e9edf2}` : `${LOOK} light;background:#fff;color:#161a1d}`;
+  return <iframe className="doc" title={words.viewer.report} sandbox="" srcDoc={data === undefined ? "" : `${data}<style>${look}</style>`} />;
 }
 
 function Pdf({ row }: { row: DicomRow }): ReactNode {

@@ -15,14 +15,17 @@ import { type DicomRow, date, text, texts } from "../../parts/dicom";
 import { Empty, Failure } from "../../parts/states";
 import { WardLine } from "../../parts/ward";
 import { When } from "../../parts/when";
+import { isOpen } from "./access";
 import { Actions, EndAll } from "./actions";
 import { Current } from "./current";
-import { firstQuery, framesOf, grantsQuery, hasThumbnail, kindOf, metadataQuery, numeric, seriesQuery, studyQuery, T } from "./data";
+import { firstQuery, framesOf, grantsQuery, hasThumbnail, isShifted, kindOf, levelOf, metadataQuery, numeric, seriesQuery, studyQuery, T } from "./data";
 import { Document } from "./document";
 import { Panel } from "./panel";
 import { SeriesStrip } from "./series";
 
-const Viewer = lazy(() => import("./viewer"));
+// Asked for at once, beside the data: the first picture needs both.
+const viewer = import("./viewer");
+const Viewer = lazy(() => viewer);
 const route = getRouteApi("/studies/$study");
 
 type Grant = components["schemas"]["Grant"];
@@ -93,20 +96,11 @@ function Stage({ error, again, objects, empty, children }: Staged): ReactNode {
   return <Document kind={kind} rows={objects} />;
 }
 
-/** The level that the object was protected at, as its own words say it. */
-export function levelOf(row: DicomRow | null): string {
-  return row === null ? "" : /^Wardlight ([\w-]+),/.exec(texts(row, T.method).at(-1) ?? "")?.[1] ?? "";
-}
-
-export function isShifted(row: DicomRow | null): boolean {
-  return row !== null && text(row, T.shifted) === "MODIFIED";
-}
-
 function Head({ study, row, object }: { study: string; row: DicomRow | undefined; object: DicomRow | null }): ReactNode {
   if (row === undefined) return <div className="st-h"><span className="skeleton late" style={{ width: 320, height: 20 }} /></div>;
   const level = levelOf(object);
   const age = /^0*(\d+)Y$/.exec(text(row, T.age))?.[1];
-  const facts = [words.study.sexes[text(row, T.sex)] ?? "", age ? `${age} ${words.study.years}` : ""].filter(Boolean);
+  const facts = [words.study.sexes[text(row, T.sex)] ?? "", age ? `${age} ${words.study.years}` : "", date(row, T.studyDate)].filter(Boolean);
   const [seriesCount, objectCount] = [numeric(row, T.seriesCount), numeric(row, T.objectCount)];
   return (
     <div className="st-h">
@@ -115,9 +109,10 @@ function Head({ study, row, object }: { study: string; row: DicomRow | undefined
       {level && <span className="tag opt">{words.study.level} {level}</span>}
       <span className="b ell">{text(row, T.description) || texts(row, T.modalities).join(", ")}</span>
       <span className="t2 ell opt">
-        {[...facts, date(row, T.studyDate)].filter(Boolean).join(" · ")}
-        {isShifted(object) && <span className="t3"> {words.study.shifted}</span>}
-        {` · ${seriesCount === 1 ? words.study.oneSeries : `${seriesCount.toLocaleString()} ${words.study.manySeries}`}`}
+        {facts.join(" · ")}
+        {facts.length > 0 && isShifted(object) && <span className="t3"> {words.study.shifted}</span>}
+        {facts.length > 0 && " · "}
+        {seriesCount === 1 ? words.study.oneSeries : `${seriesCount.toLocaleString()} ${words.study.manySeries}`}
         {`, ${objectCount === 1 ? words.study.oneObject : `${objectCount.toLocaleString()} ${words.study.manyObjects}`}`}
       </span>
       <span className="end row"><Actions study={study} row={row} /></span>
@@ -127,10 +122,10 @@ function Head({ study, row, object }: { study: string; row: DicomRow | undefined
 
 function Ward({ study, row }: { study: string; row: DicomRow | undefined }): ReactNode {
   const grants = useQuery({ ...grantsQuery(study), placeholderData: keepPreviousData });
-  const open = (grants.data ?? []).filter((one) => !one.ended);
+  const open = (grants.data ?? []).filter(isOpen);
   const hidden = grants.error instanceof ApiError && grants.error.problem.status === 403;
   const last = open.reduce<Grant | null>((a, b) => (a === null || b.expires_at > a.expires_at ? b : a), null);
-  const what = text(row ?? {}, T.removed) === "YES" ? "Pseudonymised" : "Identified";
+  const what = words.study.classes[text(row ?? {}, T.removed) === "YES" ? "pseudonymised" : "identified"];
   return (
     <div className="st-w">
       <WardLine

@@ -9,9 +9,8 @@ import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useStat
 import { words } from "../../app/words";
 import { type DicomRow, date, text, texts } from "../../parts/dicom";
 import { Empty } from "../../parts/states";
-import { type Frame, numbers, numeric, T } from "./data";
+import { type Frame, isShifted, levelOf, numbers, numeric, T } from "./data";
 import { StackView, type Tool, type View } from "./engine";
-import { isShifted, levelOf } from "./index";
 
 interface Shown {
   study: DicomRow;
@@ -174,7 +173,7 @@ function Position({ at, of, go }: { at: number; of: number; go: (index: number) 
       onPointerDown={(event) => { event.currentTarget.setPointerCapture(event.pointerId); from(event.clientY); }}
       onPointerMove={(event) => { if (event.buttons & 1) from(event.clientY); }}
     >
-      <i style={{ top: `calc(${(at / Math.max(1, of - 1)) * 100}% - 13px)` }} />
+      <i style={{ top: `calc((100% - 26px) * ${at / Math.max(1, of - 1)})` }} />
     </div>
   );
 }
@@ -222,8 +221,9 @@ function Overlay({ study, series, frame, view, frames, whole, colour }: Told): R
 /** Left, top, right, bottom of the picture in the patient's directions (PS3.3 C.7.6.1.1.1). */
 function letters(row: DicomRow): string[] {
   const way = numbers(row, T.orientation);
-  if (way.length !== 6) return [];
-  const [right, bottom] = [towards(way.slice(0, 3)), towards(way.slice(3))];
+  const said = texts(row, T.directions);
+  if (way.length !== 6 && said.length !== 2) return [];
+  const [right = "", bottom = ""] = way.length === 6 ? [towards(way.slice(0, 3)), towards(way.slice(3))] : said;
   return [opposite(right), opposite(bottom), right, bottom];
 }
 
