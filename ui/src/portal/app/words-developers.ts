@@ -89,7 +89,7 @@ export const developers = {
     noneHint: "No application has registered a webhook at this institution. It does so with a token of its own:",
     endpoints: "Endpoints",
     of: "of",
-    kinds: "Events",
+    kinds: "events",
     all: "all",
     since: "since",
     ended: "Ended",

@@ -64,7 +64,7 @@ function Registered({ operator }: { operator: boolean }): ReactNode {
         ) : (
           <div className="tw" style={{ flex: "none" }}>
             <table>
-              <thead><tr><th>{said.name}</th><th>{said.state}</th><th style={{ width: 96 }}>{said.environment}</th><th className="hide-md">{said.proof}</th><th className="hide-md" style={{ width: 128 }}>{said.created}</th></tr></thead>
+              <thead><tr><th>{said.name}</th><th style={{ width: 152 }}>{said.state}</th><th style={{ width: 96 }}>{said.environment}</th><th className="hide-md" style={{ width: 128 }}>{said.proof}</th><th className="hide-md" style={{ width: 128 }}>{said.created}</th></tr></thead>
               {found.isPending ? <LoadingRows rows={4} columns={5} /> : (
                 <tbody>
                   {rows.map((one) => (

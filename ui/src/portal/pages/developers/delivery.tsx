@@ -62,7 +62,7 @@ export function Told({ of }: { of: Delivery }): ReactNode {
           <pre className="dev-pre" tabIndex={0} aria-label={said.response}>{answer(of)}</pre>
           <p className="t2 xs">{said.responseHint}</p>
           <h3>{said.headers}</h3>
-          <pre className="dev-pre" tabIndex={0} aria-label={said.headers}>{`webhook-id: ${of.event}\nwebhook-timestamp: …\nwebhook-signature: v1,…`}</pre>
+          <pre className="dev-pre wrap" tabIndex={0} aria-label={said.headers}>{`webhook-id: ${of.event}\nwebhook-timestamp: …\nwebhook-signature: v1,…`}</pre>
           <p className="t2 xs">{said.headersHint}</p>
         </div>
       </div>

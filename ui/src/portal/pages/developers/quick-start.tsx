@@ -70,7 +70,8 @@ const KEY = `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out
 openssl pkey -in acme.pem -pubout -out acme.pub`;
 
 function operator(id: string): string {
-  return `wardlight admin application create ${id} --name "Acme Reader" --vendor "Acme Inc." --owner it@acme.example
+  return `wardlight admin application create ${id} --name "Acme Reader" \\
+    --vendor "Acme Inc." --owner it@acme.example
 wardlight admin application key add ${id} acme.pub
 wardlight admin entitlement request ${id} --purpose TREAT --level medium --region eu \\
     --declared-by "Acme, data protection officer" --document DPA-2026-4
@@ -91,11 +92,13 @@ function client(base: string, id: string, slug: string): string {
 }
 
 function read(base: string, id: string, slug: string): string {
-  return `from wardlight.client import Client
+  return `from pathlib import Path
+
+from wardlight.client import Client
 
 ${client(base, id, slug)}
     for grant in client.grants():
-        files = client.download(grant.study, f"studies/{grant.id}")
+        files = client.download(grant.study, Path("studies") / grant.id)
         print(grant.study, grant.purpose, "until", grant.expires_at, len(files), "files")`;
 }
 
