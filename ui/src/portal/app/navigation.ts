@@ -1,5 +1,5 @@
 // The navigation: which pages there are, for whom, under which key.
-import { IconCode, IconPhoto, type TablerIcon } from "@tabler/icons-react";
+import { IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, type TablerIcon } from "@tabler/icons-react";
 
 import type { Role } from "./session";
 import { words } from "./words";
@@ -19,13 +19,23 @@ export interface Group {
 
 const EVERYONE: readonly Role[] = ["administrator", "clinician", "researcher", "privacy-officer"];
 
+const MANAGERS: readonly Role[] = ["administrator", "privacy-officer"];
+
 export const NAVIGATION: readonly Group[] = [
   {
     label: words.nav.images,
     pages: [{ to: "/studies", label: words.nav.studies, icon: IconPhoto, key: "S", roles: EVERYONE }],
   },
   {
+    label: words.nav2.connect,
+    pages: [
+      { to: "/receivers", label: words.nav2.receivers, icon: IconAntenna, key: "R", roles: MANAGERS },
+      { to: "/applications", label: words.nav2.applications, icon: IconApps, key: "P", roles: MANAGERS },
+      { to: "/agreements", label: words.nav2.agreements, icon: IconFileText, key: "A", roles: MANAGERS },
+    ],
+  },
+  {
     label: words.nav.manage,
-    pages: [{ to: "/developers", label: words.nav.developers, icon: IconCode, roles: [...EVERYONE, "operator"] }],
+    pages: [{ to: "/people", label: words.nav2.people, icon: IconUsers, key: "E", roles: MANAGERS }, { to: "/developers", label: words.nav.developers, icon: IconCode, roles: [...EVERYONE, "operator"] }],
   },
 ];

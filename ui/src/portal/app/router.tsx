@@ -67,7 +67,16 @@ const study = createRoute({
   component: lazyRouteComponent(() => import("../pages/study/index"), "Study"),
 });
 
-export const routeTree = root.addChildren([home, studies, study, ...developers]);
+const admin = [
+  createRoute({ getParentRoute: () => root, path: "/applications", component: lazyRouteComponent(() => import("../pages/applications"), "Applications") }),
+  createRoute({ getParentRoute: () => root, path: "/agreements", component: lazyRouteComponent(() => import("../pages/agreements/list"), "Agreements") }),
+  createRoute({ getParentRoute: () => root, path: "/agreements/$application", component: lazyRouteComponent(() => import("../pages/agreements/one"), "OneAgreement") }),
+  createRoute({ getParentRoute: () => root, path: "/receivers", component: lazyRouteComponent(() => import("../pages/receivers/index"), "Receivers") }),
+  createRoute({ getParentRoute: () => root, path: "/people", component: lazyRouteComponent(() => import("../pages/people/index"), "People") }),
+  createRoute({ getParentRoute: () => root, path: "/account", component: lazyRouteComponent(() => import("../pages/account"), "Account") }),
+] as const;
+
+export const routeTree = root.addChildren([home, studies, study, ...developers, ...admin]);
 
 export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
 

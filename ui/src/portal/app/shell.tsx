@@ -1,7 +1,7 @@
 // Navigation on the left, a bar on top, the page.
 import { Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useHotkeys } from "@mantine/hooks";
-import { IconLogout, IconMoon, IconSun } from "@tabler/icons-react";
+import { IconLogout, IconUserCircle, IconMoon, IconSun } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import type { ReactNode } from "react";
@@ -106,6 +106,7 @@ function Me(): ReactNode {
         </button>
       </Menu.Target>
       <Menu.Dropdown>
+        <Menu.Item leftSection={<IconUserCircle size={16} />} component={Link} to="/account">{words.nav2.account}</Menu.Item>
         <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void leave()}>{words.shell.signOut}</Menu.Item>
       </Menu.Dropdown>
     </Menu>
