@@ -11,9 +11,8 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
-from typing import IO, Final
+from typing import Final
 
 from wardlight.cli.deidentify_input import BadInput, Input, Readable, opened
 from wardlight.cli.deidentify_output import OutputFailed, Outputs
@@ -125,9 +124,18 @@ class Worker:
             knowledge=self._knowledge,
         )
         result = protected.result
-        outcome = Outcome(
+        if self._outputs is None:
+            kind, (digest, size), first = "released", _measured(source, stream, protected), ""
+        else:
+            with self._outputs.part(result.sop_uid) as (part, name):
+                size = _write(part, source, stream, protected)
+                kind, digest, first = self._outputs.publish(
+                    name, result.study_uid, result.series_uid, result.sop_uid
+                )
+        return Outcome(
             item.number,
-            "released",
+            kind,
+            reasons=(kind,) if kind == "instance-conflict" else (),
             study=result.study_uid,
             series=result.series_uid,
             instance=result.sop_uid,
@@ -137,28 +145,22 @@ class Worker:
             boxes=result.boxes,
             frames=result.frames,
             matched=result.matched,
+            digest=digest,
+            first=first,
+            size=size,
         )
-        if self._outputs is None:
-            return _measured(outcome, source, stream, protected)
-        with self._outputs.part(result.sop_uid) as (part, name):
-            size = _write(part, source, stream, protected)
-            kind, digest, first = self._outputs.publish(
-                name, result.study_uid, result.series_uid, result.sop_uid
-            )
-        reasons = (kind,) if kind == "instance-conflict" else ()
-        return replace(outcome, kind=kind, reasons=reasons, digest=digest, first=first, size=size)
 
 
-def _measured(outcome: Outcome, source: Source, stream: DataSetStream, protected: Protected) -> Outcome:
-    """The outcome with size and digest of what would be written."""
+def _measured(source: Source, stream: DataSetStream, protected: Protected) -> tuple[bytes | None, int]:
+    """Digest and size of what would be written."""
     digest, size = hashlib.sha256(), 0
     for piece in _pieces(source, stream, protected):
         digest.update(piece)
         size += len(piece)
-    return replace(outcome, digest=digest.digest(), size=size)
+    return digest.digest(), size
 
 
-def _write(file: IO[bytes], source: Source, stream: DataSetStream, protected: Protected) -> int:
+def _write(file: int, source: Source, stream: DataSetStream, protected: Protected) -> int:
     """Write the whole object; returns its size in bytes."""
     size = 0
     waiting: list[Buffer] = []
@@ -284,17 +286,17 @@ def _pieces(source: Source, stream: DataSetStream, protected: Protected) -> Iter
     yield from deflated(pieces)
 
 
-def _write_all(file: IO[bytes], buffers: list[Buffer]) -> None:
+def _write_all(file: int, buffers: list[Buffer]) -> None:
     """All of the buffers, in as few calls as the system allows. Raises OutputFailed."""
     left = sum(len(buffer) for buffer in buffers)
     if not left:
         return
     try:
-        done = os.writev(file.fileno(), buffers)
+        done = os.writev(file, buffers)
         if done < left:
             rest = memoryview(b"".join(buffers))[done:]
             while rest:
-                rest = rest[os.write(file.fileno(), rest) :]
+                rest = rest[os.write(file, rest) :]
     except OSError as error:
         raise OutputFailed(error.errno) from None
 

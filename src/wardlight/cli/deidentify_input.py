@@ -82,13 +82,28 @@ def inputs(source: Path) -> Iterator[Input]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files of a folder, then those of the folders in it; links to folders are not followed."""
-    for name, folders, files in os.walk(folder, followlinks=False):
-        folders.sort()
-        files.sort()
-        for file in files:
-            path = Path(name, file)
-            if path.is_file():
-                yield path
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif _is_file(entry):
+                    files.append(entry.name)
+    except OSError:
+        pass  # What cannot be listed has no inputs.
+    for name in sorted(files):
+        yield folder / name
+    for name in sorted(folders):
+        yield from _files(folder / name)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # a link that leads to itself
 
 
 def _numbered(paths: Iterable[Path]) -> Iterator[Input]:
@@ -109,8 +124,12 @@ def _numbered(paths: Iterable[Path]) -> Iterator[Input]:
 def _is_archive(path: Path) -> bool:
     """Whether a file begins or ends as a zip archive, damaged or not; one with the prefix of DICOM is none."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            begin = file.read(_LOOKED_AT)
+        # Every input comes by here in every pass: no file object.
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            begin = os.read(file, _LOOKED_AT)
+        finally:
+            os.close(file)
     except OSError:
         return False  # told when it is opened
     return begin[:4] in _ZIP_BEGINS or (begin[128:] != b"DICM" and zipfile.is_zipfile(path))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 import sqlite3
 import zlib
 from collections import Counter
@@ -60,8 +61,9 @@ class Journal:
 
     def name_of(self, item: Input, root: Path) -> bytes:
         """What stands for an input: place within IN, size, time of change. OSError where it is gone."""
-        found = item.path.stat()
-        place = str(item.path.relative_to(root) if item.path.is_relative_to(root) else item.path)
+        path, above = str(item.path), os.path.join(root, "")  # noqa: PTH118 - as text, for each input
+        found = os.stat(path)  # noqa: PTH116
+        place = path.removeprefix(above)
         text = f"{place}\0{item.member}\0{found.st_size}\0{found.st_mtime_ns}"
         return blake2b(text.encode("utf-8", "surrogateescape"), key=self._key, digest_size=16).digest()
 

@@ -11,9 +11,9 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 #: Folder in OUT for what is not finished: parts of files, the journal, what the first pass learnt. Gone at the end.
 WORK: Final = ".wardlight"
@@ -53,17 +53,19 @@ class Outputs:
         self._folders: set[str] = set()
 
     @contextmanager
-    def part(self, instance: str) -> Iterator[tuple[IO[bytes], str]]:
-        """A new file in the working folder and its name; gone at the end. Raises OutputFailed."""
+    def part(self, instance: str) -> Iterator[tuple[int, str]]:
+        """The descriptor of a new file in the working folder, and its name; gone at the end. Raises OutputFailed."""
         name = f"{self._work}/{_PARTS}/{instance}.{os.getpid()}"
         try:
-            with _writing(), ExitStack() as stack:
-                file = stack.enter_context(open(name, "xb", buffering=0))
-                stack.pop_all()
-            with file:
+            with _writing():
+                file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
                 yield file, name
+            finally:
+                os.close(file)
         finally:
-            Path(name).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(name)  # noqa: PTH108 - as the module says
 
     def publish(self, part: str, study: str, series: str, instance: str) -> tuple[str, bytes | None, str]:
         """Give the part its name; returns what became of it, its digest and that of what was there first.

@@ -57,8 +57,13 @@ class Shown:
         """Passes the first pass by."""
         self._progress.start_task(self._task)
         for one in found:
-            self._progress.advance(self._task)
+            self._advance()
             yield one
+
+    def _advance(self) -> None:
+        # Reckoning with what nobody sees would take longer than reading a header.
+        if not self._progress.disable:
+            self._progress.advance(self._task)
 
     def cleaning(self, total: int) -> None:
         """The second pass begins, over so many inputs."""
@@ -66,11 +71,11 @@ class Shown:
 
     def already(self) -> None:
         """An input that a run before has dealt with."""
-        self._progress.advance(self._task)
+        self._advance()
 
     def outcome(self, outcome: Outcome) -> None:
         """What became of an input."""
-        self._progress.advance(self._task)
+        self._advance()
         if outcome.kind == "quarantined":
             self.refused(outcome.number, outcome.reasons)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
 from typing import Final
@@ -123,6 +124,7 @@ def _guess(data: Buffer, p: int, complete: bool, *, certain: bool) -> str:
     raise DicomError("not-dicom", p)
 
 
+@lru_cache(maxsize=64)
 def _encode(element: int, vr: bytes, value: bytes) -> bytes:
     if len(value) & 1:
         value += padding(vr)
