@@ -6,6 +6,7 @@ one, and the one that ends a process once more is told as such.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -30,6 +31,8 @@ BATCH: Final = 16
 FEW: Final = 24
 #: Tasks handed out ahead, for each worker: keeps memory flat for any number of inputs.
 _AHEAD: Final = 4
+#: New objects after which the collector looks for circles: hardly any are made, and an input makes thousands.
+_COLLECTED_AFTER: Final = 50_000
 #: Inputs one after the other that ended a process: then it is not the inputs.
 _MOST_DEATHS: Final = 16
 
@@ -42,6 +45,7 @@ def _start(job: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     log.configure("deidentify", level="error")
+    gc.set_threshold(_COLLECTED_AFTER)
     _here[:] = [job]
 
 
@@ -71,11 +75,15 @@ class Workers(Generic[Job]):
         self._job = job
         self._pool: ProcessPoolExecutor | None = None
         self._deaths = 0
+        self._threshold = gc.get_threshold()
 
     def __enter__(self) -> Workers[Job]:
+        self._threshold = gc.get_threshold()
+        gc.set_threshold(_COLLECTED_AFTER)
         return self
 
     def __exit__(self, *_: object) -> None:
+        gc.set_threshold(*self._threshold)
         self._drop()
 
     def run(
