@@ -37,7 +37,7 @@ export const developers = {
     keysOperator: "Keys and secrets are shown to operators of the platform.",
     noKeys: "None yet: it cannot get a token.",
     until: "until",
-    holds: "holds",
+    holds: "in use",
     addKey: "Add public key",
     jwk: "Public key: PEM, as openssl writes it, or JWK (RFC 7517)",
     jwkHint: "Only a public key: EC P-256 or P-384, or RSA. A private one is refused.",
