@@ -1,5 +1,5 @@
 // The navigation: which pages there are, for whom, under which key.
-import { IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, type TablerIcon } from "@tabler/icons-react";
+import { IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconListCheck, type TablerIcon } from "@tabler/icons-react";
 
 import type { Role } from "./session";
 import { words } from "./words";
@@ -33,6 +33,10 @@ export const NAVIGATION: readonly Group[] = [
       { to: "/applications", label: words.nav2.applications, icon: IconApps, key: "P", roles: MANAGERS },
       { to: "/agreements", label: words.nav2.agreements, icon: IconFileText, key: "A", roles: MANAGERS },
     ],
+  },
+  {
+    label: words.trail.group,
+    pages: [{ to: "/trail", label: words.trail.title, icon: IconListCheck, key: "T", roles: MANAGERS }],
   },
   {
     label: words.nav.manage,

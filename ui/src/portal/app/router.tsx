@@ -76,7 +76,25 @@ const admin = [
   createRoute({ getParentRoute: () => root, path: "/account", component: lazyRouteComponent(() => import("../pages/account"), "Account") }),
 ] as const;
 
-export const routeTree = root.addChildren([home, studies, study, ...developers, ...admin]);
+/** Texts that the trail's filters in the address may be. */
+const TRAIL = ["day", "from", "to", "actor", "group", "action", "outcome", "study"] as const;
+
+const account = [
+  createRoute({
+    getParentRoute: () => root,
+    path: "/trail",
+    validateSearch: (given: Record<string, unknown>): { [name in (typeof TRAIL)[number]]?: string } =>
+      Object.fromEntries(TRAIL.flatMap((name) => (typeof given[name] === "string" && given[name] ? [[name, given[name]]] : []))),
+    component: lazyRouteComponent(() => import("../pages/trail/index"), "Trail"),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: "/studies/deleted/$deletion",
+    component: lazyRouteComponent(() => import("../pages/study/delete"), "Deletion"),
+  }),
+] as const;
+
+export const routeTree = root.addChildren([home, studies, study, ...developers, ...admin, ...account]);
 
 export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
 

@@ -40,7 +40,7 @@ export function Confirm({ opened, title, children, action, type, act, close }: A
           {type !== undefined && (
             <label className="col" style={{ gap: 4 }}>
               <span>{words.confirm.type} <b className="mono">{type}</b></span>
-              <span className="inp"><input autoFocus value={typed} onChange={(event) => setTyped(event.target.value)} autoComplete="off" spellCheck={false} /></span>
+              <span className="inp"><input autoFocus data-autofocus value={typed} onChange={(event) => setTyped(event.target.value)} autoComplete="off" spellCheck={false} /></span>
             </label>
           )}
           {failed && <p className="note bad" role="alert">{failed}</p>}
