@@ -98,26 +98,31 @@ export function PersonActions({ act: { what, person }, told, close }: { act: Act
       );
     case "reset":
       return (
-        <Confirm {...shared} title={`${text.reset} ${person.name}`} action={text.reset.replace("…", "")}
+        <Confirm {...shared} title={`${plain(text.reset)}: ${person.name}`} action={plain(text.reset)}
           act={() => act(() => api.DELETE("/api/v1/people/{person}/factors", path)).then(say(text.done.reset))}>
           <Says says={text.resetSays} not={text.resetNot} />
         </Confirm>
       );
     case "suspend":
       return (
-        <Confirm {...shared} title={`${text.suspend} ${person.name}`} action={text.suspend.replace("…", "")}
+        <Confirm {...shared} title={`${plain(text.suspend)}: ${person.name}`} action={plain(text.suspend)}
           act={() => act(() => api.PUT("/api/v1/people/{person}", { ...path, body: { state: "suspended" } })).then(say(text.done.suspended))}>
           <Says says={text.suspendSays} not={text.suspendNot} />
         </Confirm>
       );
     case "erase":
       return (
-        <Confirm {...shared} title={`${text.erase} ${person.name}`} action={text.eraseAct} type={person.login}
+        <Confirm {...shared} title={`${plain(text.erase)}: ${person.name}`} action={text.eraseAct} type={person.login}
           act={() => act(() => api.DELETE("/api/v1/people/{person}", path)).then(say(text.done.erased))}>
           <Says says={text.eraseSays} not={text.eraseNot} />
         </Confirm>
       );
   }
+}
+
+/** A menu's words without the dots that say that something is asked first. */
+function plain(label: string): string {
+  return label.replace("…", "");
 }
 
 /** What will happen, in order; then what will not, or the milder way. */
