@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
 #: The offset is 1 to this many days back.
@@ -20,6 +21,8 @@ _ZONE: Final = re.compile(rb"[+-](?:0[0-9]|1[0-4])[0-5][0-9]")
 _AGE: Final = re.compile(rb"([0-9]{3})([DWMY])")
 #: Above this age a person is rare enough to be known by it (45 CFR 164.514(b)(2)(i)(C)).
 OLDEST: Final = 89
+#: Bytes of values that are remembered.
+_SHORT: Final = 64
 
 
 def offset_days(key: bytes, patient: bytes) -> int:
@@ -96,6 +99,12 @@ def is_time(value: bytes) -> bool:
 
 def age_at(birth: bytes, study: bytes) -> bytes:
     """The age that two DA values give, as AS: years from two on, else months or days; b"" where they give none."""
+    # The objects of a study have the same dates.
+    return (_age_at if len(birth) + len(study) <= _SHORT else _age_at.__wrapped__)(birth, study)
+
+
+@lru_cache(maxsize=1024)
+def _age_at(birth: bytes, study: bytes) -> bytes:
     days: list[date] = []
     for value in (birth, study):
         digits = (shift_dates(value, 0) or b"").decode("ascii")

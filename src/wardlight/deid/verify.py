@@ -104,10 +104,12 @@ def verify(
     numbered = without_removed(before, old, level)
     findings = [*_elements(before, numbered, after, new, expected)]
     findings += structured(before, numbered, after, new, level)
-    findings += _structure(before, old, after, new, expected.checks)
+    top = {item[1]: item for item in new if not item[0]}
+    inside = {item[0][0] for item in new if item[0]}
+    findings += _structure(before, old, after, top, inside, expected.checks)
     findings += leaks(before, old, after, new, expected, [*known, *identifying(before, old, level)])
     if pixel_length is not None:
-        findings += _pixels(after, new, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
+        findings += _pixels(after, top, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
     return findings
 
 
@@ -338,13 +340,20 @@ def _day(digits: bytes) -> int:
 
 
 def _structure(
-    before: bytes, old: list[Item], after: bytes, new: list[Item], checks: Mapping[int, int]
+    before: bytes,
+    old: list[Item],
+    after: bytes,
+    has: dict[int, Item],
+    inside: set[int],
+    checks: Mapping[int, int],
 ) -> Iterator[Finding]:
-    """Markers are there, and no type 1 or 2 element that the input had was lost."""
+    """Markers are there, and no type 1 or 2 element that the input had was lost.
+
+    has: the output's elements at the top level; inside: its sequences there that have items.
+    """
     had = {item[1]: item for item in old if not item[0]}
-    has = {item[1]: item for item in new if not item[0]}
     for tag in MARKERS:
-        if tag not in has and not any(item[0] and item[0][0] == tag for item in new):
+        if tag not in has and tag not in inside:
             yield Finding("marker-missing", (tag,))
     removed = has.get(MARKERS[0])
     if removed is not None and after[removed[3] : removed[4]].strip(b" \0") != b"YES":
@@ -366,15 +375,18 @@ def _structure(
             yield Finding("required-element-lost", (tag,))
 
 
-def _pixels(after: bytes, new: list[Item], length: int, big: bool) -> Iterator[Finding]:
+def _pixels(after: bytes, has: dict[int, Item], length: int, big: bool) -> Iterator[Finding]:
     """Native pixel data is exactly as long as its geometry says, or shorter where the input was."""
-    values = {item[1]: after[item[3] : item[4]] for item in new if not item[0]}
+
+    def value_of(tag: int) -> bytes:
+        item = has.get(tag)
+        return b"" if item is None else after[item[3] : item[4]]
 
     def us(tag: int, default: int) -> int:
-        value = values.get(tag, b"")
+        value = value_of(tag)
         return int.from_bytes(value[:2], "big" if big else "little") if len(value) >= 2 else default
 
-    frames = values.get(0x00280008, b"").strip(b" \0") or b"1"
+    frames = value_of(0x00280008).strip(b" \0") or b"1"
     if not frames.isdigit():
         yield Finding("pixel-length")
         return

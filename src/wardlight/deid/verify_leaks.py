@@ -6,6 +6,7 @@ Whole groups of values are looked at together first; only where something may be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from wardlight.deid.verify_documents import DOCUMENT, document_problem
@@ -60,6 +61,8 @@ _MOST_CHARSETS: Final = 16
 _FEW: Final = 64
 #: Numbers of up to so many bytes spell nothing.
 _SPELLS: Final = 5
+#: Bytes of longer values are searched each time.
+_LONGEST_REMEMBERED: Final = 64
 #: Bytes that a short name has at least, and any word beyond ASCII in UTF-8.
 _SHORTEST: Final = 3
 #: Where a number has fewer digits, an element on which reading the image depends holds what it says.
@@ -121,7 +124,8 @@ def leaks(
             binary.append(item)
         else:
             lists[item[2]].append(after[item[3] : item[4]])
-            if item[2] in _TEXT and (problem := _misplaced(item, after)):
+            # Text under the VR that its tag has needs no further look.
+            if item[2] in _TEXT and VRS.get(item[1]) != item[2] and (problem := _misplaced(item, after)):
                 yield finding(problem, item[0], item[1])
     for item in documents:
         yield from _document(after, new, item, sought, expected)
@@ -292,10 +296,14 @@ def _search(
                 _in_text(value, sought) or (not value.isascii() and any_of(raw, value.lower()))
             ):
                 yield finding("identifier", path, tag)
-        elif in_binary(value, needles, dates) or (
+        elif (_in_binary if end - start <= _LONGEST_REMEMBERED else in_binary)(value, needles, dates) or (
             any_within(many, value.lower().decode("latin-1")) if many else any_of(raw, value.lower())
         ):
             yield finding("identifier", path, tag)
+
+
+#: The numbers of a series are mostly the same, and so are what they are searched for.
+_in_binary = lru_cache(maxsize=4096)(in_binary)
 
 
 def _in_text(value: bytes, sought: _Sought) -> bool:
