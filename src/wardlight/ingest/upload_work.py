@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     from wardlight.decoding.pixel_reader import TextReader
     from wardlight.deid.engine import Deidentifier
 
-#: One piece of work: the worker has other things to do, too.
-PIECE_S: Final = 2.0
+#: One piece of work: the worker has other things to do, too. Long enough that a reader of pixels, which takes seconds
+#: to start, is worth it.
+PIECE_S: Final = 8.0
 #: A worker that has not finished a piece by then is gone. One large file takes longest.
 _LEASE_MS: Final = 10 * 60_000
 #: What could not be done is tried again after so long.
@@ -96,13 +97,15 @@ class UploadWork:
         with self._database.read(EVERYWHERE) as tx:
             due = store.due_uploads(tx, clock.unix_ms(), _AT_ONCE)
         until, done = time.monotonic() + PIECE_S, 0
-        for id_ in due:
-            if done and time.monotonic() > until:
-                break
-            done += self._carry_on(scope, id_, until)
+        with ExitStack() as stack:
+            pixels = _Pixels(self._readers, stack)
+            for id_ in due:
+                if done and time.monotonic() > until:
+                    break
+                done += self._carry_on(scope, id_, until, pixels)
         return done
 
-    def _carry_on(self, scope: SystemScope, id_: UUID, until: float) -> bool:
+    def _carry_on(self, scope: SystemScope, id_: UUID, until: float, pixels: _Pixels) -> bool:
         now = clock.unix_ms()
         with self._database.begin(EVERYWHERE) as tx:
             row = store.upload_by_id(tx, id_, lock=True)
@@ -111,7 +114,7 @@ class UploadWork:
             store.update_upload(tx, id_, lease_ms=now + _LEASE_MS)
         pause = _RETRY_MS
         try:
-            self._advance(scope, row, until)
+            self._advance(scope, row, until, pixels)
             pause = 0
         except WardlightError as error:
             log.error("ingest.upload", error, code=error.code)
@@ -121,7 +124,7 @@ class UploadWork:
             store.update_upload(tx, id_, lease_ms=clock.unix_ms() + pause)
         return True
 
-    def _advance(self, scope: SystemScope, row: Upload, until: float) -> None:
+    def _advance(self, scope: SystemScope, row: Upload, until: float, pixels: _Pixels) -> None:
         """Some files more. Raises what keeps the archive from storing now."""
         with self._database.read(row.institution) as tx:
             parts = store.parts(tx, row.id)
@@ -135,12 +138,9 @@ class UploadWork:
         if reason:
             results = [f"{REFUSED}:{reason}"] * (len(row.sizes) - row.done)
         else:
-            with ExitStack() as stack:
-                content = stack.enter_context(_Content(self._objects, self._keystore, row, parts))
-                pixels = (
-                    None if self._readers is None else stack.enter_context(self._readers(row.institution))
-                )
-                results = _Files(self._archive, self._keystore, row, content, pixels).take(until)
+            with _Content(self._objects, self._keystore, row, parts) as content:
+                reader = pixels.of(row.institution)
+                results = _Files(self._archive, self._keystore, row, content, reader).take(until)
         self._settle(scope, row, results)
 
     def _settle(self, scope: SystemScope, row: Upload, results: Sequence[str]) -> None:
@@ -162,6 +162,23 @@ class UploadWork:
                 gone = store.drop_parts(tx, row.id)
                 self._recorder.write(tx, row.institution, _finished(scope, row, every))
         self._uploads.discard(gone)
+
+
+class _Pixels:
+    """Readers of pixels for one piece of work, one for each institution; closed with it."""
+
+    def __init__(self, readers: Callable[[UUID], TextReader] | None, stack: ExitStack) -> None:
+        self._readers = readers
+        self._stack = stack
+        self._open: dict[UUID, TextReader] = {}
+
+    def of(self, institution: UUID) -> TextReader | None:
+        """The institution's; None where none can look."""
+        if self._readers is None:
+            return None
+        if institution not in self._open:
+            self._open[institution] = self._stack.enter_context(self._readers(institution))
+        return self._open[institution]
 
 
 class _Content:

@@ -18,7 +18,7 @@ from wardlight.web.about import About
 from wardlight.web.routes import Public
 
 #: First steps of the addresses of pages; the script knows what lies below.
-PAGES: Final = ("studies", "developers", "applications", "agreements", "receivers", "people", "account", "trail")
+PAGES: Final = ("studies", "upload", "developers", "applications", "agreements", "receivers", "people", "account", "trail")
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(js|css|woff2|svg|wasm)")
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",

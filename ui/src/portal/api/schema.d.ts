@@ -1836,6 +1836,69 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Upload Terms
+         * @description At which privacy levels people may upload, by the agreement, and the limits.
+         */
+        get: operations["get_api_v1_uploads"];
+        put?: never;
+        /**
+         * Create Upload
+         * @description Begin an upload of one file, or of several one behind the other (tus 1.0, Creation).
+         */
+        post: operations["post_api_v1_uploads"];
+        delete?: never;
+        options?: never;
+        /**
+         * Show Upload Terms
+         * @description At which privacy levels people may upload, by the agreement, and the limits. Without its body.
+         */
+        head: operations["head_api_v1_uploads"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an upload, as its address has it. */
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Show Upload
+         * @description How far an upload of one's own is, and what became of each of its files.
+         */
+        get: operations["get_api_v1_uploads_upload"];
+        put?: never;
+        post?: never;
+        /**
+         * End Upload
+         * @description Delete what has come of an upload of one's own (tus 1.0, Termination); what was stored of it stays.
+         */
+        delete: operations["delete_api_v1_uploads_upload"];
+        options?: never;
+        /**
+         * Show Upload
+         * @description How far an upload of one's own is, and what became of each of its files. Without its body.
+         */
+        head: operations["head_api_v1_uploads_upload"];
+        /**
+         * Append to Upload
+         * @description The next bytes of an upload of one's own (tus 1.0, PATCH); durable before the answer.
+         */
+        patch: operations["patch_api_v1_uploads_upload"];
+        trace?: never;
+    };
     "/oauth2/token": {
         parameters: {
             query?: never;
@@ -3308,7 +3371,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "agreement-withdrawn" | "already-exists" | "audit-fork" | "audit-id-reused" | "bad-data-set" | "bad-request" | "cannot-decode" | "conflict" | "enrolment-refused" | "forbidden" | "instance-conflict" | "instance-mismatch" | "internal" | "key-destroyed" | "level-not-agreed" | "matching-key-not-supported" | "method-not-allowed" | "missing-identifier" | "no-agreement" | "not-acceptable" | "not-deidentified" | "not-found" | "not-subscribed" | "object-damaged" | "out-of-resources" | "precondition-failed" | "query-too-broad" | "range-not-satisfiable" | "rate-limited" | "settings-unsafe" | "sign-in-failed" | "sop-class-not-allowed" | "study-deleted" | "too-large" | "transfer-syntax-not-supported" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "wrong-key";
+            code: "agreement-withdrawn" | "already-exists" | "audit-fork" | "audit-id-reused" | "bad-data-set" | "bad-request" | "cannot-decode" | "checksum-mismatch" | "conflict" | "enrolment-refused" | "forbidden" | "instance-conflict" | "instance-mismatch" | "internal" | "key-destroyed" | "level-not-agreed" | "matching-key-not-supported" | "method-not-allowed" | "missing-identifier" | "no-agreement" | "not-acceptable" | "not-deidentified" | "not-found" | "not-subscribed" | "object-damaged" | "out-of-resources" | "precondition-failed" | "query-too-broad" | "range-not-satisfiable" | "rate-limited" | "settings-unsafe" | "sign-in-failed" | "sop-class-not-allowed" | "study-deleted" | "too-large" | "transfer-syntax-not-supported" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "wrong-key";
             request: string;
             detail?: string;
             reason?: string;
@@ -4378,6 +4441,43 @@ export interface components {
             /** @description `after` of the next page. */
             next?: string;
         };
+        UploadTerms: {
+            /** @description Levels that are agreed, strictest first: the first is the usual one. */
+            levels: ("high" | "medium" | "low" | "identified")[];
+            agreement: {
+                id: string;
+                version: number;
+            };
+            /** @description Largest upload, in bytes. */
+            file_bytes: number;
+            /** @description Most files of one upload. */
+            files: number;
+            /** @description An upload ends so long after its last byte. */
+            hours: number;
+        };
+        Upload: {
+            id: string;
+            /** @enum {unknown} */
+            state: "open" | "received" | "done";
+            /** @enum {unknown} */
+            level: "high" | "medium" | "low" | "identified";
+            length: number;
+            /** @description Bytes that are durable. */
+            offset: number;
+            files: number;
+            /** @description What became of the first files, in order; of all where it is finished. */
+            results: {
+                /** @enum {unknown} */
+                result: "stored" | "duplicate" | "refused" | "quarantined";
+                /** @description A code. */
+                reason: string | null;
+            }[];
+            /** Format: date-time */
+            created?: string;
+            /** Format: date-time */
+            expires: string;
+            finished: boolean;
+        };
     };
     responses: {
         /** @description The request is not understood. Or: A search names an attribute that cannot be matched. Or: The data set cannot be parsed. Or: The data set names another SOP instance or class than the message. Or: The data set lacks a UID that every instance must have. Or: The route does not take this SOP class. */
@@ -4506,6 +4606,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The bytes are not those that the checksum is of; send them again. */
+        Problem460: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Stored data is damaged; it was not released. Or: The key does not fit this object. Or: The audit log is not the one whose head was signed; its sealing has stopped. Or: The settings are not safe to start with. Or: Something failed here; it is logged under the request's number. */
         Problem500: {
             headers: {
@@ -4579,6 +4688,8 @@ export interface components {
         webhook: string;
         /** @description A delivery's id. */
         delivery: string;
+        /** @description Id of an upload, as its address has it. */
+        upload: string;
     };
     requestBodies: never;
     headers: never;
@@ -8776,6 +8887,8 @@ export interface operations {
                 from?: number;
                 /** @description Position after the last one; the newest signed size without it. */
                 to?: number;
+                /** @description `csv`, `fhir` or `dicom` instead of the bundle; only that can be verified. */
+                format?: string;
                 /** @description Which generation of the log; the newest without it. */
                 generation?: number;
             };
@@ -8792,6 +8905,9 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": unknown;
+                    "text/csv; charset=utf-8; header=present": unknown;
+                    "application/fhir+ndjson": unknown;
+                    "application/xml-seq": unknown;
                 };
             };
             400: components["responses"]["Problem400"];
@@ -8812,6 +8928,8 @@ export interface operations {
                 from?: number;
                 /** @description Position after the last one; the newest signed size without it. */
                 to?: number;
+                /** @description `csv`, `fhir` or `dicom` instead of the bundle; only that can be verified. */
+                format?: string;
                 /** @description Which generation of the log; the newest without it. */
                 generation?: number;
             };
@@ -11150,6 +11268,227 @@ export interface operations {
             413: components["responses"]["Problem413"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_uploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadTerms"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_uploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    head_api_v1_uploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_uploads_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an upload, as its address has it. */
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_uploads_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an upload, as its address has it. */
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing was found, and XML asked for. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_uploads_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an upload, as its address has it. */
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patch_api_v1_uploads_upload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of an upload, as its address has it. */
+                upload: components["parameters"]["upload"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Nothing was found, and XML asked for. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
         };
     };
     post_oauth2_token: {

@@ -1,5 +1,5 @@
 // The navigation: which pages there are, for whom, under which key.
-import { IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconListCheck, type TablerIcon } from "@tabler/icons-react";
+import { IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconUpload, IconListCheck, type TablerIcon } from "@tabler/icons-react";
 
 import type { Role } from "./session";
 import { words } from "./words";
@@ -24,7 +24,10 @@ const MANAGERS: readonly Role[] = ["administrator", "privacy-officer"];
 export const NAVIGATION: readonly Group[] = [
   {
     label: words.nav.images,
-    pages: [{ to: "/studies", label: words.nav.studies, icon: IconPhoto, key: "S", roles: EVERYONE }],
+    pages: [
+      { to: "/studies", label: words.nav.studies, icon: IconPhoto, key: "S", roles: EVERYONE },
+      { to: "/upload", label: words.upload.title, icon: IconUpload, key: "U", roles: ["administrator", "clinician"] },
+    ],
   },
   {
     label: words.nav2.connect,

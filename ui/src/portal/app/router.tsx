@@ -20,8 +20,9 @@ const root = createRootRouteWithContext<Context>()({
 const home = createRoute({
   getParentRoute: () => root,
   path: "/",
-  beforeLoad: () => {
-    throw redirect({ to: "/studies" });
+  beforeLoad: async ({ context }) => {
+    const { role } = await context.queries.ensureQueryData(SESSION);
+    throw redirect({ to: role === "operator" ? "/developers" : "/studies" });
   },
 });
 
@@ -76,6 +77,12 @@ const admin = [
   createRoute({ getParentRoute: () => root, path: "/account", component: lazyRouteComponent(() => import("../pages/account"), "Account") }),
 ] as const;
 
+const upload = createRoute({
+  getParentRoute: () => root,
+  path: "/upload",
+  component: lazyRouteComponent(() => import("../pages/upload/index"), "Upload"),
+});
+
 /** Texts that the trail's filters in the address may be. */
 const TRAIL = ["day", "from", "to", "actor", "group", "action", "outcome", "study"] as const;
 
@@ -94,7 +101,7 @@ const account = [
   }),
 ] as const;
 
-export const routeTree = root.addChildren([home, studies, study, ...developers, ...admin, ...account]);
+export const routeTree = root.addChildren([home, studies, upload, study, ...developers, ...admin, ...account]);
 
 export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
 

@@ -1,6 +1,7 @@
 // Every string that people read, in one catalogue.
 import { admin } from "./words-admin";
 import { study } from "./words-study";
+import { upload } from "./words-upload";
 import { trailWords } from "./words-trail";
 
 export const words = {
@@ -38,5 +39,6 @@ export const words = {
   },
   ...admin,
   ...study,
+  ...upload,
   ...trailWords,
 } as const;
