@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import peer_tools, peers
+from bench import leak_classes, peer_tools, peers
 from bench.corpora import canaries
 from bench.process import ROOT, scratch
 from bench.rows import Sample, Target
@@ -110,15 +110,13 @@ def deidentify(run: Run) -> None:
     key = run.folder / "hospital.key"
     key.write_bytes(bytes(range(32)))
     key.chmod(0o600)
-    slow = _SLOW if run.long or run.quick else ()
-    tools: dict[str, Tool] = {name: partial(packaged, name) for name in slow}
-    tools = {
+    tools: dict[str, Tool] = {
         OURS: partial(ours, key),
         "fw-file-rs": partial(packaged, "fw-file-rs"),
         "plain copy": copy,
         "dcmanon": partial(packaged, "dcmanon"),
         "dcmodify": dcmodify,
-        **tools,
+        **{name: partial(packaged, name) for name in _SLOW},
     }
     for corpus, count in (("a", run.size(400, 500, 60)), ("b", run.size(1200, 2000, 100))):
         few = min(count, run.size(40, 100, 10))
@@ -145,6 +143,32 @@ def deidentify(run: Run) -> None:
         run.notes.append(
             f"identifying values of corpus ({corpus}), of {len(canaries())}, left in headers: {left}"
         )
+    _leak_classes(run, tools)
+
+
+def _leak_classes(run: Run, tools: dict[str, Tool]) -> None:
+    """What each tool leaves of a name in each place where names leak."""
+    with scratch(run.folder) as folder:
+        source = folder / "in-leaks"
+        source.mkdir()
+        drawn = leak_classes.make(source)
+        for name, tool in tools.items():
+            if name == "plain copy":
+                continue
+            output = folder / "out"
+            try:
+                tool(source, output)
+            except RuntimeError as error:
+                # What it wrote before it gave up counts.
+                run.notes.append(f"{name} ended early on the leak classes ({str(error).split(':')[0]})")
+            headers, anywhere = leak_classes.left(output, drawn)
+            written = sum(path.is_file() for path in output.rglob("*.dcm"))
+            places = f": {', '.join(anywhere)}" if anywhere else ""
+            run.notes.append(
+                f"{name}, of {len(drawn)} places where a name leaks ({written} of {len(list(source.iterdir()))}"
+                f" files written): left in {len(headers)} headers, {len(anywhere)} files{places}"
+            )
+            shutil.rmtree(output, ignore_errors=True)
 
 
 def _folder_of(files: list[Path], count: int, parent: Path) -> Path:
