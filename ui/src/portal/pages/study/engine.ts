@@ -119,21 +119,21 @@ export class StackView {
   /** Shows these pictures; the one in view stays in view where it is among them. */
   async show(frames: readonly Frame[]): Promise<void> {
     const before = this.#frames[this.index]?.id;
-    const known = this.#frames.length > 0;
+    const known = this.#viewport?.getCornerstoneImage() !== undefined;
     const meta = await Promise.all(frames.map(async (frame) => [frame.id, await withPalette(frame)] as const));
     for (const [id, row] of meta) wadors.metaDataManager.add(id, row as never);
     if (this.#over) return;
     this.#frames = frames;
     this.#at = new Map(frames.map((frame, index) => [frame.id, index]));
     const at = Math.max(0, before === undefined ? 0 : (this.#at.get(before) ?? 0));
-    const [voi, inverted] = [this.#viewport?.getProperties().voiRange, this.#viewport?.getProperties().invert];
+    const { voiRange: voi, invert: inverted } = (known ? this.#viewport?.getProperties() : undefined) ?? {};
     const camera = known ? this.#viewport?.getCamera() : undefined;
     try {
       await this.#viewport?.setStack(frames.map((frame) => frame.id), at);
     } catch (error) {
       this.#failed = error instanceof Error ? error.message : String(error);
     }
-    if (known && voi) this.#viewport?.setProperties({ voiRange: voi, invert: inverted ?? false });
+    if (voi) this.#viewport?.setProperties({ voiRange: voi, invert: inverted ?? false });
     if (camera) this.#viewport?.setCamera(camera);
     this.#viewport?.render();
     this.#tell();
@@ -170,13 +170,6 @@ export class StackView {
     this.#viewport?.setProperties({ voiRange: utilities.windowLevel.toLowHighRange(width, centre) });
     this.#viewport?.render();
     this.#tell();
-  }
-
-  /** As the file says, or all there is in the picture. */
-  windowOf(frame: Frame | undefined): void {
-    const [width, centre] = [numbers(frame?.row ?? {}, T.width)[0], numbers(frame?.row ?? {}, T.centre)[0]];
-    if (width !== undefined && centre !== undefined) this.window(width, centre);
-    else this.wholeRange();
   }
 
   wholeRange(): void {
