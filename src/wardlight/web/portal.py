@@ -18,7 +18,17 @@ from wardlight.web.about import About
 from wardlight.web.routes import Public
 
 #: First steps of the addresses of pages; the script knows what lies below.
-PAGES: Final = ("studies", "upload", "developers", "applications", "agreements", "receivers", "people", "account", "trail")
+PAGES: Final = (
+    "studies",
+    "upload",
+    "developers",
+    "applications",
+    "agreements",
+    "receivers",
+    "people",
+    "account",
+    "trail",
+)
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(js|css|woff2|svg|wasm)")
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
@@ -40,6 +50,11 @@ _PAGE_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
 }
+# Workers have the policy of their own file: they load and run decoders of images, which are WebAssembly.
+_SCRIPT_POLICY: Final = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
 _KEPT: Final = "public, max-age=31536000, immutable"
 _BUILT: Final = resources.files("wardlight.web") / "portal"
 
@@ -63,7 +78,10 @@ def file(request: Request) -> Response:
     found = _BUILT / "assets" / name
     if match is None or not found.is_file():
         raise WardlightError("not-found")
-    return Response(found.read_bytes(), media_type=_TYPES[match[1]], headers={"Cache-Control": _KEPT})
+    headers = {"Cache-Control": _KEPT}
+    if match[1] == "js":
+        headers["Content-Security-Policy"] = _SCRIPT_POLICY
+    return Response(found.read_bytes(), media_type=_TYPES[match[1]], headers=headers)
 
 
 ROUTES: Final = (
