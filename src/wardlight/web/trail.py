@@ -7,7 +7,6 @@ from typing import Any, Final
 from wardlight.access.model import PrincipalKind, TokenScope
 from wardlight.audit.actions import Action
 from wardlight.trail import api, bundle_api
-from wardlight.trail.bundle import MEDIA_TYPE
 from wardlight.trail.service import MAX_LIMIT, USUAL_LIMIT
 from wardlight.web.about import JSON, About, Parameter
 from wardlight.web.routes import Api
@@ -108,10 +107,11 @@ _ENTRY_TILE: Final = About(
 _EXPORT: Final = About(
     "Audit Bundle",
     "Entries with all that it takes to verify them offline: a bundle `wardlight-audit/1`.",
-    (MEDIA_TYPE,),
+    tuple(form.media_type for form in bundle_api.FORMS.values()),
     query=(
         _number("from", "Position of the first entry, 0 without it."),
         _number("to", "Position after the last one; the newest signed size without it."),
+        _text("format", "`csv`, `fhir` or `dicom` instead of the bundle; only that can be verified."),
         _GENERATION,
     ),
 )

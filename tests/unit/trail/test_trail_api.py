@@ -446,6 +446,20 @@ def test_a_bundle_verifies_and_its_export_is_told(bench):
         assert bench.get(f"/export?{query}").status_code == (404 if "generation" in query else 400), query
 
 
+def test_an_export_in_another_form_is_told_too(bench):
+    before = len(bench.written())
+    csv = bench.get("/export?from=2&to=12&format=csv")
+    assert csv.headers["content-type"].startswith("text/csv") and csv.content.count(b"\r\n") == 11
+    assert csv.content.startswith(b"index,") and csv.content.count(b"index,recorded") == 1
+    assert csv.headers["content-disposition"].endswith('-2-12.csv"')
+    events = [json.loads(line) for line in bench.get("/export?from=2&to=12&format=fhir").content.splitlines()]
+    assert len(events) >= 10 and {one["resourceType"] for one in events} == {"AuditEvent"}
+    assert bench.get("/export?from=2&to=12&format=dicom").content.count(b"</AuditMessage>") >= 10
+    assert bench.get("/export?format=pdf").status_code == 400
+    told = [entry for entry in bench.written()[before:] if entry["action"] == "audit:entry:export"]
+    assert len(told) >= 3
+
+
 def test_aggregates_count_what_is_there(bench):
     entries = bench.written()
     days = sorted({entry["recorded"][:10] for entry in entries})

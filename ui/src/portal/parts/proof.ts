@@ -1,12 +1,13 @@
 // Checks the audit trail in the browser: the head's signature by the log's key, that the head extends the one that this
 // browser saw last, and that entries stand in the tree below it (docs/reference/audit-api.md, audit-bundle.md).
+// Kept in localStorage: the log's public key as it was first seen, and its last signed head. Neither is a secret, nor tells of
+// anybody; a change of one is what must be noticed.
 import { equal, fromBase64, toBase64, toHex, type Bytes } from "../../audit/bytes.ts";
 import { canonicalBytes } from "../../audit/canonical.ts";
 import { LOG, Note, VerifierKey } from "../../audit/note.ts";
 import { isConsistent, leafHash, nodeHash, rootFromInclusion } from "../../audit/tree.ts";
 import { api, request } from "../api/client";
 
-/** The log's key as it was seen first, and the last head: no secrets, and what makes a change visible. */
 const KEY = "wardlight-log-key";
 const HEAD = "wardlight-log-head";
 
