@@ -68,6 +68,11 @@ export function OneAgreement(): ReactNode {
   );
 }
 
+/** How many terms a version changed; who attested it, and in which document, is said anew for each. */
+function told(row: Agreement): number {
+  return (row.changes ?? []).filter(({ member }) => member !== "document" && !member.startsWith("attested")).length;
+}
+
 interface Known {
   application: string;
   name: string;
@@ -110,7 +115,7 @@ function Versions({ application, name, versions, asks, others, sources }: Known)
           <button key={one.version} type="button" className={draft === null && one === shown ? "v on" : "v"} aria-current={draft === null && one === shown} onClick={() => { setDraft(null); setVersion(one.version); }}>
             <StateDot state={DOTS[one.state]}><b className="bb">v{one.version}</b></StateDot>
             <span className="xs t3">{text.states[one.state]} · {one.created && <When at={one.created} />}</span>
-            <span className="xs t2">{one.changes ? text.changes(one.changes.length) : text.first}</span>
+            <span className="xs t2">{one.changes ? text.changes(told(one)) : text.first}</span>
           </button>
         ))}
       </aside>
@@ -144,7 +149,7 @@ function Versions({ application, name, versions, asks, others, sources }: Known)
           />
         ) : shown === undefined ? <div className="centre"><p className="t2">{text.none}</p></div> : (
           <TermDiff
-            heads={[shown.changes ? text.changes(shown.changes.length) : text.terms, earlier ? `v${earlier.version}, ${text.before}` : "", `v${shown.version}, ${text.states[shown.state].toLowerCase()}`]}
+            heads={[shown.changes ? text.changes(told(shown)) : text.terms, earlier ? `v${earlier.version}, ${text.before}` : "", `v${shown.version}, ${text.states[shown.state].toLowerCase()}`]}
             terms={shownTerms(earlier, shown, others, sources)}
           />
         )}
