@@ -234,7 +234,7 @@ def test_the_reference_is_searched_tried_and_copied(portal, tmp_path):
         ]  # fmt: skip
         assert everything == len(routes)
         page.fill("input[type=search]", "sharing list grants")
-        page.wait_for_function("document.querySelectorAll('button.dev-row').length === 1")
+        page.locator("button.dev-row").nth(1).wait_for(state="detached")
         page.click("button.dev-row")
         page.fill("article input[name=limit]", "1")
         page.click("article button:has-text('Send')")
