@@ -26,7 +26,7 @@ export const studyQuery = (study: string) => queryOptions({
 export const seriesQuery = (study: string) => queryOptions({
   queryKey: ["study", study, "series"],
   queryFn: async ({ signal }) => {
-    const { rows } = await dicomJson<DicomRow>(`${address(study)}/series?includefield=${T.seriesDescription}&limit=500`, signal);
+    const { rows } = await dicomJson<DicomRow>(`/dicom-web/series?StudyInstanceUID=${study}&includefield=${T.seriesDescription}&limit=500`, signal);
     return rows.sort((a, b) => numeric(a, T.seriesNumber) - numeric(b, T.seriesNumber));
   },
 });

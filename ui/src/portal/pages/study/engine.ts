@@ -224,7 +224,7 @@ export class StackView {
     eventTarget.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, this.#error);
     ToolGroupManager.destroyToolGroup(this.#id);
     this.#engine.destroy();
-    cache.purgeCache();
+    for (const { id } of this.#frames) if (cache.getImage(id) !== undefined) cache.removeImageLoadObject(id, { force: true });
   }
 
   /** The picture next to the eye that is not there yet, forward before back. */

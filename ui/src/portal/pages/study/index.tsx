@@ -70,7 +70,7 @@ export function Study(): ReactNode {
               >
                 <Viewer study={found.data ?? {}} series={chosen ?? {}} frames={frames} whole={whole.isSuccess} onObject={setCurrent} onSeries={step} />
               </Stage>
-              <Panel study={study} />
+              {found.data === undefined ? <aside className="pan" aria-busy aria-label={words.study.panel} /> : <Panel study={study} />}
             </div>
           </Current>
         )}
@@ -121,7 +121,7 @@ function Head({ study, row, object }: { study: string; row: DicomRow | undefined
 }
 
 function Ward({ study, row }: { study: string; row: DicomRow | undefined }): ReactNode {
-  const grants = useQuery({ ...grantsQuery(study), placeholderData: keepPreviousData });
+  const grants = useQuery({ ...grantsQuery(study), enabled: row !== undefined, placeholderData: keepPreviousData });
   const open = (grants.data ?? []).filter(isOpen);
   const hidden = grants.error instanceof ApiError && grants.error.problem.status === 403;
   const last = open.reduce<Grant | null>((a, b) => (a === null || b.expires_at > a.expires_at ? b : a), null);
