@@ -67,7 +67,7 @@ function StudyRow({ study, shot, engine, open, toggle, row }: { study: Study; sh
   return (
     <tr className="g" aria-rowindex={row}>
       <td>
-        <button type="button" className="fold" aria-expanded={open} aria-label={`${open ? say.hide : say.show}: ${label}`} onClick={() => toggle(study.key)}>
+        <button type="button" className="fold" aria-expanded={open} onClick={() => toggle(study.key)}>
           <Fold size={14} aria-hidden />
           {study.modality && <span className="tag mod">{study.modality}</span>}
           <b className="ell">{label}</b>
