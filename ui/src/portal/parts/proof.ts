@@ -73,9 +73,9 @@ export async function newestHead(): Promise<Head> {
 
 async function judged(head: Head, note: Note, text: string): Promise<Partial<Head>> {
   const { origin, generation } = head;
+  if (!head.vkeys.includes(head.pinned)) return { state: "key-changed" };
   const key = new VerifierKey(head.pinned);
   if (note.origin !== origin || key.kind !== LOG) return { state: "bad-signature" };
-  if (!head.vkeys.includes(head.pinned)) return { state: "key-changed" };
   const signed = await note.signedBy(key);
   if (signed === null) return { state: "key-changed" };
   if (!signed) return { state: "bad-signature" };

@@ -32,6 +32,8 @@ export const sharesQuery = (study: string) => ({
   refetchInterval: (query: { state: { data?: Share[] | undefined } }) => (query.state.data?.some(isUnderWay) ? 1500 : false) as number | false,
 });
 
+interface Gone { grant: Grant; at: number }
+
 const isUnderWay = (share: Share): boolean => share.state === "copying" || share.state === "waiting";
 
 export function usePeople(): Map<string, string> {
@@ -46,11 +48,13 @@ export function Access({ study }: { study: string }): ReactNode {
   const shares = useRole("administrator", "clinician");
   const applications = useApplications();
   const people = usePeople();
-  const [gone, setGone] = useState<ReadonlyMap<string, number>>(new Map());
+  const [gone, setGone] = useState<ReadonlyMap<string, Gone>>(new Map());
   const [failed, setFailed] = useState("");
   const found = useQuery({ ...grantsQuery(study), refetchInterval: 15_000 });
   const wishes = useQuery({ ...sharesQuery(study), enabled: shares });
-  const grants = (found.data ?? []).filter((one) => isOpen(one) || gone.has(one.id));
+  // What was ended here stays in its place for as long as one looks.
+  const live = (found.data ?? []).filter((one) => isOpen(one) && !gone.has(one.id));
+  const grants = [...live, ...[...gone.values()].map((one) => one.grant)].sort((a, b) => b.not_before.localeCompare(a.not_before));
   const releases = [...new Set(grants.map((one) => one.study).filter((one): one is string => !!one))];
   const used = useQuery({
     queryKey: ["audit", "used", ...releases],
@@ -65,14 +69,13 @@ export function Access({ study }: { study: string }): ReactNode {
     setFailed("");
     try {
       await revoke(grant.id);
-      setGone((was) => new Map(was).set(grant.id, Date.now()));
+      setGone((was) => new Map(was).set(grant.id, { grant, at: Date.now() }));
       await Promise.all([queries.invalidateQueries({ queryKey: ["grants"] }), queries.invalidateQueries({ queryKey: ["audit"] })]);
     } catch (error) {
       if (!(error instanceof NotProved)) setFailed(error instanceof Error ? error.message : String(error));
     }
   };
   if (found.error) return <Failure error={found.error} again={() => void found.refetch()} />;
-  const open = grants.filter((one) => !gone.has(one.id));
   const waiting = (wishes.data ?? []).filter((one) => isUnderWay(one) && !grants.some((grant) => grant.id === one.grant));
   const name = (one: { application?: string | null; person?: string | null }): string =>
     (one.application ? applications.get(one.application) ?? one.application : one.person ? people.get(one.person) ?? one.person : "") || "–";
@@ -80,8 +83,8 @@ export function Access({ study }: { study: string }): ReactNode {
     <section className="acl" aria-label={words.access.title}>
       <div className="ph">
         <h2>{words.access.title}</h2>
-        <span className="t3">{found.isPending ? "" : open.length}</span>
-        {open.length > 1 && <span className="end"><EndAll study={study} /></span>}
+        <span className="t3">{found.isPending ? "" : live.length}</span>
+        {live.length > 1 && <span className="end"><EndAll study={study} /></span>}
       </div>
       {failed && <p className="note bad" role="alert">{failed}</p>}
       {found.isPending && <div className="gr late"><span className="skeleton" style={{ width: "60%" }} /><span className="skeleton" style={{ width: "80%" }} /></div>}
@@ -92,7 +95,7 @@ export function Access({ study }: { study: string }): ReactNode {
         </article>
       ))}
       {grants.map((one) => {
-        const at = gone.get(one.id);
+        const at = gone.get(one.id)?.at;
         return at !== undefined ? (
           <article key={one.id} className="gr gone" role="status">
             <div className="row g3">
