@@ -172,6 +172,15 @@ def test_enrolment_by_http(gateway):
     assert gateway.ask("GET", AGREED).status_code == 200, "the key before stays"
 
 
+def test_when_a_receiver_was_heard_of_is_told(gateway):
+    before = gateway.listed()
+    assert (before["seen"], before["last_object"]) == (None, None)
+    gateway.confirm()
+    assert gateway.ask("GET", AGREED).status_code == 200
+    after = gateway.listed()
+    assert after["seen"] >= after["created"] and after["last_object"] is None
+
+
 def test_five_enrolments_an_hour(gateway, platform):
     code = Code("A" * 20, Code.parse(gateway.code).platform).text
     answers = []
