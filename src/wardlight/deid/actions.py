@@ -130,6 +130,9 @@ def _by_row(tag: int, vr: bytes, row: Mapping[str, str], profile: Profile) -> Pl
         return Plan("keep", f"E.1-1, option {option}")
     for option in sorted(profile.options & row.keys()):
         if row[option] == "C" and not (option == "patient" and profile.patient is not None):
+            if vr in _BINARY and row["basic"] == "X":
+                # Bytes that only a maker's program reads: nobody can say what is in them, so nothing cleans them.
+                continue
             kind = {"modified_dates": "date", "device": "keyed"}.get(option, "C")
             return Plan(kind, f"E.1-1, option {option}")
     basic = row["basic"]

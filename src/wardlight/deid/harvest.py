@@ -34,6 +34,15 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _SEPARATORS: Final = re.compile(r"[\s^=,;:/\\_|()\[\]{}<>\"']+")
 _GERMAN: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "aa"})
+#: Scripts that are written without spaces between words: South-East Asian ones, kana, ideographs, hangul.
+_UNSPACED: Final = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
+)
+#: What stands in names of people where nobody is named.
+_NOBODY_TEXT: Final = """
+    none unknown anonymous anonymized anonymised removed test tests name patient doctor hospital clinic station
+"""
+_NOBODY: Final = frozenset(_NOBODY_TEXT.split())
 #: Keys the memory of harvests, so that it tells nobody which values it has seen.
 _KEY: Final = secrets.token_bytes(32)
 #: Values of more bytes altogether are harvested each time, and so many harvests are remembered: 4 MiB of values.
@@ -162,9 +171,16 @@ def _opened(seen: list[Seen], syntax: TransferSyntax) -> Iterator[Seen]:
 def _found_anywhere(word: str) -> bool:
     """Whether a word is searched for inside others too: a long one, and one that signs would break into letters.
 
-    Signs are in names that are written in another character set than the object says.
+    Signs are in names that are written in another character set than the object says. Where no spaces are written,
+    every word stands inside others.
     """
-    return len(word) >= LONG_WORD or not (word.isascii() or _WORD.fullmatch(word))
+    if len(word) >= LONG_WORD:
+        return True
+    return not word.isascii() and (not _WORD.fullmatch(word) or (len(word) > 1 and _unspaced(word)))
+
+
+def _unspaced(word: str) -> bool:
+    return _UNSPACED.search(word) is not None
 
 
 def _raw_forms(word: str) -> set[bytes]:
@@ -191,12 +207,18 @@ def _ordinary() -> tuple[frozenset[str], frozenset[str]]:
 
 def name_words(text: str) -> set[str]:
     """The words of a person's name, in all its representations, without titles and particles."""
-    common, particles = _ordinary()
+    particles = _ordinary()[1]
     words = set()
-    for part in _SEPARATORS.split(fold(text)):
+    folded = fold(text)
+    for part in _SEPARATORS.split(folded):
         words.add(part.strip(".-*?!"))
         words.update(_WORD.findall(part))
-    return {word for word in words if _worth(word) and word not in particles and word not in common}
+    for one in folded.replace("=", "\\").split("\\"):
+        # Family and given name, of one sign each perhaps, written together.
+        whole = "".join(_WORD.findall(one))
+        if _unspaced(whole):
+            words.add(whole)
+    return {word for word in words if _worth(word) and word not in particles and word not in _NOBODY}
 
 
 def identifier_words(text: str) -> set[str]:

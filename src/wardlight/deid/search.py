@@ -243,17 +243,20 @@ _VERDICTS: Final[dict[bytes, int]] = {}
 
 
 def _any_in(words: tuple[str, ...], text: str) -> bool:
-    """Whether any of the words, of five characters at least, is in the text."""
+    """Whether any of the words is in the text; few are shorter than five characters."""
     if len(words) <= _FEW:
         return any(word in text for word in words)
     by_head: dict[str, list[str]] = {}
     for word in words:
         by_head.setdefault(word[:LONG_WORD], []).append(word)
-    for place in range(len(text) - LONG_WORD + 1):
-        found = by_head.get(text[place : place + LONG_WORD])
-        # Where very many words begin alike, their beginning is enough: nobody's patients are called like that.
-        if found is not None and (len(found) > _FEW or any(text.startswith(word, place) for word in found)):
-            return True
+    for length in {len(head) for head in by_head}:
+        for place in range(len(text) - length + 1):
+            found = by_head.get(text[place : place + length])
+            # Where very many words begin alike, their beginning is enough: nobody's patients are called like that.
+            if found is not None and (
+                len(found) > _FEW or any(text.startswith(word, place) for word in found)
+            ):
+                return True
     return False
 
 

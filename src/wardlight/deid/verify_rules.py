@@ -129,6 +129,9 @@ def expectations(level: str) -> Expectations:
         options = {option for option in allowed if actions[option]}
         if level == "high" and tag not in _HIGH_PATIENT:
             options.discard("patient")
+        if vr_of.get(tag) == "OB" and actions["basic"] == "X":
+            # Bytes cannot be cleaned, only kept or gone.
+            options = {option for option in options if actions[option] == "K"}
         check = _row_check(actions, options)
         checks[tag] = max(check, 0)
         kept |= {tag} if check < 0 else set()

@@ -32,6 +32,8 @@ _PARTICLES: Final = frozenset(_PARTICLE_TEXT.split())
 _WORDS: Final = re.compile(r"[^\W_]+")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _UMLAUTS: Final = {"ä": "ae", "ö": "oe", "ü": "ue"}
+#: Scripts in which words follow each other without spaces, as names of their characters begin.
+_RUN_ON: Final = frozenset(("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR"))
 LONG: Final = 5
 _FEW: Final = 64
 _REMEMBERED: Final = 512
@@ -98,6 +100,9 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
             if vr == b"PN":
                 german = "".join(_UMLAUTS.get(c, c) for c in unicodedata.normalize("NFC", text).lower())
                 words.update(_WORDS.findall(read), _WORDS.findall(plain(german)))
+                words.update(
+                    "".join(_WORDS.findall(one)) for one in re.split(r"[=\\]", read) if _runs_on(one)
+                )
                 continue
             words.update(one.strip() for one in read.split("\\"))
             if identifier:
@@ -106,7 +111,7 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
             groups = re.split(rb"[\^=\\ \0]+", value)
             raw |= {group.lower() for group in groups if len(group) >= LONG and not group.isascii()}
     words = {word for word in words - _PARTICLES if _worth(word)}
-    long = {word for word in words if len(word) >= LONG}
+    long = {word for word in words if len(word) >= LONG or (len(word) > 1 and _runs_on(word))}
     foreign = {word for word in words if len(word) >= 2 and not word.isascii()}
     raw |= {word.encode() for word in long | {word for word in foreign if len(word.encode()) >= LONG}}
     wide = {
@@ -124,6 +129,12 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
         tuple(sorted(wide)),
         tuple(sorted(word.encode() for word in words | numbers if word.isascii())),
     )
+
+
+def _runs_on(text: str) -> bool:
+    """Whether a text is of a script in which words follow each other without spaces."""
+    names = (unicodedata.name(c, "").split(" ")[0] for c in text if c >= "\u0e00")
+    return not _RUN_ON.isdisjoint(name.split("-")[0] for name in names)
 
 
 def _worth(word: str) -> bool:
@@ -145,16 +156,17 @@ if not os.environ.get("WARDLIGHT_PURE"):
 
 
 def any_within(words: tuple[str, ...], text: str) -> bool:
-    """Whether one of the words, each of five characters and more, is in the text."""
+    """Whether one of the words is in the text; few are shorter than five characters."""
     if len(words) <= _FEW:
         return any(word in text for word in words)
     heads: dict[str, set[str]] = {}
     for word in words:
         heads.setdefault(word[:LONG], set()).add(word)
-    for start in range(len(text) - LONG + 1):
-        alike = heads.get(text[start : start + LONG])
-        if alike and (len(alike) > _FEW or any(text.startswith(word, start) for word in alike)):
-            return True
+    for size in {len(head) for head in heads}:
+        for start in range(len(text) - size + 1):
+            alike = heads.get(text[start : start + size])
+            if alike and (len(alike) > _FEW or any(text.startswith(word, start) for word in alike)):
+                return True
     return False
 
 

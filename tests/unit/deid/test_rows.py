@@ -164,6 +164,9 @@ def wanted(tag: int, row: dict[str, str], profile: Profile, element_type: int | 
         # A signed time stamp cannot be moved; what is neither date nor time stays where times do.
         stays = profile.times == "keep" and vr_of(tag) != b"OB"
         return {"same"} if stays else {"gone", "empty", "dummy"}
+    if vr_of(tag) == b"OB":
+        # Bytes of a camera's maker: nothing can clean them.
+        return {"gone"}
     return {"keyed"} if options == ["device"] else {"clean"}
 
 

@@ -187,3 +187,32 @@ def test_a_long_value_that_is_no_number_needs_no_second_look() -> None:
     for value in (b"1\\" * 200_000 + b"x", b"1" * 400_000 + b"x", b" " * 400_000 + b"x"):
         assert needles.in_numbers(value, structural=False)
         assert not verify_text.are_numbers(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "charset", "code"),
+    [
+        ("张^小东", "患者张小东的检查", b"GB18030", "gb18030"),
+        ("王^五", "患者王五复查", b"ISO_IR 192", "utf-8"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "患者山田太郎様", b"\\ISO 2022 IR 87", "iso2022_jp"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "やまだたろうさん", b"\\ISO 2022 IR 87", "iso2022_jp"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "환자 홍길동님", b"ISO_IR 192", "utf-8"),
+        ("สม^ใจ", "นายสมใจครับ", b"ISO_IR 166", "iso8859_11"),
+    ],
+)
+def test_names_in_scripts_without_spaces_are_found_inside_a_sentence(
+    name: str, text: str, charset: bytes, code: str
+) -> None:
+    """By the engine and by the verifier, each for itself; the sentence does not contain the bytes of the name."""
+    seen = [(NAME, b"PN", name.encode(code), charset)]
+    needles = Needles(harvest(seen, EXPLICIT_LITTLE), (), (), [charset])
+    kept = needles.scrub(text.encode(code), b"LO", charset)
+    assert kept and kept != text.encode(code)
+    sought = verify_text.needles_of([(b"PN", name.encode(code), False)], (charset,))
+    dates = verify_text.Dates((), ())
+    assert verify_text.in_text(verify_text.plain(text), sought, dates)
+    assert not verify_text.in_text(verify_text.plain(kept.decode(code)), sought, dates)
+
+
+def test_a_name_that_is_a_common_word_is_a_name() -> None:
+    assert name_words("WEST^STREET") == {"west", "street"} and name_words("ANONYMOUS^PATIENT") == set()
