@@ -18,6 +18,8 @@ from wardlight.identity import totp
 AXE = Path(__file__).parents[1] / "ui/node_modules/axe-core/axe.min.js"
 DESKTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 834, "height": 1112}
+#: Parts of the browser itself, such as its viewer of PDF: nothing that leaves the machine.
+_OWN = ("chrome://", "chrome-extension://")
 #: What a browser says of a password's field is no complaint of ours.
 _HARMLESS = ("Password forms should have",)
 
@@ -48,7 +50,7 @@ class Portal:
                 "request",
                 lambda one: (
                     elsewhere.append(one.url)
-                    if not one.url.startswith((self.url, "blob:", "data:"))
+                    if not one.url.startswith((self.url, "blob:", "data:", *_OWN))
                     else None
                 ),
             )
