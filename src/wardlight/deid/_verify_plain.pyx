@@ -15,7 +15,7 @@ def learn(shorts, longs):
             NAMES[vr[0] << 8 | vr[1]] = vr
 
 
-def read(bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list found, Py_ssize_t most):
+cpdef Py_ssize_t read(bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list found, Py_ssize_t most) except -2:
     """Append elements until one is not plain: another VR, a delimiter, a length that is undefined or too long."""
     cdef const unsigned char* b = data
     cdef unsigned int number, first, second, third, fourth
@@ -46,6 +46,70 @@ def read(bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list fo
         p = start + <Py_ssize_t>length
         found.append((path, tag, NAMES[number], start, p))
     return p
+
+
+cdef Py_ssize_t _sequence(
+    bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list found, Py_ssize_t most, int deeper
+) except -2:
+    """Append what items of defined length hold; gives the offset after the last, -1 where one is not plain."""
+    cdef const unsigned char* b = data
+    cdef unsigned long long length
+    cdef Py_ssize_t start, number = 0
+    cdef tuple inner
+    while p < end:
+        if end - p < 8 or number > most:
+            return -1
+        if big:
+            if b[p] != 0xFF or b[p + 1] != 0xFE or b[p + 2] != 0xE0 or b[p + 3] != 0:
+                return -1
+            length = <unsigned long long>b[p + 4] << 24 | b[p + 5] << 16 | b[p + 6] << 8 | b[p + 7]
+        else:
+            if b[p] != 0xFE or b[p + 1] != 0xFF or b[p + 2] != 0 or b[p + 3] != 0xE0:
+                return -1
+            length = <unsigned long long>b[p + 7] << 24 | b[p + 6] << 16 | b[p + 5] << 8 | b[p + 4]
+        start = p + 8
+        if length > <unsigned long long>(end - start):
+            return -1
+        p = start + <Py_ssize_t>length
+        if start < p:
+            inner = (*path, number)
+            if read_all(data, start, p, big, inner, found, most, deeper) != p:
+                return -1
+        number += 1
+    return p
+
+
+cdef Py_ssize_t read_all(
+    bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list found, Py_ssize_t most, int deeper
+) except -2:
+    """As `read`, and sequences of defined length with plain items in them; gives the place of what is not plain."""
+    cdef const unsigned char* b = data
+    cdef unsigned long tag
+    cdef unsigned long long length
+    cdef Py_ssize_t before, start
+    while True:
+        p = read(data, p, end, big, path, found, most)
+        if deeper == 0 or end - p < 12 or end > len(data) or b[p + 4] != 0x53 or b[p + 5] != 0x51:
+            return p
+        if big:
+            tag = <unsigned long>b[p] << 24 | b[p + 1] << 16 | b[p + 2] << 8 | b[p + 3]
+            length = <unsigned long long>b[p + 8] << 24 | b[p + 9] << 16 | b[p + 10] << 8 | b[p + 11]
+        else:
+            tag = <unsigned long>b[p + 1] << 24 | b[p] << 16 | b[p + 3] << 8 | b[p + 2]
+            length = <unsigned long long>b[p + 11] << 24 | b[p + 10] << 16 | b[p + 9] << 8 | b[p + 8]
+        start, before = p + 12, len(found)
+        if tag >> 16 == 0xFFFE or length > <unsigned long long>(end - start) or before > most:
+            return p
+        if _sequence(data, start, start + <Py_ssize_t>length, big, (*path, tag), found, most, deeper - 1) < 0:
+            # What could not be read to its end is read again by those whose rules hold.
+            del found[before:]
+            return p
+        p = start + <Py_ssize_t>length
+
+
+def read_deep(bytes data, Py_ssize_t p, Py_ssize_t end, bint big, tuple path, list found, Py_ssize_t most, int deeper):
+    """`read_all` for Python. deeper: sequences that may be in each other."""
+    return read_all(data, p, end, big, path, found, most, deeper)
 
 
 def any_of(tuple words, bytes data):

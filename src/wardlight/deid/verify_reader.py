@@ -26,7 +26,7 @@ Item: TypeAlias = tuple[Path, int, bytes, int, int]
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 # Plain elements in C, where they were built; see `wardlight.dicom.elements`.
-_read_plain: Callable[[bytes, int, int, bool, Path, list[Item], int], int] | None = None
+_read_plain: Callable[[bytes, int, int, bool, Path, list[Item], int, int], int] | None = None
 if not os.environ.get("WARDLIGHT_PURE"):
     try:
         from wardlight.deid import _verify_plain
@@ -34,7 +34,7 @@ if not os.environ.get("WARDLIGHT_PURE"):
         pass
     else:
         _verify_plain.learn(_SHORT, _LONG - {b"SQ", b"UN"})
-        _read_plain = _verify_plain.read
+        _read_plain = _verify_plain.read_deep
 _DEEPEST: Final = 33
 _MOST: Final = 250_000
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -103,9 +103,11 @@ def _data_set(
     if len(path) > 2 * _DEEPEST:
         raise Unreadable("too deep")
     plain = None if implicit else _read_plain
+    # In a sequence that turned out not to be plain no other is tried, so that nothing is read more than twice.
+    deeper = _DEEPEST if not path else 0
     while p < end:
         if plain is not None:
-            p = plain(data, p, end, order.big, path, found, _MOST)
+            p = plain(data, p, end, order.big, path, found, _MOST, deeper)
             if p == end:
                 break
         group, element, vr, length = explicit(data, p)
