@@ -190,8 +190,12 @@ def _rewrite_level(
     p: int,
     open_item: bool,
     insert: Sequence[tuple[int, bytes]] = (),
+    kept_from: int = -1,
 ) -> tuple[bytes | None, int]:
-    """Rewrite the elements from p to the level's end or item delimiter: (None if unchanged, the offset after)."""
+    """Rewrite the elements from p to the level's end or item delimiter: (None if unchanged, the offset after).
+
+    kept_from: where the slice begins that goes into the output next, p where it is below zero.
+    """
     # The hot loop: all names local, a kept element costs one parse and one look-up and stays part of a slice.
     data, codec, end, get = run.data, level.codec, level.end, table.get
     head, u32, shorts, longs, implicit = codec.head, codec.u32, SHORT_VRS, LONG_VRS, codec.implicit
@@ -199,7 +203,8 @@ def _rewrite_level(
     # Private elements need a look at their creator only where some of them may stay.
     whole_groups = 0x10000 if run.rules.private is None else 0
     add = level.parts.append
-    kept_from = p
+    if kept_from < 0:
+        kept_from = p
     waiting = iter(insert)
     next_tag, next_bytes = next(waiting, _NOTHING)
     # A report wants every change, which only Python lists.
@@ -402,6 +407,7 @@ def _items(
     count = 0
     path = (*level.path, tag)
     bound = level.end if stop < 0 else stop
+    plain = _run_plain if run.trace is None and not codec.implicit and nested.__class__ is dict else None
     while p != stop:
         if p + 8 > bound:
             raise Truncated(p)
@@ -421,7 +427,10 @@ def _items(
             enter(state, tag, data, v, end, codec)
         goes = False
         try:
-            body, q = _rewrite_level(run, _Level(codec, end, depth, path), nested, v, length < 0)
+            if plain is None:
+                body, q = _rewrite_level(run, _Level(codec, end, depth, path), nested, v, length < 0)
+            else:
+                body, q = _rewrite_item(run, _Level(codec, end, depth, path), plain, v, length < 0)
         finally:
             # Also where a value of VR UN turns out to be no sequence and is tried in another encoding.
             if leave is not None:
@@ -436,6 +445,22 @@ def _items(
             changed = True
         bodies.append(body)
     return (bodies if changed else None), p
+
+
+def _rewrite_item(
+    run: _Run, level: _Level, plain: Callable[..., tuple[int, int, int]], p: int, open_item: bool
+) -> tuple[bytes | None, int]:
+    """As `_rewrite_level` for an item: most have plain elements only, and so need no more than C."""
+    data, rules, end = run.data, run.rules, level.end
+    whole_groups = 0x10000 if rules.private is None else 0
+    p, kept_from, settled = plain(
+        data, p, end, level.codec, rules.nested, run.state, REMOVE, COLLECT, rules.collect, encode_element,
+        level.parts, p, _NEVER, whole_groups, run.left,
+    )  # fmt: skip
+    run.left -= settled
+    if p < end or open_item:
+        return _rewrite_level(run, level, rules.nested, p, open_item, (), kept_from)
+    return _joined(level, data[kept_from:p]), p
 
 
 def _sequence_bytes(
