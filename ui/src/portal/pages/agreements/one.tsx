@@ -119,7 +119,7 @@ function Versions({ application, name, versions, asks, others, sources }: Known)
           </button>
         ))}
       </aside>
-      <main className="md" id="content">
+      <main className="mid" id="content">
         <div className="hd">
           <div className="row g3">
             <Logo name={name} />
