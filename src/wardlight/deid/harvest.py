@@ -206,7 +206,8 @@ def _ordinary() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def name_words(text: str) -> set[str]:
-    """The words of a person's name, in all its representations, without titles and particles."""
+    """The words of a person's name, in all its representations, without titles and particles; of a name that is made of
+    particles alone, as Le Van is, these."""
     particles = _ordinary()[1]
     words = set()
     folded = fold(text)
@@ -218,7 +219,8 @@ def name_words(text: str) -> set[str]:
         whole = "".join(_WORD.findall(one))
         if _unspaced(whole):
             words.add(whole)
-    return {word for word in words if _worth(word) and word not in particles and word not in _NOBODY}
+    words = {word for word in words if _worth(word) and word not in _NOBODY}
+    return words - particles or words
 
 
 def identifier_words(text: str) -> set[str]:

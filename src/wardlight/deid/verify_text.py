@@ -24,11 +24,14 @@ Date: TypeAlias = tuple[int, int, int]
 
 _PARTICLE_TEXT: Final = """
     van von der den del della dem des de da di du la le lo el al ten ter bin ibn ben bint and und et dr prof mr mrs ms
-    md phd jr sr ii iii iv esq med dent habil dipl ing msc bsc rn rt frau herr sir anonymous anonymized anonymised
-    removed none unknown test tests name patient doctor hospital clinic station
+    md phd jr sr ii iii iv esq med dent habil dipl ing msc bsc rn rt frau herr sir
 """
-#: Parts of names that are no names, and what stands where no name is known.
+_NO_NAME_TEXT: Final = """
+    anonymous anonymized anonymised removed none unknown test tests name patient doctor hospital clinic station
+"""
+#: Parts of names that are no names where there are others, and what stands where no name is known.
 _PARTICLES: Final = frozenset(_PARTICLE_TEXT.split())
+_NO_NAMES: Final = frozenset(_NO_NAME_TEXT.split())
 _WORDS: Final = re.compile(r"[^\W_]+")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _UMLAUTS: Final = {"ä": "ae", "ö": "oe", "ü": "ue"}
@@ -99,18 +102,19 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
             read = plain(text).strip()
             if vr == b"PN":
                 german = "".join(_UMLAUTS.get(c, c) for c in unicodedata.normalize("NFC", text).lower())
-                words.update(_WORDS.findall(read), _WORDS.findall(plain(german)))
+                own = {*_WORDS.findall(read), *_WORDS.findall(plain(german))} - _NO_NAMES
+                words |= own - _PARTICLES or own
                 words.update(
                     "".join(_WORDS.findall(one)) for one in re.split(r"[=\\]", read) if _runs_on(one)
                 )
                 continue
-            words.update(one.strip() for one in read.split("\\"))
+            words |= {one.strip() for one in read.split("\\")} - _PARTICLES - _NO_NAMES
             if identifier:
                 numbers.update(run.lstrip("0") for run in _DIGITS.findall(read))
         if vr == b"PN" and not value.isascii():
             groups = re.split(rb"[\^=\\ \0]+", value)
             raw |= {group.lower() for group in groups if len(group) >= LONG and not group.isascii()}
-    words = {word for word in words - _PARTICLES if _worth(word)}
+    words = {word for word in words if _worth(word)}
     long = {word for word in words if len(word) >= LONG or (len(word) > 1 and _runs_on(word))}
     foreign = {word for word in words if len(word) >= 2 and not word.isascii()}
     raw |= {word.encode() for word in long | {word for word in foreign if len(word.encode()) >= LONG}}

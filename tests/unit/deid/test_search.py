@@ -216,3 +216,12 @@ def test_names_in_scripts_without_spaces_are_found_inside_a_sentence(
 
 def test_a_name_that_is_a_common_word_is_a_name() -> None:
     assert name_words("WEST^STREET") == {"west", "street"} and name_words("ANONYMOUS^PATIENT") == set()
+
+
+@pytest.mark.parametrize("name", ["Le^Van", "Van^Le", "El^Ben"])
+def test_a_name_of_particles_alone_is_a_name(name):
+    found = name_words(name)
+    assert found and all(word in name.lower() for word in found)
+    needles = verify_text.needles_of([(b"PN", name.encode(), False)], (b"",))
+    assert found <= needles.short | set(needles.long)
+    assert not name_words("Anonymous^Test") and not name_words("Removed^")
