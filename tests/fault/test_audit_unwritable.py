@@ -63,7 +63,7 @@ PLACES |= {
     "receiver": "rc-0",
     "kid": "k1",
 }
-PLACES |= {"upload": "0" * 32, "result": "0" * 32, "row": "0" * 32, "event": "0" * 32, "webhook": "0" * 32, "delivery": "0" * 32}
+PLACES |= dict.fromkeys(("upload", "result", "row", "event", "webhook", "delivery"), "0" * 32)
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {

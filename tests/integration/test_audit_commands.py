@@ -182,7 +182,18 @@ class Installation:
         self.seen: set[str] = set()
         self.places = {
             name: str(folder / name.lower())
-            for name in ("KEYS0", "KEYS", "KEYS2", "ANCHOR", "PATIENTS", "PEM", "EXPORT", "BACKUP", "COPIES", "VAULT")
+            for name in (
+                "KEYS0",
+                "KEYS",
+                "KEYS2",
+                "ANCHOR",
+                "PATIENTS",
+                "PEM",
+                "EXPORT",
+                "BACKUP",
+                "COPIES",
+                "VAULT",
+            )
         }
         self.places["REPORT"] = str(folder / "report.json")
         self.places["VKEY"] = VerifierKey.of("witness.example/w1", b"w" * 32, WITNESS).text

@@ -38,9 +38,7 @@ NOT_YET = {
         "receiver:result:send receiver:commitment:confirm receiver:profile:load receiver:pacs:create "
         "receiver:pacs:change receiver:pacs:delete"
     ),
-    "upload and de-identification on the platform": (
-        "ingest:study:verify "
-    ),
+    "upload and de-identification on the platform": ("ingest:study:verify "),
     "life of studies": ("archive:study:change archive:study:expire archive:study:erase archive:study:hold"),
     "machine data": (
         "machine:data:store machine:data:read machine:data:query machine:data:delete machine:subscription:create "
