@@ -39,6 +39,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+# The bytes of an upload (tus 1.0) are bytes.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 #: One of each kind: plain, compressed, many frames, 1 bit, colour, palette, deflated, big endian, no image, broken.
 FILES = (
     "CT_small.dcm", "JPEG2000.dcm", "rtdose.dcm", "liver_1frame.dcm", "SC_rgb_rle_2frame.dcm", "OBXXXX1A.dcm",
