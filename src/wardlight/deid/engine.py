@@ -192,6 +192,9 @@ class Deidentifier:
             one.strip(b"\0 ") and b"\\" not in one for one in identity
         ):
             raise Refused("missing-identifier")
+        if not syntax.implicit and not header[4:6].isalpha():
+            # Elements without VR where they must have one: what is rewritten of it would be a mixture nobody can read.
+            raise Refused("data-set:bad-vr")
         reasons = quarantine.reasons(header, elements, sop_class, pixel, big, self.profile)
         if self.profile.quarantine_faces and _shows_face(header, elements):
             reasons.append("face")

@@ -283,3 +283,11 @@ def _base() -> bytes:
 
 
 BASE = _base()
+
+
+def test_elements_without_vr_in_an_explicit_syntax_stay() -> None:
+    """As in pydicom's SC_rgb_jpeg.dcm: readers guess by the first element, and would misread what is rewritten."""
+    header = encode(minimal(), transfer_syntax("1.2.840.10008.1.2"))
+    with pytest.raises(Refused) as refusal:
+        deidentifier("high").deidentify(header, EXPLICIT_LITTLE, None)
+    assert refusal.value.reasons == ("data-set:bad-vr",)
