@@ -24,6 +24,8 @@ import real_files
 from canary import Canaries
 from wardlight.cli.deidentify_file import Worker
 from wardlight.cli.deidentify_input import inputs
+from wardlight.cli.deidentify_output import Outputs
+from wardlight.decoding.pixel_reader import TextReader
 from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys
 from wardlight.deid.profile import load_profile
@@ -276,16 +278,18 @@ def test_the_table_of_files_is_current(instances, identified, at_high, tmp_path)
     wardlight, sent, _ = at_high
     secret = (wardlight.data / "receiver-secrets" / "hospital.key").read_bytes()
     keys = DeidKeys.derive(secret, "images", "high")
-    worker = Worker(Deidentifier(load_profile("high"), keys), tmp_path / "out", report=False)
     rows, expected, quarantined = [], set(), Counter()
-    for name, row in instances.items():
-        high = sent.get(name, "–")
-        if high == "stored":
-            uid, reasons = _protect(worker, tmp_path, row)
-            high = "quarantined: " + ", ".join(reasons) if reasons else "released"
-            expected |= {uid} if uid else set()
-            quarantined += Counter(reasons[:1])
-        rows.append(f"| {name} | {identified[name]} | {high} |")
+    with TextReader(1) as reader:
+        outputs = Outputs(tmp_path / "out")
+        worker = Worker(Deidentifier(load_profile("high"), keys), outputs, report=False, reader=reader)
+        for name, row in instances.items():
+            high = sent.get(name, "–")
+            if high == "stored":
+                uid, reasons = _protect(worker, tmp_path, row)
+                high = "quarantined: " + ", ".join(reasons) if reasons else "released"
+                expected |= {uid} if uid else set()
+                quarantined += Counter(reasons[:1])
+            rows.append(f"| {name} | {identified[name]} | {high} |")
     assert {row[SOP]["Value"][0] for row in wardlight.search("/instances?limit=1000")} == expected
     assert wardlight.receiver_status()["quarantine"]["reasons"] == dict(quarantined)
     page = HEAD + "\n".join(rows) + "\n"

@@ -90,7 +90,7 @@ class AsyncClient:
             found += page
         return found
 
-    async def download(self, study: str, folder: Path) -> list[Path]:
+    async def download(self, study: str, folder: Path | str) -> list[Path]:
         """All files of a study into a new folder, or none."""
         path = calls.study_path(study)
         try:
@@ -98,7 +98,7 @@ class AsyncClient:
                 if answer.status_code >= 400:
                     await answer.aread()
                 calls.require(answer)
-                files = StudyFolder(folder, answer.headers.get("content-type", ""))
+                files = StudyFolder(Path(folder), answer.headers.get("content-type", ""))
                 try:
                     async for data in answer.aiter_bytes(calls.PIECE):
                         await asyncio.to_thread(files.feed, data)

@@ -111,7 +111,7 @@ class Client:
 
     # ---- images ----
 
-    def download(self, study: str, folder: Path) -> list[Path]:
+    def download(self, study: str, folder: Path | str) -> list[Path]:
         """All files of a study into a new folder: all of them, or none where access ends before the last byte.
 
         study: Study Instance UID, as a grant names it. Memory does not grow with the study. Raises FileExistsError
@@ -122,7 +122,7 @@ class Client:
                 if answer.status_code >= 400:
                     answer.read()
                 calls.require(answer)
-                files = StudyFolder(folder, answer.headers.get("content-type", ""))
+                files = StudyFolder(Path(folder), answer.headers.get("content-type", ""))
                 try:
                     for data in answer.iter_bytes(calls.PIECE):
                         files.feed(data)

@@ -28,8 +28,6 @@ _REPLACED: Final = "2.25."
 #: Options that keep something (CID 7050): one that the level does not name means weaker protection. The others of
 #: the table only take away more.
 _RETAINING: Final = frozenset(str(code) for code in range(113106, 113113))
-#: Options that are said only of objects with content items.
-_WHERE_THERE: Final = frozenset({"structured"})
 #: The sequence as we write it takes less than 1 KiB.
 _LARGEST: Final = 8192
 
@@ -54,7 +52,7 @@ def require_protection(
     if methods is None or methods.end - methods.start > _LARGEST:
         raise WardlightError("not-deidentified", reason="method")
     applied = _codes(header[methods.start : methods.end], syntax)
-    required = _required(level)
+    required = _required(level, _holds_content(header))
     if not required <= applied or applied & _RETAINING - required:
         raise WardlightError("not-deidentified", reason="method")
     if not all(uid.startswith(_REPLACED) for uid in uids):
@@ -80,13 +78,20 @@ def require_result(place: ResultPlace, header: bytes, syntax: TransferSyntax) ->
         raise WardlightError("not-deidentified", str(findings[0]), reason="identifier")
 
 
-@cache
-def _required(level: Level) -> frozenset[str]:
+def _holds_content(header: bytes) -> bool:
     # The worker has this module for its shares, and seldom needs the engine, which takes a while to load.
+    from wardlight.deid.structured import holds_content
+
+    return holds_content(header)
+
+
+@cache
+def _required(level: Level, structured: bool) -> frozenset[str]:
+    """Codes that an object of the level has; structured: it holds content items, which must have been cleaned."""
     from wardlight.deid.engine import METHODS
 
-    profile = load_profile(level.value)
-    return frozenset(METHODS[option][0] for option in {"basic", *profile.options} - _WHERE_THERE)
+    options = {"basic", *load_profile(level.value).options}
+    return frozenset(METHODS[option][0] for option in options if structured or option != "structured")
 
 
 # Every object of a level holds the same bytes here.

@@ -13,6 +13,8 @@ from pydicom.data import get_testdata_file
 
 from unit.web.fakes import TOKENS, Fakes, make, part10, protected
 from wardlight.agreements.model import Level
+from wardlight.deid.engine import METHODS
+from wardlight.deid.profile import load_profile
 from wardlight.dicom.transfer_syntax import DEFLATED, EXPLICIT_LITTLE
 from wardlight.errors import WardlightError
 from wardlight.ingest import service
@@ -176,6 +178,16 @@ def test_what_a_level_leaves_is_taken(fakes: Fakes, level: Level, step: int) -> 
     assert [outcome.error for outcome in request.finish()] == [None]
 
 
+HIGH = [METHODS[option][0] for option in ("basic", *load_profile("high").options)]
+
+
+def test_reports_and_images_are_taken_with_the_codes_that_they_need(fakes: Fakes) -> None:
+    request = as_receiver(fakes)
+    send(request, protected(1, report=True))
+    send(request, protected(2, codes=[code for code in HIGH if code != "113104"]))
+    assert [one.error for one in request.finish()] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
@@ -188,6 +200,8 @@ def test_what_a_level_leaves_is_taken(fakes: Fakes, level: Level, step: int) -> 
         # Marked as what a weaker level leaves: real dates are kept.
         (protected(level=Level.LOW), "method"),
         (protected(codes=["113100", "113105", "113107", "113108", "113106"]), "method"),
+        # What an image needs no more is asked of a report: its content items must have been cleaned.
+        (protected(codes=[code for code in HIGH if code != "113104"], report=True), "method"),
         (protected(study="1.2.3"), "uid"),
         (protected(series="1.2.3"), "uid"),
     ],

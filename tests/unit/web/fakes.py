@@ -417,11 +417,17 @@ def protected(
     codes: Sequence[str] | None = None,
     study: str = STUDY,
     series: str = SERIES,
+    report: bool = False,
     **more: Any,
 ) -> bytes:
-    """A file with the marks that de-identification at this level leaves; arguments say what is wrong with them."""
+    """A file with the marks that de-identification at this level leaves; arguments say what is wrong with them.
+
+    report: it has the name of a concept, as content items do.
+    """
     if codes is None:
         codes = [METHODS[option][0] for option in ("basic", *load_profile(level.value).options)]
     marks = [(0x00120062, b"CS", removed), (0x00120064, b"SQ", methods(*codes))]
+    if report:
+        marks.append((0x0040A043, b"SQ", methods("121060")))
     marks = [(tag, vr, value) for tag, vr, value in marks if value]
     return part10(number, study=study, series=series, name="P1", more=marks, **more)
