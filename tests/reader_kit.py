@@ -14,7 +14,8 @@ from wardlight.decoding.codecs_encode import encode
 from wardlight.decoding.compare_jobs import same_outside
 from wardlight.decoding.jobs import JobError
 from wardlight.decoding.model import Frame
-from wardlight.deid.burned_in import Box, Buffer, Found, FrameShape, NotRead
+from wardlight.deid.burned_in import Box, Buffer, Found, NotRead
+from wardlight.dicom.frame import FrameShape
 
 
 def burned_in(rows: int, columns: int, text: str) -> tuple[Any, Box]:

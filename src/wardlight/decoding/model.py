@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 
 #: Largest decoded frame, in bytes (security.md section 8).
@@ -44,26 +45,8 @@ ENCODED: Final[Mapping[str, tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame as a data set describes it (PS3.3 C.7.6.3).
-
-    syntax: UID its bytes are encoded in; native ones are in the byte order of that syntax. planar: Planar
-    Configuration. floating: Float or Double Float Pixel Data. words: native pixels have VR OW, whose bytes are swapped
-    in pairs in big endian also where a sample has 8 bits.
-    """
-
-    syntax: str
-    rows: int
-    columns: int
-    samples: int
-    photometric: str
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    signed: bool
-    planar: int = 0
-    floating: bool = False
-    words: bool = False
+class Frame(FrameShape):
+    """One frame, with what a decoder has to know of it."""
 
     @property
     def native(self) -> bool:
@@ -124,7 +107,3 @@ class Frame:
     def from_json(cls, value: Mapping[str, Any]) -> Frame:
         """What `to_json` wrote."""
         return cls(**value)
-
-    def becomes(self, syntax: str, photometric: str, planar: int) -> Frame:
-        """The description after transcoding, which changes these attributes and no other."""
-        return replace(self, syntax=syntax, photometric=photometric, planar=planar, words=False)

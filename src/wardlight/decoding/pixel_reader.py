@@ -10,7 +10,8 @@ from typing import Any, Final
 from wardlight.decoding.jobs import REASONS
 from wardlight.decoding.model import Frame
 from wardlight.decoding.pool import DecoderPool
-from wardlight.deid.burned_in import Box, Buffer, Found, FrameShape, NotRead
+from wardlight.deid.burned_in import Box, Buffer, Found, NotRead
+from wardlight.dicom.frame import FrameShape
 from wardlight.errors import WardlightError
 
 MODULES: Final = ("wardlight.decoding.text_jobs", "wardlight.decoding.compare_jobs")

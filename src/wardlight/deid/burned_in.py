@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from wardlight.deid.pixels_image import PHOTOMETRIC, PLANAR, Image, PixelError, number
 from wardlight.dicom.elements import Element, text
+from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.stream import PixelElement
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, TransferSyntax
 
@@ -37,32 +38,6 @@ _JPEG_LS: Final = f"{_ROOT}4.80"
 
 class NotRead(PixelError):
     """Frames could not be looked at, or not be cleaned. `code` says why and is a reason of quarantine."""
-
-
-@dataclass(frozen=True, slots=True)
-class FrameShape:
-    """One frame as a data set describes it (PS3.3 C.7.6.3).
-
-    syntax: UID its bytes are encoded in. planar: Planar Configuration. floating: Float or Double Float Pixel Data.
-    words: bytes are swapped in pairs, as VR OW in big endian has them also where a sample has 8 bits.
-    """
-
-    syntax: str
-    rows: int
-    columns: int
-    samples: int
-    photometric: str
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    signed: bool
-    planar: int = 0
-    floating: bool = False
-    words: bool = False
-
-    def becomes(self, syntax: str, photometric: str, planar: int) -> FrameShape:
-        """The description of the frame encoded anew."""
-        return replace(self, syntax=syntax, photometric=photometric, planar=planar, words=False)
 
 
 class PixelReader(Protocol):

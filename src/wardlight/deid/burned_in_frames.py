@@ -13,7 +13,6 @@ from wardlight.deid import pixels
 from wardlight.deid.burned_in import (
     LARGEST_FRAME,
     Buffer,
-    FrameShape,
     Looked,
     NotRead,
     PixelReader,
@@ -21,6 +20,7 @@ from wardlight.deid.burned_in import (
 )
 from wardlight.deid.pixels_fragments import Fragments
 from wardlight.deid.pixels_image import Image, PixelError
+from wardlight.dicom.frame import FrameShape
 
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _EMPTY: Final = _ITEM + bytes(4)

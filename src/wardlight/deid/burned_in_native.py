@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from wardlight.deid.burned_in import LARGEST_FRAME, Box, Buffer, FrameShape
+from wardlight.deid.burned_in import LARGEST_FRAME, Box, Buffer
 from wardlight.deid.pixels_image import PixelError
+from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.transfer_syntax import EXPLICIT_BIG, EXPLICIT_LITTLE
 
 _Bytes = NDArray[np.uint8]

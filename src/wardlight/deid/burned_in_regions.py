@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from wardlight.deid.burned_in import Box, FrameShape
+from wardlight.deid.burned_in import Box
 from wardlight.deid.quarantine import MANUFACTURER, MODALITY, MODEL
 from wardlight.dicom.elements import Element, text
+from wardlight.dicom.frame import FrameShape
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from wardlight.deid.burned_in import Buffer, Looked, PixelReader
 from wardlight.deid.burned_in_frames import Anew
 from wardlight.deid.burned_in_regions import known_boxes
 from wardlight.deid.pixels_image import Image, image_of
+from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.stream import DataSetStream, PixelElement
 
 
@@ -58,7 +59,7 @@ class PixelsOf:
         stream = self._stream
         return image_of(self._header, stream.elements, self._pixel, stream.syntax.big_endian)
 
-    def _shape(self) -> burned_in.FrameShape:
+    def _shape(self) -> FrameShape:
         stream = self._stream
         return burned_in.shape_of(self._header, stream.elements, self._pixel, stream.syntax, self._image())
 

@@ -14,9 +14,10 @@ from pixel_kit import JPEG_LS, WAYS, fragments, image, leave, native
 from reader_kit import FakeReader
 from wardlight.decoding.codecs_encode import encode as encoded
 from wardlight.decoding.model import Frame
-from wardlight.deid.burned_in import Box, Buffer, FrameShape, look
+from wardlight.deid.burned_in import Box, Buffer, look
 from wardlight.deid.protect import protect
 from wardlight.deid.verify_pixels import PixelVerifier, Unverified
+from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import EXPLICIT_BIG, EXPLICIT_LITTLE
 
