@@ -24,7 +24,7 @@ import real_files
 from canary import Canaries
 from wardlight.cli.deidentify_file import Worker
 from wardlight.cli.deidentify_input import inputs
-from wardlight.cli.deidentify_output import Outputs
+from wardlight.cli.deidentify_output import Outputs, prepare
 from wardlight.decoding.pixel_reader import TextReader
 from wardlight.deid.engine import Deidentifier
 from wardlight.deid.keys import DeidKeys
@@ -280,6 +280,7 @@ def test_the_table_of_files_is_current(instances, identified, at_high, tmp_path)
     keys = DeidKeys.derive(secret, "images", "high")
     rows, expected, quarantined = [], set(), Counter()
     with TextReader(1) as reader:
+        prepare(tmp_path / "out")
         outputs = Outputs(tmp_path / "out")
         worker = Worker(Deidentifier(load_profile("high"), keys), outputs, report=False, reader=reader)
         for name, row in instances.items():
