@@ -16,7 +16,7 @@ metadata: Final = MetaData()
 """Every slice's `tables.py` adds its tables here."""
 
 #: The number of the last module in `db/migrations`.
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 
 schema_version: Final = Table(
     "schema_version",
