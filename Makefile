@@ -19,24 +19,28 @@ $(PORTAL): $(VENV)/.ready ui/index.html ui/vite.config.ts $(shell find ui/src -t
 	@tools/portal.sh $(VENV)
 	@touch $@
 
-demo: setup ## Run everything with a seeded institution, receiver and sample studies
+# What was compiled before and has not changed costs nothing; a start that compiles anew takes a second longer.
+compiled: setup
+	@$(BIN)/python -m compileall -q -j 2 src tests bench
+
+demo: compiled ## Run everything with a seeded institution, receiver and sample studies
 	@tools/system-packages.sh dcmtk curl  # what the printed lines use
 	@$(BIN)/wardlight demo --data $(DATA)
 
-test: setup ## Lint, types, import contracts, all fast tests
+test: compiled ## Lint, types, import contracts, all fast tests
 	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb rsyslog rsyslog-gnutls
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
-test-long: setup ## The slow suites: kill tests, long fuzzing, large objects
+test-long: compiled ## The slow suites: kill tests, long fuzzing, large objects
 	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb rsyslog rsyslog-gnutls
 	@$(BIN)/python -m pytest -m long
 
-bench: setup ## Measure against peers (under 10 minutes)
+bench: compiled ## Measure against peers (under 10 minutes)
 	@tools/system-packages.sh dcmtk orthanc orthanc-dicomweb
 	@$(BIN)/python -m bench --json bench.json --markdown bench.md
 
-bench-long: setup ## As bench, at 10 million instances, with growth curves and extremes (hours)
+bench-long: compiled ## As bench, at 10 million instances, with growth curves and extremes (hours)
 	@tools/system-packages.sh dcmtk orthanc orthanc-dicomweb
 	@$(BIN)/python -m bench --long --json bench.json --markdown docs/reference/performance.md
 	@$(BIN)/python -m bench.growth --markdown docs/reference/performance.md
@@ -53,4 +57,4 @@ lock: setup ## Renew requirements*.txt
 	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o requirements-dev.txt
 	@PATH="$$PWD/.venv-uv/bin:$$PATH" uv pip compile bench/peers-requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q --exclude-newer "7 days" -o bench/peers-requirements.txt
 
-.PHONY: help setup demo test test-long bench bench-long lint lock
+.PHONY: help setup compiled demo test test-long bench bench-long lint lock

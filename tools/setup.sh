@@ -23,7 +23,8 @@ if ! command -v uv >/dev/null; then
   PATH="$PWD/$venv-uv/bin:$PATH"
 fi
 uv venv --quiet --allow-existing --python "$python" "$venv"
-uv pip sync --quiet --python "$venv/bin/python" --require-hashes requirements-dev.txt
+# Compiled once here: every start of a command would compile what it imports again where Python may not write.
+uv pip sync --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes requirements-dev.txt
 # The portal is made below, by the same Node as its tests.
 WARDLIGHT_SKIP_PORTAL=1 uv pip install --quiet --python "$venv/bin/python" --no-deps --editable .
 "$(dirname "$0")/portal.sh" "$venv"

@@ -25,8 +25,6 @@ from wardlight.cli.deidentify_input import Input, inputs
 from wardlight.cli.deidentify_job import Job, clean, learn, learnt_nothing, process_ended
 from wardlight.cli.deidentify_journal import Journal
 from wardlight.cli.deidentify_known import LearntKeys, LearntStore
-from wardlight.cli.deidentify_media import write_dicomdir
-from wardlight.cli.deidentify_pictures import Pictures
 from wardlight.cli.deidentify_places import (
     JOURNAL,
     LEARNT,
@@ -37,7 +35,6 @@ from wardlight.cli.deidentify_places import (
     workplace,
 )
 from wardlight.cli.deidentify_pool import Workers, WorkersFailed
-from wardlight.cli.deidentify_report import rules_of, write_report
 from wardlight.cli.deidentify_show import Shown
 from wardlight.deid.keys import derive
 from wardlight.deid.profile import LEVELS, Profile, load_profile
@@ -201,13 +198,18 @@ class _Batch:
             return b"gone %d" % item.number
 
     def finish(self) -> None:
-        """What is made of the whole: report and media directory."""
+        """What is made of the whole: report and media directory. Their libraries take longer than many a run."""
         settings = self._settings
         if settings.dicomdir is not None and not settings.dry_run:
             released = [settings.target / place for place in self._journal.released()]
             if released:
+                from wardlight.cli.deidentify_media import write_dicomdir
+
                 write_dicomdir(released, settings.dicomdir)
         if settings.report is not None:
+            from wardlight.cli.deidentify_pictures import Pictures
+            from wardlight.cli.deidentify_report import rules_of, write_report
+
             rules = rules_of(self._job.profile, dry=settings.dry_run)
             with closing(Pictures(self._journal, settings.source, self._job.target)) as pictures:
                 write_report(settings.report, self._journal, rules, pictures)
