@@ -1,0 +1,169 @@
+"""The services of the platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wardlight.api.parts import ApiParts
+from wardlight.archive.deletion import Deletion
+from wardlight.archive.deletion_work import DeletionWork, Places
+from wardlight.archive.links import Links
+from wardlight.archive.receipts import Receipts
+from wardlight.bootstrap.adapters import text_reader
+from wardlight.bootstrap.identity import IdentityServices
+from wardlight.delivery.feed import Feed
+from wardlight.delivery.secrets import Secrets as WebhookSecrets
+from wardlight.delivery.webhooks import Webhooks
+from wardlight.identity.clients import Clients
+from wardlight.identity.issuing import AccessTokens
+from wardlight.identity.platform_keys import PlatformKeys
+from wardlight.ingest.copying import Copier
+from wardlight.ingest.sharing import Sharing
+from wardlight.ingest.upload_work import UploadWork
+from wardlight.ingest.uploads import Limits, Uploads
+from wardlight.trail.anchor_syslog import deliver_syslog
+from wardlight.trail.anchors import Anchors, append_file, post_https
+from wardlight.trail.application_entries import ApplicationEntries
+from wardlight.trail.parts import Parts
+from wardlight.trail.witnesses import Witnesses
+
+
+@dataclass(frozen=True, slots=True)
+class Platform(IdentityServices):
+    """The services of the platform, as every process but the receiver uses them."""
+
+    @property
+    def parts(self) -> Parts:
+        """What the audit trail's readers use."""
+        host = self.settings.base_url.split("://", 1)[-1]
+        return Parts(
+            self.database,
+            self.keystore,
+            self.recorder,
+            self.sessions,
+            self.identity,
+            self.audit_log,
+            host,
+        )
+
+    @property
+    def deletion(self) -> Deletion:
+        """Begins deletions and tells of them."""
+        return Deletion(self.database, self.keystore, self.recorder, self.grants)
+
+    @property
+    def deletion_work(self) -> DeletionWork:
+        """Carries deletions on."""
+        places = Places(self.database, self.keystore, self.objects, self.recorder)
+        return DeletionWork(places, self.epochs, self.tombstones)
+
+    @property
+    def receipts(self) -> Receipts:
+        """Issues receipts of deletions."""
+        return Receipts(self.database, self.recorder, self.signer, self.audit_log)
+
+    @property
+    def feed(self) -> Feed:
+        """Events as applications read them."""
+        return Feed(self.database, self.recorder, self.sessions, self.settings.event_days)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Where applications want events sent to."""
+        secrets = WebhookSecrets(self.keystore)
+        return Webhooks(self.database, self.recorder, self.rates, secrets, self.egress)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Takes wishes to share a study, and carries them out."""
+        return Sharing(
+            self.database,
+            self.recorder,
+            self.archive,
+            Copier(self.archive, self.keystore, lambda institution: text_reader(self.settings, institution)),
+            self.access,
+            self.agreements,
+            self.entitlements,
+            self.grants,
+        )
+
+    @property
+    def uploads(self) -> Uploads:
+        """Takes uploads by people."""
+        limits = self.settings.uploads
+        return Uploads(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.access,
+            self.agreements,
+            Limits(limits.file_bytes, limits.count, limits.total_bytes, limits.hours),
+        )
+
+    @property
+    def upload_work(self) -> UploadWork:
+        """Protects what people uploaded."""
+        return UploadWork(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.archive,
+            self.agreements,
+            self.uploads,
+            lambda institution: text_reader(self.settings, institution),
+        )
+
+    @property
+    def api(self) -> ApiParts:
+        """What the handlers of the JSON API use."""
+        return ApiParts(
+            database=self.database,
+            keystore=self.keystore,
+            recorder=self.recorder,
+            identity=self.identity,
+            agreements=self.agreements,
+            entitlements=self.entitlements,
+            sources=self.sources,
+            access=self.access,
+            grants=self.grants,
+            archive=self.archive,
+            applications=self.applications,
+            clients=Clients(self.database, self.denials, self.rates),
+            access_tokens=AccessTokens(self.database, self.recorder),
+            platform_keys=PlatformKeys(self.keystore),
+            enrolments=self.enrolments,
+            rates=self.rates,
+            people=self.people,
+            provider=self.provider,
+            federations=self.federations,
+            factors=self.factors,
+            sign_in=self.sign_in,
+            witnesses=self.witnesses,
+            audit_log=self.audit_log,
+            application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
+            sharing=self.sharing,
+            uploads=self.uploads,
+            deletion=self.deletion,
+            receipts=self.receipts,
+            links=Links(self.database, self.keystore, self.recorder, self.access),
+            feed=self.feed,
+            webhooks=self.webhooks,
+            dicom_port=self.settings.own_dicom_port,
+        )
+
+    @property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the heads of the logs."""
+        return Witnesses(self.database, self.recorder, self.audit_log)
+
+    @property
+    def anchors(self) -> Anchors:
+        """Where heads are brought to."""
+        kinds = {
+            "file": append_file,
+            "https": post_https,
+            "syslog": deliver_syslog(self.collectors),
+        }
+        return Anchors(self.database, self.recorder, self.audit_log, kinds)
