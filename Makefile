@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= demo-data
 PORTAL := src/wardlight/web/portal/index.html
+# What Python compiles is kept, wherever a shell says otherwise: tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +32,8 @@ demo: compiled ## Run everything with a seeded institution, receiver and sample 
 test: compiled ## Lint, types, import contracts, all fast tests
 	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb rsyslog rsyslog-gnutls
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	@# In the order of the folders: files that take long stand before the many short ones, which fill what is left.
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: compiled ## The slow suites: kill tests, long fuzzing, large objects
 	@tools/system-packages.sh dcmtk curl postgresql chromium orthanc orthanc-dicomweb rsyslog rsyslog-gnutls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,18 @@ _UNIT = Path(__file__).parent / "unit"
 _SLOW_THERE = frozenset(
     ("test_anchors", "test_archive_search_pages", "test_audit_fsck", "test_trail_api", "test_witnesses")
 )
+
+
+def pytest_collection_finish() -> None:
+    """Tests, modules and tables of the standard, millions of objects, live to the end: nothing walks them again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """The process ends and its memory with it: pytest would search all of it for garbage, ten times over."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -31,13 +31,13 @@ class RealImage:
 
 @cache
 def image_paths() -> tuple[Path, ...]:
-    """Files with pixels that pydicom and Pillow decode, one of each content."""
+    """Files with pixels, one of each content; `load` gives None for those that pydicom and Pillow do not decode."""
     found = {}
     for path in real_files.paths():
         dataset = real_files.read(path)
         if any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
             found.setdefault(path.read_bytes(), path)
-    return tuple(path for path in found.values() if load(path) is not None)
+    return tuple(found.values())
 
 
 @cache

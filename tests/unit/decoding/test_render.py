@@ -115,6 +115,8 @@ def padding(stored: np.ndarray, dataset) -> np.ndarray:
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.name)
 def test_real_image_as_pydicom_shows_it(path) -> None:
     image = render_kit.load(path)
+    if image is None:  # No oracle; `test_there_are_enough_real_images` counts the others.
+        return
     dataset = image.dataset
     photometric = dataset.PhotometricInterpretation
     if photometric == "PALETTE COLOR" and dataset.original_encoding[1]:
@@ -144,8 +146,9 @@ def test_palette_in_big_endian_is_the_one_in_little_endian(name) -> None:
 
 
 def test_there_are_enough_real_images() -> None:
-    kinds = {render_kit.load(path).dataset.PhotometricInterpretation for path in IMAGES}
-    assert len(IMAGES) > 90
+    images = [image for image in map(render_kit.load, IMAGES) if image is not None]
+    kinds = {image.dataset.PhotometricInterpretation for image in images}
+    assert len(images) > 90
     assert kinds >= {
         "MONOCHROME1",
         "MONOCHROME2",
@@ -307,7 +310,6 @@ def test_annotation_is_burned_in_and_legible() -> None:
 
 
 def test_parameters_default_to_the_whole_image() -> None:
-    for path in IMAGES[:5]:
-        image = render_kit.load(path)
+    for image in [image for image in map(render_kit.load, IMAGES[:8]) if image is not None]:
         plan, _ = plan_for(image.header, 1, Parameters())
         assert plan.view.region is None and (plan.view.width, plan.view.height) == (0, 0)
