@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -31,6 +32,23 @@ def test_the_client_is_made_of_what_the_api_says(tmp_path):
 def test_types():
     done = node("node_modules/typescript/bin/tsc", "-p", "tsconfig.portal.json")
     assert done.returncode == 0, done.stdout
+
+
+def test_styles_of_what_is_used():
+    """Of Mantine only the parts that pages import bring their styles: app/mantine.ts names each."""
+    portal = UI / "src" / "portal"
+    styles = UI / "node_modules" / "@mantine" / "core" / "styles"
+    said = (portal / "app" / "mantine.ts").read_text("utf-8")
+    used = {
+        name.strip()
+        for file in portal.rglob("*.ts*")
+        for names in re.findall(r'import \{([^}]*)\} from "@mantine/core"', file.read_text("utf-8"))
+        for name in names.split(",")
+    }
+    assert "Modal" in used
+    for name in sorted(used):
+        if (styles / f"{name}.layer.css").exists():
+            assert f'"@mantine/core/styles/{name}.layer.css"' in said, name
 
 
 def test_nothing_is_kept_in_the_browser_but_what_is_no_secret():

@@ -1,7 +1,8 @@
 """The portal's pages and files: built from ui/ into the package, the same for everybody.
 
 A page shows nothing by itself: its script asks the API, with the session's cookie. Files have their digest in their
-name, so browsers keep them.
+name, so browsers keep them. They were compressed when they were built; nothing else is ever compressed on its way,
+since what holds a secret beside a word of somebody else's would give it away by its length (BREACH).
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ PAGES: Final = (
     "trail",
 )
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(js|css|woff2|svg|wasm)")
+#: A weight of nothing: the coding is not to be used.
+_REFUSED: Final = re.compile(r"q\s*=\s*0(?:\.0*)?")
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -56,6 +59,8 @@ _SCRIPT_POLICY: Final = (
     "frame-ancestors 'none'"
 )
 _KEPT: Final = "public, max-age=31536000, immutable"
+#: What of a file lies beside it, as the name's ending and as HTTP calls it; the smallest first.
+_CODINGS: Final = ((".br", "br"), (".gz", "gzip"))
 _BUILT: Final = resources.files("wardlight.web") / "portal"
 
 _SAME: Final = "is the same for everybody and shows nothing of any institution"
@@ -78,10 +83,27 @@ def file(request: Request) -> Response:
     found = _BUILT / "assets" / name
     if match is None or not found.is_file():
         raise WardlightError("not-found")
-    headers = {"Cache-Control": _KEPT}
+    headers = {"Cache-Control": _KEPT, "Vary": "Accept-Encoding"}
     if match[1] == "js":
         headers["Content-Security-Policy"] = _SCRIPT_POLICY
+    taken = _taken(request.headers.get("accept-encoding", ""))
+    for ending, coding in _CODINGS:
+        small = _BUILT / "assets" / f"{name}{ending}"
+        if coding in taken and small.is_file():
+            headers["Content-Encoding"] = coding
+            found = small
+            break
     return Response(found.read_bytes(), media_type=_TYPES[match[1]], headers=headers)
+
+
+def _taken(accept: str) -> frozenset[str]:
+    """The codings that the client takes (RFC 9110 section 12.5.3); `*` names none that we would choose for it."""
+    taken = set()
+    for one in accept.lower().split(","):
+        coding, _, weight = one.partition(";")
+        if not _REFUSED.fullmatch(weight.strip()):
+            taken.add(coding.strip())
+    return frozenset(taken)
 
 
 ROUTES: Final = (

@@ -1,5 +1,5 @@
 // Begins the portal: one query client, one router, the look.
-import "@mantine/core/styles.layer.css";
+import "./app/mantine";
 import "./wardlight.css";
 import "./portal.css";
 
