@@ -225,6 +225,9 @@ class Deidentifier:
         state = ObjectState(values, days, header, concepts)
         if sop_class in CLASSES:
             state.document = read(sop_class, _value(header, elements, DOCUMENT), big)
+        state.issuer = issuer
+        if knowledge is not None:
+            state.alias = knowledge.alias
         state.age = dates.age_at(_value(header, elements, _BIRTH_DATE), _value(header, elements, _STUDY_DATE))
         told = PATIENT_AGE in elements or PATIENT_AGE not in decided.kept
         age = b"" if told else dates.coarse_age(state.age, self.profile.ages == "bands") or b""
@@ -248,6 +251,7 @@ class Deidentifier:
             again = ObjectState(values, days, header, concepts)
             again.needles, again.lost_codes = needles, set(state.lost_codes)
             again.age, again.document = state.age, state.document
+            again.issuer, again.alias = state.issuer, state.alias
             trace = [] if report else None
             new = self._rewrite(header, syntax, rules, again, (pseudonym, age), flags, trace, instead)
             if again.lost_codes != state.lost_codes or needles.find(again):

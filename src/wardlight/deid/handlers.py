@@ -362,8 +362,8 @@ def keyed(fallback: bytes | None) -> Handler:
 
 
 def patient_id(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
-    """A patient ID below the top level: the pseudonym of that ID without issuer."""
+    """A patient ID below the top level: the pseudonym of whose it is."""
     if not value.strip(b" \0"):
         return b""
     state.seen.append((tag, vr, value, state.charset))
-    return state.map.pseudonym(b"", value, b"")
+    return state.pseudonym(value)

@@ -37,8 +37,4 @@ class KeyedValues:
         self.shift_datetime = _remembered(8192, dates.shift_datetimes)
         self.offset = _remembered(8192, lambda patient: dates.offset_days(keys.date, patient))
         self.of_patient = _remembered(8192, lambda patient: uids.identifier(keys.patient, patient))
-        self.pseudonym = _remembered(
-            8192,
-            lambda issuer, patient_id, study: uids.pseudonym(keys.patient, issuer, patient_id, study),
-        )
         self.group = _remembered(4096, lambda study: uids.study_group(keys.group, study))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
 from wardlight.deid.days import Day
 from wardlight.deid.documents import Document
 from wardlight.deid.structured import Concepts, Content, names_places
+from wardlight.deid.uids import patient_of
 from wardlight.dicom.codec import Codec
 
 #: How far into an item its coding scheme is looked for; it is the second element of a code.
 _AHEAD: Final = 256
+Tag = tuple[tuple[bytes, Literal["little", "big"]], ...]
+"""A tag as it is written in either byte order."""
+_SCHEMES: Final[Tag] = ((b"\x08\x00\x02\x01", "little"), (b"\x00\x08\x01\x02", "big"))
+_ISSUERS: Final[Tag] = ((b"\x10\x00\x21\x00", "little"), (b"\x00\x10\x00\x21", "big"))
 #: What is done at the top level of an object, which is in no item.
 _TOP: Final = Content()
 
@@ -46,8 +52,8 @@ class ValueMap(Protocol):
         """A keyed identifier."""
         ...
 
-    def pseudonym(self, issuer: bytes, patient_id: bytes, study_uid: bytes, /) -> bytes:
-        """The pseudonym of a patient."""
+    def of_patient(self, patient: bytes, /) -> bytes:
+        """The pseudonym of a patient (`uids.patient_of`)."""
         ...
 
     def shift(self, value: bytes, days: int, /) -> bytes | None:
@@ -71,7 +77,7 @@ class ObjectState:
     __slots__ = (
         *("binaries", "charset", "charsets", "days", "lost_codes", "map", "needles", "numbers", "originals", "seen"),
         *("structural", "texts", "uids", "_code", "_item", "_outer"),
-        *("age", "concepts", "content", "document", "moved", "unclear", "_fixed"),
+        *("age", "alias", "concepts", "content", "document", "issuer", "moved", "unclear", "_fixed"),
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +100,9 @@ class ObjectState:
         self.document: Document | None = None
         #: the patient's age at the study by its dates, b"" where they do not tell
         self.age = b""
+        #: the issuer of the patient's ID, and who a patient is that was merged with others
+        self.issuer = b""
+        self.alias: Callable[[bytes], bytes] = _nobody_else
         self.charset = b""
         self.charsets: set[bytes] = {b""}
         self.lost_codes: set[bytes] = set()
@@ -141,6 +150,15 @@ class ObjectState:
         self.charset = charset
         self.charsets.add(charset)
 
+    def pseudonym(self, patient_id: bytes) -> bytes:
+        """The pseudonym of whose a patient ID of the current item is.
+
+        It is of the issuer that the item names after it, of the object's where it names none.
+        """
+        data, start, end = self._item
+        issuer = _ahead(data, max(data.find(patient_id, start, end), start), end, _ISSUERS) or self.issuer
+        return self.map.of_patient(self.alias(patient_of(issuer, patient_id, b"")))
+
     def expect_scheme(self, code: bytes) -> bytes:
         """The scheme a code of the current item belongs to, as far as a look ahead can tell; `confirm` must agree."""
         scheme = _scheme_ahead(*self._item)
@@ -154,10 +172,19 @@ class ObjectState:
         self._code = None
 
 
+def _nobody_else(patient: bytes) -> bytes:
+    """A patient who was merged with nobody."""
+    return patient
+
+
 def _scheme_ahead(data: bytes, start: int, end: int) -> bytes:
     """The value of the first (0008,0102) after `start`, b"" where there is none near. Only a guess, and checked."""
-    order: Literal["little", "big"]
-    for tag, order in ((b"\x08\x00\x02\x01", "little"), (b"\x00\x08\x01\x02", "big")):
+    return _ahead(data, start, end, _SCHEMES)
+
+
+def _ahead(data: bytes, start: int, end: int, forms: Tag) -> bytes:
+    """The value of the first such element near after `start`, without padding; b"" without one. Only a guess."""
+    for tag, order in forms:
         place = data.find(tag, start, min(end, start + _AHEAD))
         if place >= 0:
             vr, value = data[place + 4 : place + 6], place + 8

@@ -48,11 +48,6 @@ def identifier(key: bytes, value: bytes) -> bytes:
     return b32encode(hmac.digest(key, value.strip(b"\0 "), "sha256")[:10])
 
 
-def pseudonym(key: bytes, issuer: bytes, patient_id: bytes, study_uid: bytes) -> bytes:
-    """The pseudonym of a patient: of (issuer, trimmed ID), or of the study where there is no ID."""
-    return identifier(key, patient_of(issuer, patient_id, study_uid))
-
-
 def patient_of(issuer: bytes, patient_id: bytes, study_uid: bytes) -> bytes:
     """The bytes that stand for a patient in derivations."""
     trimmed = patient_id.strip(b"\0 ")

@@ -36,6 +36,51 @@ def test_a_patient_keeps_pseudonym_and_offset_across_studies() -> None:
     assert (_day(second.StudyDate) - _day(first.StudyDate)).days == 31
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("level", ["high", "medium", "low"])
+def test_a_patient_id_in_an_item_is_the_pseudonym_of_whose_it_is(level: str, syntax: TransferSyntax) -> None:
+    """The patient's own ID, another patient's, and the same number of another issuer: as in their own objects."""
+
+    def item(patient_id: str, issuer: str | None) -> Dataset:
+        made = Dataset()
+        made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = CT, new_uid()
+        made.PatientComments = "x" * 300
+        made.PatientID = patient_id
+        if issuer is not None:
+            made.IssuerOfPatientID = issuer
+        return made
+
+    ds, other, foreign = minimal(), minimal(), minimal()
+    ds.IssuerOfPatientID = other.IssuerOfPatientID = "HOSPITAL A"
+    other.PatientID, foreign.PatientID, foreign.IssuerOfPatientID = "OTHER-9941", ds.PatientID, "HOSPITAL B"
+    items = [
+        ("PID-77120-X", None),
+        ("PID-77120-X ", "HOSPITAL A"),
+        ("OTHER-9941", None),
+        ("OTHER-9941", "HOSPITAL A"),
+    ]
+    ds.ReferencedImageSequence = sequence(*(item(*one) for one in [*items, ("PID-77120-X", "HOSPITAL B")]))
+    out, second, third = (run(one, level, syntax)[0] for one in (ds, other, foreign))
+    found = [one.PatientID for one in decode(out.header, syntax).ReferencedImageSequence]
+    own, second_s, third_s = (one.patient_pseudonym for one in (out, second, third))
+    assert found == [own, own, second_s, second_s, third_s] and len(set(found)) == 3
+
+
+def test_a_merged_patient_id_in_an_item_is_the_same_patient() -> None:
+    class Merged:
+        def alias(self, patient: bytes) -> bytes:
+            return patient.replace(b"OLD-9941", b"PID-77120-X")
+
+        def learn(self, patient: bytes, seen: object) -> tuple[()]:
+            return ()
+
+    ds, item = minimal(), Dataset()
+    item.PatientID = "OLD-9941"
+    ds.ReferencedImageSequence = sequence(item)
+    out = deidentifier("high").deidentify(encode(ds), EXPLICIT_LITTLE, None, knowledge=Merged())
+    assert decode(out.header).ReferencedImageSequence[0].PatientID == out.patient_pseudonym
+
+
 def _day(value: str) -> object:
     import datetime
 
