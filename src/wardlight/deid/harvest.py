@@ -200,16 +200,19 @@ def _worth(word: str) -> bool:
 
 @cache
 def _ordinary() -> tuple[frozenset[str], frozenset[str]]:
-    """Words common in names of places and people, and particles of names, folded."""
+    """Words common in names of places and people, and particles of names and titles, folded."""
     lists = harvest_lists()
-    return frozenset(map(fold, lists.common)), frozenset(map(fold, lists.particles))
+    return frozenset(map(fold, lists.common)), frozenset(map(fold, lists.particles | lists.titles))
 
 
 def name_words(text: str) -> set[str]:
-    """The words of a person's name, in all its representations, without titles and particles; of a name that is made of
-    particles alone, as Le Van is, these."""
+    """The words of a person's name, in all its representations, without titles and particles.
+
+    Of a name that is made of particles alone, as Le Van is, these; so of a family or a given name, as in Kim^Al.
+    """
     particles = _ordinary()[1]
     words = set()
+    alone: set[str] = set()
     folded = fold(text)
     for part in _SEPARATORS.split(folded):
         words.add(part.strip(".-*?!"))
@@ -219,8 +222,9 @@ def name_words(text: str) -> set[str]:
         whole = "".join(_WORD.findall(one))
         if _unspaced(whole):
             words.add(whole)
+        alone.update(part.strip(" .-") for part in one.split("^")[:2])
     words = {word for word in words if _worth(word) and word not in _NOBODY}
-    return words - particles or words
+    return words - particles | words & alone & harvest_lists().particles or words
 
 
 def identifier_words(text: str) -> set[str]:

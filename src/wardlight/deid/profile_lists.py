@@ -47,6 +47,7 @@ class HarvestLists:
     structural: frozenset[int]
     common: frozenset[str]
     particles: frozenset[str]
+    titles: frozenset[str]
 
 
 @cache
@@ -84,6 +85,7 @@ def harvest_lists() -> HarvestLists:
     return HarvestLists(
         common=frozenset(data["places"]["common"].split()),
         particles=frozenset(data["places"]["particles"].split()),
+        titles=frozenset(data["places"]["titles"].split()),
         **{
             name: frozenset(tags_of(data[name]["keywords"]))
             for name in ("identifiers", "places", "dates", "exempt", "structural")

@@ -22,16 +22,18 @@ Identifying: TypeAlias = tuple[bytes, bytes, bool]
 #: Year, month, day; a year below 100 is one written with two digits.
 Date: TypeAlias = tuple[int, int, int]
 
-_PARTICLE_TEXT: Final = """
-    van von der den del della dem des de da di du la le lo el al ten ter bin ibn ben bint and und et dr prof mr mrs ms
-    md phd jr sr ii iii iv esq med dent habil dipl ing msc bsc rn rt frau herr sir
+_SMALL_TEXT: Final = "van von der den del della dem des de da di du la le lo el al ten ter bin ibn ben bint"
+_TITLE_TEXT: Final = """
+    and und et dr prof mr mrs ms md phd jr sr ii iii iv esq med dent habil dipl ing msc bsc rn rt frau herr sir
 """
 _NO_NAME_TEXT: Final = """
     anonymous anonymized anonymised removed none unknown test tests name patient doctor hospital clinic station
 """
-#: Parts of names that are no names where there are others, and what stands where no name is known.
-_PARTICLES: Final = frozenset(_PARTICLE_TEXT.split())
+#: Parts of names that are no names where there are others; in Kim^Al the small word is all of the given name.
+_SMALL: Final = frozenset(_SMALL_TEXT.split())
+_PARTICLES: Final = _SMALL | frozenset(_TITLE_TEXT.split())
 _NO_NAMES: Final = frozenset(_NO_NAME_TEXT.split())
+_FIRST_TWO: Final = re.compile(r"(?:^|(?<=[=\\]))([^=\\^]*)\^?([^=\\^]*)")
 _WORDS: Final = re.compile(r"[^\W_]+")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _UMLAUTS: Final = {"ä": "ae", "ö": "oe", "ü": "ue"}
@@ -103,7 +105,8 @@ def _needles(identifying: list[Identifying], charsets: tuple[bytes, ...]) -> Nee
             if vr == b"PN":
                 german = "".join(_UMLAUTS.get(c, c) for c in unicodedata.normalize("NFC", text).lower())
                 own = {*_WORDS.findall(read), *_WORDS.findall(plain(german))} - _NO_NAMES
-                words |= own - _PARTICLES or own
+                alone = {part.strip(" .-") for one in _FIRST_TWO.findall(read) for part in one}
+                words |= own - _PARTICLES | own & alone & _SMALL or own
                 words.update(
                     "".join(_WORDS.findall(one)) for one in re.split(r"[=\\]", read) if _runs_on(one)
                 )

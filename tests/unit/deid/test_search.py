@@ -225,3 +225,20 @@ def test_a_name_of_particles_alone_is_a_name(name):
     needles = verify_text.needles_of([(b"PN", name.encode(), False)], (b"",))
     assert found <= needles.short | set(needles.long)
     assert not name_words("Anonymous^Test") and not name_words("Removed^")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Kim^Al", {"kim", "al"}),
+        ("El^Kim", {"kim", "el"}),
+        ("Kim^Al^van^Dr^Sr", {"kim", "al"}),
+        ("van Dyk^Anna^de", {"dyk", "anna"}),
+        ("Prof^Kim", {"kim"}),
+        ("Roe^Jo=X^Y\\Kim^Al", {"roe", "jo", "kim", "al"}),
+    ],
+)
+def test_a_small_word_that_is_all_of_a_given_name_is_a_name(name, words):
+    assert name_words(name) == words
+    needles = verify_text.needles_of([(b"PN", name.encode(), False)], (b"",))
+    assert needles.short | set(needles.long) == words
