@@ -330,10 +330,13 @@ def table(profile: Profile, wanted: Mapping[int, Plan], iod: str | None) -> dict
     """
     kinds = types().nested if iod is None else types().top(iod)
     made: dict[int, Rule] = {}
+    link = handlers.link(text_cleaner(profile)) if profile.text == "vocabulary" else None
     for tag, planned in wanted.items():
         rule = _rule(tag, vr_of(tag), planned.kind, kinds.get(tag, 3), profile)
         if iod is None:
-            rule = structured_values.ruled(tag, rule, profile.ages == "bands")
+            rule = structured_values.ruled(
+                tag, rule, profile.ages == "bands", link if planned.kind == "C" else None
+            )
         else:
             rule = COLLECT if tag in _REPLACED else documents_rules.ruled(tag, rule, profile)
         if rule is not REMOVE:

@@ -53,6 +53,9 @@ _RETIRED_CODES: Final[dict[str, bytes]] = {
     "397898000": b"G-D320",
 }
 
+#: Tracking Identifier: what one calls a lesion, in each report and segmentation of it (PS3.16 TID 1419).
+_TRACKING: Final = b"112039"
+
 KEEP: Final = 0
 DUMMY: Final = 1
 DROP: Final = 2
@@ -81,7 +84,8 @@ class Content(NamedTuple):
 
     value_type, concept: of the item as read ahead, concept the offset of the concept name's item, -1 without one. gone:
     the value goes. drop: the item goes with it. whole: what is below goes, too. age: the value is an age, in the unit
-    that `unit` says. harvested: the attribute as whose value the value counts for the harvest, 0 for none.
+    that `unit` says. harvested: the attribute as whose value the value counts for the harvest, 0 for none. link: the
+    value is a name that other objects call the same thing by.
     """
 
     value_type: bytes | None = None
@@ -92,6 +96,7 @@ class Content(NamedTuple):
     age: bool = False
     unit: bytes = b""
     harvested: int = 0
+    link: bool = False
 
 
 class Concepts:
@@ -170,6 +175,7 @@ class Concepts:
             whole=outer.whole or (gone and kind == b"CONTAINER"),
             age=tells == _AGE,
             harvested=tells,
+            link=kind == b"TEXT" and fields.get(_SCHEME) == b"DCM" and _TRACKING in map(fields.get, _CODES),
         )
 
     def _key(self, fields: Mapping[int, bytes]) -> tuple[bytes, bytes] | None:

@@ -12,12 +12,13 @@ from wardlight.dicom.dictionary import vr_of
 from wardlight.dicom.rewrite import Handler, Rule
 
 _PATIENT_NAME: Final = 0x00100010
+_TEXT: Final = 0x0040A160
 _NUMBER: Final = 0x0040A30A
 #: Other forms of a number that stands in (0040,A30A).
 _FORMS: Final = frozenset((0x0040A161, 0x0040A162, 0x0040A163))
 #: Elements that hold the value of a content item, or that of the code or the number in one.
 VALUES: Final = _FORMS | {
-    *(0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A160, _NUMBER, 0x00700006),
+    *(0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, _TEXT, _NUMBER, 0x00700006),
     *(0x00080100, 0x00080102, 0x00080104, 0x00080119, 0x00080120),
 }
 #: How many of a UCUM unit make a year.
@@ -25,16 +26,18 @@ _YEARS: Final = {b"a": 1.0, b"mo": 12.0, b"wk": 52.0, b"d": 365.0}
 _SHORTEST: Final = 5
 
 
-def ruled(tag: int, rule: Rule, bands: bool) -> Rule:
+def ruled(tag: int, rule: Rule, bands: bool, link: Handler | None) -> Rule:
     """The rule of an element below the top level, aware of the content item it stands in.
 
-    bands: ages are told in steps of five years.
+    bands: ages are told in steps of five years. link: for the names of lesions, None where they are text like other.
     """
     if tag == VALUE_TYPE and callable(rule):
         return _value_type(rule)
     if tag not in VALUES or not callable(rule):
         return rule
     inner = _age(tag, rule, bands) if tag == _NUMBER or tag in _FORMS else rule
+    if tag == _TEXT and link is not None:
+        inner = _linked(rule, link)
     return _value(inner, None if tag in _FORMS else DUMMY[vr_of(tag)])
 
 
@@ -49,6 +52,15 @@ def _value(inner: Handler, dummy: bytes | None) -> Handler:
             named = content.harvested == _PATIENT_NAME
             state.seen.append((content.harvested or tag, b"PN" if named else vr, value, state.charset))
         return dummy
+
+    return handle
+
+
+def _linked(inner: Handler, link: Handler) -> Handler:
+    """`inner`, but a name of a lesion is one in every object, or lesions could no more be told apart."""
+
+    def handle(state: ObjectState, tag: int, vr: bytes, value: bytes) -> bytes | None:
+        return link(state, tag, vr, value) if state.content.link else inner(state, tag, vr, value)
 
     return handle
 

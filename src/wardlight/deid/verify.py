@@ -36,7 +36,7 @@ from wardlight.deid.verify_rules import (
     required,
 )
 from wardlight.deid.verify_site import NO_SITE, Site, expectations_of
-from wardlight.deid.verify_structured import identifying, structured, without_removed
+from wardlight.deid.verify_structured import Lesions, identifying, structured, without_removed
 from wardlight.deid.verify_text import spells
 
 __all__ = ["Finding", "verify"]
@@ -128,6 +128,7 @@ def _elements(
     mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
     offsets: set[int] = set()
     days = MovedDays(before, old)
+    lesions: Lesions | None = None
     last: Path = ()
     codes: list[tuple[Path, int, bytes]] = []
     schemes: dict[Path, bytes] = {}
@@ -158,7 +159,9 @@ def _elements(
             ):
                 rest = days.without(tag, value) if expected.modified_dates else None
                 if rest is None or not is_plain(rest, expected.words, expected.terms):
-                    yield finding("words", path, tag)
+                    lesions = lesions or Lesions(before, old)
+                    if not lesions.names(path, tag, value):
+                        yield finding("words", path, tag)
             continue
         if check & CODE:
             if tag != CODING_SCHEME:

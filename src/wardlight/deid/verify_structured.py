@@ -6,6 +6,7 @@ that became another hides nothing. Dates, UIDs, words and names are looked at as
 
 from __future__ import annotations
 
+import re
 import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -61,6 +62,9 @@ _SOUGHT: Final[dict[tuple[bytes, bytes], int]] = {
     for code in codes.split()
 }
 _IDENTIFIES: Final = frozenset(_SOUGHT.values()) | {0x00100010, 0x00101040, 0x00102154}
+#: Tracking Identifier: what one calls a lesion, in each report and segmentation of it.
+_TRACKING: Final = b"112039"
+_KEYED: Final = re.compile(rb"[A-Z2-7]{16}")
 _UNITS: Final = 0x004008EA
 _UID: Final = 0x0040A124
 _PER_YEAR: Final = {b"a": 1, b"mo": 12, b"wk": 52, b"d": 365}
@@ -260,6 +264,27 @@ def structured(
 
 def _found(code: str, path: Path) -> Finding:
     return Finding(code, path[::2])
+
+
+class Lesions:
+    """Tracking Identifiers of an input: in their place a keyed name may stand, the same in every object."""
+
+    def __init__(self, before: bytes, old: list[Item]) -> None:
+        self._paths: Final = {
+            path
+            for path, node in _nodes(before, old).items()
+            if node.kind == b"TEXT"
+            and node.name.get(_SCHEME) == b"DCM"
+            and _TRACKING in map(node.name.get, _CODE_VALUES)
+        }
+
+    def names(self, path: Path, tag: int, value: bytes) -> bool:
+        """Whether a value of the output is such a name."""
+        return (
+            tag == _VALUE[b"TEXT"]
+            and path in self._paths
+            and _KEYED.fullmatch(value.rstrip(b" ")) is not None
+        )
 
 
 def _lost(was: _Node, node: _Node) -> bool:

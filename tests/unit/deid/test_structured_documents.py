@@ -104,6 +104,39 @@ def test_documents_still_refer_to_their_images(level: str) -> None:
         assert out.PatientID == decode(new[0].header).PatientID
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("level", ["high", "medium"])
+def test_lesions_are_told_apart_and_found_again(level: str, syntax: TransferSyntax) -> None:
+    """What somebody called a lesion is one keyed name in the reports of two days and in a segmentation."""
+    names = ("Lesion Xaverine 1", "Lesion Xaverine 2", "Lesion 3")
+
+    def told(name: str) -> str:
+        ds = measurements(Mint())
+        named(ds)["DCM", "112039", "TEXT"].TextValue = name
+        result, findings = run(ds, level, syntax)
+        assert findings == []
+        return named(decode(result.header, syntax))["DCM", "112039", "TEXT"].TextValue
+
+    segmentation, segment = minimal("1.2.840.10008.5.1.4.1.1.66.4", "SEG"), Dataset()
+    segment.TrackingID, segment.TrackingUID = names[0], "1.2.3.4"
+    segmentation.SegmentSequence = Sequence([segment])
+    first, again, other, plain = (told(name) for name in (names[0], names[0], *names[1:]))
+    kept = decode(run(segmentation, level, syntax)[0].header, syntax).SegmentSequence[0].TrackingID
+    assert first == again == kept and len({first, other, plain}) == 3 and plain == names[2]
+    assert "averine" not in first + other and len(first) == len(other) == 16
+
+
+def test_only_a_lesion_has_a_keyed_name() -> None:
+    ds = measurements(Mint())
+    ds.ContentSequence.append(item("TEXT", dcm("121106", "Comment"), "Xaverine Q"))
+    header = encode(ds)
+    made = decode(run(ds)[0].header)
+    made.ContentSequence[-1].TextValue = "ABCDEFGHIJKLMNOP"
+    assert {str(one) for one in verify(header, EXPLICIT_LITTLE.uid, encode(made), level="high")} == {
+        "words (0040,a730)(0040,a160)"
+    }
+
+
 def test_low_takes_people_out_of_free_text() -> None:
     mint = Mint()
     reader, subject = mint.cased("reader"), mint.cased("subject")
