@@ -8,6 +8,7 @@ from typing import Any
 from wardlight.access.model import Operation, Principal, PrincipalKind, TokenScope
 from wardlight.agreements.model import Level
 from wardlight.audit.actions import Action
+from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.ingest.sharing import Wish
 
 STUDY = "1.2.826.0.1.78.1"
@@ -48,6 +49,12 @@ CASES: dict[str, Callable[[Any], object]] = {
     "ingest/sharing.Sharing.share": _share,
     "ingest/sharing.Sharing.listed": lambda world: world.platform.sharing.listed(
         _scope(world, Action.ACCESS_GRANT_READ), STUDY
+    ),
+    "ingest/recipients.Recipients.applications": lambda world: world.platform.api.recipients.applications(
+        _scope(world, Action.AGREEMENT_AGREEMENT_READ), LOCAL_ADMINISTRATOR
+    ),
+    "ingest/recipients.Recipients.colleagues": lambda world: world.platform.api.recipients.colleagues(
+        _scope(world, Action.IDENTITY_PERSON_READ), LOCAL_ADMINISTRATOR
     ),
     "archive/results.Results.waiting": _waiting,
 }

@@ -60,7 +60,9 @@ def test_shared_read_and_revoked(portal):
     with portal.person(path=f"/studies/{study}") as page:
         page.wait_for_selector(".acl h2")
         page.get_by_role("button", name="Share", exact=True).click()
-        page.select_option("[name=whom]", application["id"])
+        page.fill("[name=whom]", "lumen")
+        page.keyboard.press("Enter")
+        assert page.input_value("[name=whom]") == "Lumen Reader"
         accessible(page)
         page.locator("section[role=dialog] button[type=submit]").click()
         row = page.locator(".acl .gr:has(.kv)", has_text="Lumen Reader")

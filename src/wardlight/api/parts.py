@@ -30,6 +30,7 @@ from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
 from wardlight.identity.sign_in import SignIn
+from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.uploads import Uploads
 from wardlight.keys.keystore import Keystore
@@ -66,6 +67,7 @@ class ApiParts:
     audit_log: AuditLog
     application_entries: ApplicationEntries
     sharing: Sharing
+    recipients: Recipients
     uploads: Uploads
     deletion: Deletion
     receipts: Receipts

@@ -12,6 +12,7 @@ from wardlight.api.fields import Fields
 from wardlight.archive.share_store import Share
 from wardlight.dicomweb.call import Answer, is_uid
 from wardlight.errors import WardlightError
+from wardlight.ingest.recipients import Recipient
 from wardlight.ingest.sharing import Wish
 from wardlight.trail.call import answer
 
@@ -41,6 +42,28 @@ def listed(request: ApiRequest) -> Answer:
     """GET /api/v1/studies/{study}/shares."""
     rows = request.platform.sharing.listed(request.scope, _study(request))
     return answer({"shares": _rows(request, rows)})
+
+
+def applications(request: ApiRequest) -> Answer:
+    """GET /api/v1/recipients/applications."""
+    rows = request.platform.recipients.applications(request.scope, request.actor)
+    return answer({"recipients": [_recipient(row) for row in rows]})
+
+
+def colleagues(request: ApiRequest) -> Answer:
+    """GET /api/v1/recipients/colleagues."""
+    rows = request.platform.recipients.colleagues(request.scope, request.actor)
+    return answer({"recipients": [_recipient(row) for row in rows]})
+
+
+def _recipient(row: Recipient) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "purposes": list(row.purposes),
+        "levels": [level.value for level in row.levels],
+        "access_s": row.access_s,
+    }
 
 
 def _study(request: ApiRequest) -> str:

@@ -18,6 +18,7 @@ from wardlight.identity.clients import Clients
 from wardlight.identity.issuing import AccessTokens
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.ingest.copying import Copier
+from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.upload_work import UploadWork
 from wardlight.ingest.uploads import Limits, Uploads
@@ -144,6 +145,7 @@ class Platform(IdentityServices):
             audit_log=self.audit_log,
             application_entries=ApplicationEntries(self.database, self.recorder, self.rates),
             sharing=self.sharing,
+            recipients=Recipients(self.database, self.recorder, self.agreements, self.entitlements),
             uploads=self.uploads,
             deletion=self.deletion,
             receipts=self.receipts,

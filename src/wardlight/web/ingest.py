@@ -13,6 +13,7 @@ from wardlight.web.routes import Manage, Open
 
 SHARES: Final = "/api/v1/studies/{study}/shares"
 
+RECIPIENTS: Final = "/api/v1/recipients"
 GRANTS: Final = "/api/v1/grants"
 LINKS: Final = "/dicom-web/p"
 RESULTS: Final = "/api/v1/receiver/results"
@@ -61,6 +62,34 @@ INGEST: Final = (
         _PEOPLE,
         _MANAGE,
         About("List Shares", "How far the shares of a study are, newest first.", (JSON,), schema="Shares"),
+    ),
+    Manage(
+        f"{RECIPIENTS}/applications",
+        shares.applications,
+        Action.AGREEMENT_AGREEMENT_READ,
+        Operation.SHARE,
+        _PEOPLE,
+        _MANAGE,
+        About(
+            "List Applications to Share with",
+            "Those that the institution uses, each with the purposes and levels that were agreed.",
+            (JSON,),
+            schema="Recipients",
+        ),
+    ),
+    Manage(
+        f"{RECIPIENTS}/colleagues",
+        shares.colleagues,
+        Action.IDENTITY_PERSON_READ,
+        Operation.SHARE,
+        _PEOPLE,
+        _MANAGE,
+        About(
+            "List Colleagues to Share with",
+            "People of one's own institution who may see images: their names, and nothing else of them.",
+            (JSON,),
+            schema="Recipients",
+        ),
     ),
     Manage(
         f"{GRANTS}/{{grant}}/urls",

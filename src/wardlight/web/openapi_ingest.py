@@ -121,4 +121,28 @@ PARAMETERS: Final[dict[str, Any]] = {
         "description": "Id of a result that waits for a receiver.",
         "schema": _ID,
     },
+    "Recipients": {
+        "type": "object",
+        "required": ["recipients"],
+        "properties": {
+            "recipients": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "name", "purposes", "levels", "access_s"],
+                    "properties": {
+                        "id": _TEXT,
+                        "name": _TEXT,
+                        "purposes": {"type": "array", "items": _TEXT},
+                        "levels": {
+                            "type": "array",
+                            "items": {"enum": ["high", "medium", "low", "identified"]},
+                            "description": "Strictest first.",
+                        },
+                        "access_s": {**_COUNT, "description": "Longest access, in seconds."},
+                    },
+                },
+            }
+        },
+    },
 }

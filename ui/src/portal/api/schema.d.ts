@@ -1683,6 +1683,104 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recipients/applications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Applications to Share with
+         * @description Those that the institution uses, each with the purposes and levels that were agreed.
+         */
+        get: operations["get_api_v1_recipients_applications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * List Applications to Share with
+         * @description Those that the institution uses, each with the purposes and levels that were agreed. Without its body.
+         */
+        head: operations["head_api_v1_recipients_applications"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recipients/colleagues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Colleagues to Share with
+         * @description People of one's own institution who may see images: their names, and nothing else of them.
+         */
+        get: operations["get_api_v1_recipients_colleagues"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * List Colleagues to Share with
+         * @description People of one's own institution who may see images: their names, and nothing else of them. Without its body.
+         */
+        head: operations["head_api_v1_recipients_colleagues"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{study}/measurements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Study Instance UID. */
+                study: components["parameters"]["study"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write Measurements
+         * @description Keep what a person measured as a DICOM SR (PS3.16 TID 1500) in the study, as a new version of another where that is named. An empty list says that nothing is measured any more.
+         */
+        post: operations["post_api_v1_studies_study_measurements"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{study}/viewer-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Study Instance UID. */
+                study: components["parameters"]["study"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open In Viewer
+         * @description A link that opens this one study in another viewer, for a short time, with what its maker may see.
+         */
+        post: operations["post_api_v1_studies_study_viewer_links"];
+        /**
+         * End Viewer Links
+         * @description End one's own links to this study at once.
+         */
+        delete: operations["delete_api_v1_studies_study_viewer_links"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/grants/{grant}/urls": {
         parameters: {
             query?: never;
@@ -1897,6 +1995,134 @@ export interface paths {
          * @description The next bytes of an upload of one's own (tus 1.0, PATCH); durable before the answer.
          */
         patch: operations["patch_api_v1_uploads_upload"];
+        trace?: never;
+    };
+    "/api/v1/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Quarantine
+         * @description Uploaded files that protection holds back, newest first: why, who sent them, when they are deleted. Clinicians see their own.
+         */
+        get: operations["get_api_v1_quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * List Quarantine
+         * @description Uploaded files that protection holds back, newest first: why, who sent them, when they are deleted. Clinicians see their own. Without its body.
+         */
+        head: operations["head_api_v1_quarantine"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{held}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Show Quarantined File
+         * @description One file that is held back.
+         */
+        get: operations["get_api_v1_quarantine_held"];
+        put?: never;
+        post?: never;
+        /**
+         * Discard Quarantined File
+         * @description Delete a file that is held back: its key is destroyed, and its bytes follow.
+         */
+        delete: operations["delete_api_v1_quarantine_held"];
+        options?: never;
+        /**
+         * Show Quarantined File
+         * @description One file that is held back. Without its body.
+         */
+        head: operations["head_api_v1_quarantine_held"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{held}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Picture of Quarantined File
+         * @description A small picture as the file came, with what may identify: for those who may see the study.
+         */
+        get: operations["get_api_v1_quarantine_held_picture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Picture of Quarantined File
+         * @description A small picture as the file came, with what may identify: for those who may see the study. Without its body.
+         */
+        head: operations["head_api_v1_quarantine_held_picture"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{held}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Protect Again
+         * @description Have a file protected again with the profile as it is now; it is stored if it passes.
+         */
+        post: operations["post_api_v1_quarantine_held_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantine/{held}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release False Alarm
+         * @description An administrator or privacy officer says that what the verifier found identifies nobody, and why; the file is protected again, and stored unless anything else is found.
+         */
+        post: operations["post_api_v1_quarantine_held_release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/oauth2/token": {
@@ -3408,7 +3634,7 @@ export interface components {
             /** @enum {unknown} */
             source: "platform" | "receiver" | "application";
             /** @enum {unknown} */
-            action: "access:decision:deny" | "access:grant:change" | "access:grant:create" | "access:grant:expire" | "access:grant:read" | "access:grant:revoke" | "access:grant:share" | "access:stream:cut" | "access:url:create" | "agreement:agreement:amend" | "agreement:agreement:create" | "agreement:agreement:expire" | "agreement:agreement:read" | "agreement:agreement:withdraw" | "agreement:entitlement:request" | "agreement:entitlement:subscribe" | "agreement:entitlement:unsubscribe" | "agreement:source:record" | "app:data:send" | "app:record:note" | "app:result:create" | "app:setting:change" | "app:study:delete" | "app:study:export" | "app:study:process" | "app:study:view" | "app:user:deny" | "app:user:login" | "app:user:logout" | "archive:key:create" | "archive:key:destroy" | "archive:key:rewrap" | "archive:object:repair" | "archive:receipt:acknowledge" | "archive:receipt:issue" | "archive:study:change" | "archive:study:complete" | "archive:study:delete" | "archive:study:erase" | "archive:study:expire" | "archive:study:hold" | "archive:study:store" | "archive:study:unhold" | "audit:anchor:change" | "audit:anchor:fail" | "audit:anchor:send" | "audit:definition:change" | "audit:entries:prune" | "audit:entry:export" | "audit:entry:read" | "audit:entry:search" | "audit:entry:store" | "audit:forward:change" | "audit:forward:fail" | "audit:log:alarm" | "audit:log:continue" | "audit:log:end" | "audit:log:heartbeat" | "audit:log:read" | "audit:log:rotate_key" | "audit:log:start" | "audit:patient:search" | "audit:report:create" | "audit:retention:change" | "audit:witness:change" | "audit:witness:cosign" | "audit:witness:fail" | "classify:item:classify" | "classify:record:export" | "classify:retention:change" | "dicomweb:bulkdata:read" | "dicomweb:frame:read" | "dicomweb:metadata:read" | "dicomweb:rendered:read" | "dicomweb:result:store" | "dicomweb:study:export" | "dicomweb:study:query" | "dicomweb:study:read" | "dicomweb:study:store" | "dicomweb:thumbnail:read" | "events:feed:read" | "events:notification:acknowledge" | "events:notification:dead" | "events:notification:deliver" | "events:notification:fail" | "events:notification:redeliver" | "events:notification:send" | "events:webhook:change" | "events:webhook:create" | "events:webhook:delete" | "events:webhook:read" | "events:webhook:test" | "identity:account:lock" | "identity:account:unlock" | "identity:application:approve" | "identity:application:change" | "identity:application:delete" | "identity:application:register" | "identity:application:rotate_key" | "identity:application:suspend" | "identity:consent:give" | "identity:consent:withdraw" | "identity:factor:add" | "identity:factor:remove" | "identity:factor:reset" | "identity:federation:change" | "identity:password:change" | "identity:password:reset" | "identity:person:change" | "identity:person:create" | "identity:person:delete" | "identity:person:invite" | "identity:person:read" | "identity:person:role" | "identity:person:suspend" | "identity:receiver:enrol" | "identity:receiver:revoke" | "identity:receiver:rotate_key" | "identity:session:expire" | "identity:session:login" | "identity:session:logout" | "identity:session:revoke" | "identity:token:issue" | "identity:token:refuse" | "identity:token:revoke" | "ingest:class:anonymised" | "ingest:object:refuse" | "ingest:study:protect" | "ingest:study:quarantine" | "ingest:study:verify" | "ingest:upload:abandon" | "ingest:upload:finish" | "ingest:upload:start" | "machine:data:delete" | "machine:data:query" | "machine:data:read" | "machine:data:store" | "machine:subscription:create" | "machine:subscription:delete" | "notify:definition:change" | "notify:mail:fail" | "notify:mail:send" | "notify:preference:change" | "platform:backup:create" | "platform:backup:restore" | "platform:check:run" | "platform:clock:skew" | "platform:institution:change" | "platform:institution:close" | "platform:institution:create" | "platform:institution:suspend" | "platform:lock:break" | "platform:migration:run" | "platform:node:start" | "platform:node:stop" | "platform:setting:change" | "platform:setting:read" | "receiver:association:accept" | "receiver:association:reject" | "receiver:commitment:confirm" | "receiver:object:refuse" | "receiver:pacs:change" | "receiver:pacs:create" | "receiver:pacs:delete" | "receiver:pacs:query" | "receiver:pacs:retrieve" | "receiver:profile:load" | "receiver:quarantine:discard" | "receiver:quarantine:release" | "receiver:quarantine:view" | "receiver:result:reidentify" | "receiver:result:send" | "receiver:route:change" | "receiver:route:create" | "receiver:route:delete" | "receiver:setting:change" | "receiver:study:protect" | "receiver:study:quarantine" | "receiver:study:receive" | "receiver:study:upload" | "receiver:study:verify" | "receiver:vault:erase" | "receiver:vault:export" | "receiver:vault:read" | "subject:data:erase" | "subject:data:export" | "subject:data:find" | "subject:data:rectify" | "subject:data:restrict" | "subject:report:access" | "subject:request:close" | "subject:request:extend" | "subject:request:open";
+            action: "access:decision:deny" | "access:grant:change" | "access:grant:create" | "access:grant:expire" | "access:grant:read" | "access:grant:revoke" | "access:grant:share" | "access:result:handover" | "access:stream:cut" | "access:url:create" | "agreement:agreement:amend" | "agreement:agreement:create" | "agreement:agreement:expire" | "agreement:agreement:read" | "agreement:agreement:withdraw" | "agreement:entitlement:request" | "agreement:entitlement:subscribe" | "agreement:entitlement:unsubscribe" | "agreement:source:record" | "app:data:send" | "app:record:note" | "app:result:create" | "app:setting:change" | "app:study:delete" | "app:study:export" | "app:study:process" | "app:study:view" | "app:user:deny" | "app:user:login" | "app:user:logout" | "archive:key:create" | "archive:key:destroy" | "archive:key:rewrap" | "archive:object:repair" | "archive:receipt:acknowledge" | "archive:receipt:issue" | "archive:study:change" | "archive:study:complete" | "archive:study:delete" | "archive:study:erase" | "archive:study:expire" | "archive:study:hold" | "archive:study:store" | "archive:study:unhold" | "audit:anchor:change" | "audit:anchor:fail" | "audit:anchor:send" | "audit:definition:change" | "audit:entries:prune" | "audit:entry:export" | "audit:entry:read" | "audit:entry:search" | "audit:entry:store" | "audit:forward:change" | "audit:forward:fail" | "audit:log:alarm" | "audit:log:continue" | "audit:log:end" | "audit:log:heartbeat" | "audit:log:read" | "audit:log:rotate_key" | "audit:log:start" | "audit:patient:search" | "audit:report:create" | "audit:retention:change" | "audit:witness:change" | "audit:witness:cosign" | "audit:witness:fail" | "classify:item:classify" | "classify:record:export" | "classify:retention:change" | "dicomweb:bulkdata:read" | "dicomweb:frame:read" | "dicomweb:metadata:read" | "dicomweb:rendered:read" | "dicomweb:result:store" | "dicomweb:study:export" | "dicomweb:study:query" | "dicomweb:study:read" | "dicomweb:study:store" | "dicomweb:thumbnail:read" | "events:feed:read" | "events:notification:acknowledge" | "events:notification:dead" | "events:notification:deliver" | "events:notification:fail" | "events:notification:redeliver" | "events:notification:send" | "events:webhook:change" | "events:webhook:create" | "events:webhook:delete" | "events:webhook:read" | "events:webhook:test" | "identity:account:lock" | "identity:account:unlock" | "identity:application:approve" | "identity:application:change" | "identity:application:delete" | "identity:application:register" | "identity:application:rotate_key" | "identity:application:suspend" | "identity:consent:give" | "identity:consent:withdraw" | "identity:factor:add" | "identity:factor:remove" | "identity:factor:reset" | "identity:federation:change" | "identity:password:change" | "identity:password:reset" | "identity:person:change" | "identity:person:create" | "identity:person:delete" | "identity:person:invite" | "identity:person:read" | "identity:person:role" | "identity:person:suspend" | "identity:receiver:enrol" | "identity:receiver:revoke" | "identity:receiver:rotate_key" | "identity:session:expire" | "identity:session:login" | "identity:session:logout" | "identity:session:revoke" | "identity:token:issue" | "identity:token:refuse" | "identity:token:revoke" | "ingest:class:anonymised" | "ingest:object:refuse" | "ingest:quarantine:discard" | "ingest:quarantine:release" | "ingest:quarantine:view" | "ingest:study:protect" | "ingest:study:quarantine" | "ingest:study:verify" | "ingest:upload:abandon" | "ingest:upload:finish" | "ingest:upload:start" | "machine:data:delete" | "machine:data:query" | "machine:data:read" | "machine:data:store" | "machine:subscription:create" | "machine:subscription:delete" | "notify:definition:change" | "notify:mail:fail" | "notify:mail:send" | "notify:preference:change" | "platform:backup:create" | "platform:backup:restore" | "platform:check:run" | "platform:clock:skew" | "platform:institution:change" | "platform:institution:close" | "platform:institution:create" | "platform:institution:suspend" | "platform:lock:break" | "platform:migration:run" | "platform:node:start" | "platform:node:stop" | "platform:setting:change" | "platform:setting:read" | "receiver:association:accept" | "receiver:association:reject" | "receiver:commitment:confirm" | "receiver:object:refuse" | "receiver:pacs:change" | "receiver:pacs:create" | "receiver:pacs:delete" | "receiver:pacs:query" | "receiver:pacs:retrieve" | "receiver:profile:load" | "receiver:quarantine:discard" | "receiver:quarantine:release" | "receiver:quarantine:view" | "receiver:result:reidentify" | "receiver:result:send" | "receiver:route:change" | "receiver:route:create" | "receiver:route:delete" | "receiver:setting:change" | "receiver:study:protect" | "receiver:study:quarantine" | "receiver:study:receive" | "receiver:study:upload" | "receiver:study:verify" | "receiver:vault:erase" | "receiver:vault:export" | "receiver:vault:read" | "subject:data:erase" | "subject:data:export" | "subject:data:find" | "subject:data:rectify" | "subject:data:restrict" | "subject:report:access" | "subject:request:close" | "subject:request:extend" | "subject:request:open";
             actor: Record<string, never>;
             /** @enum {unknown} */
             outcome: "success" | "partial" | "unknown" | "denied" | "failed";
@@ -3908,6 +4134,17 @@ export interface components {
         Shares: {
             shares: components["schemas"]["Share"][];
         };
+        Recipients: {
+            recipients: {
+                id: string;
+                name: string;
+                purposes: string[];
+                /** @description Strictest first. */
+                levels: ("high" | "medium" | "low" | "identified")[];
+                /** @description Longest access, in seconds. */
+                access_s: number;
+            }[];
+        };
         LinkWish: {
             /** @description SOP Instance UID; the whole study where it is left out. */
             instance?: string;
@@ -3919,6 +4156,50 @@ export interface components {
         Link: {
             /** @description Shown once; for that person alone. */
             link: string;
+        };
+        ViewerLinkWish: {
+            /** @enum {unknown} */
+            viewer: "ohif" | "weasis" | "slicer";
+            /** @default 900 */
+            seconds: number;
+        };
+        LinksEnded: {
+            ended: number;
+        };
+        Measurement: {
+            /** @enum {unknown} */
+            kind: "length" | "angle" | "ellipse" | "rectangle" | "polygon";
+            series: string;
+            /** @description SOP Instance UID of the image. */
+            instance: string;
+            /** @description From 1; 0 where there is one. */
+            frame?: number;
+            /** @description Column and row of each, (0, 0) the outer corner of the first pixel. Of an ellipse the ends of the major axis, then of the minor one. */
+            points: number[][];
+            values: {
+                /** @enum {unknown} */
+                quantity: "length" | "angle" | "area" | "mean" | "deviation" | "minimum" | "maximum";
+                value: number;
+                /** @enum {unknown} */
+                unit: "mm" | "mm2" | "deg" | "HU" | "px" | "px2" | "1";
+            }[];
+            /** @description UID that it keeps through all versions. */
+            tracking?: string;
+        };
+        MeasurementsWish: {
+            measurements: components["schemas"]["Measurement"][];
+            /** @description The report that this one takes the place of. */
+            replaces?: {
+                series: string;
+                instance: string;
+            };
+            /** @default 1 */
+            version: number;
+        };
+        MeasurementsWritten: {
+            series: string;
+            instance: string;
+            version: number;
         };
         Results: {
             results: {
@@ -4478,6 +4759,67 @@ export interface components {
             expires: string;
             finished: boolean;
         };
+        Quarantine: {
+            files: components["schemas"]["QuarantinedFile"][];
+            /** @description Where the next page begins; absent on the last. */
+            next?: string;
+        };
+        QuarantinedFile: {
+            id: string;
+            /**
+             * @description queued: protection is being tried again.
+             * @enum {unknown}
+             */
+            state: "held" | "queued";
+            /**
+             * @description The level that was asked for.
+             * @enum {unknown}
+             */
+            level: "high" | "medium" | "low";
+            /** @description Where it is one of the standard. */
+            sop_class: string | null;
+            bytes: number;
+            /** @description The upload that it came with. */
+            upload: string;
+            /** @description Which file of that upload it was. */
+            file: number;
+            /** @description Id of the person. */
+            sent_by: string;
+            /** @description Whether that is who asks. */
+            own: boolean;
+            /** @description Why it is held: what was found where, never a value. */
+            reasons: {
+                code: string;
+                /** @description The path to the element: sequences first. */
+                tags: string[];
+            }[];
+            /** @description What may be called a false alarm, as `release` takes it; empty where nothing may be. */
+            findings: string[];
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description Then it is deleted.
+             */
+            expires: string;
+            /**
+             * Format: date-time
+             * @description Last tried again.
+             */
+            tried: string | null;
+            /** @description Whether who asks may see a picture of it. */
+            picture: boolean;
+        };
+        QuarantineNothing: Record<string, never>;
+        QuarantineRelease: {
+            /**
+             * @description names-nobody: the words name no person; device: a name of a device or a place; checked: looked up with those who know the patient.
+             * @enum {unknown}
+             */
+            why: "names-nobody" | "device" | "checked";
+            /** @description All of `findings`, as the person has seen them. */
+            findings: string[];
+        };
     };
     responses: {
         /** @description The request is not understood. Or: A search names an attribute that cannot be matched. Or: The data set cannot be parsed. Or: The data set names another SOP instance or class than the message. Or: The data set lacks a UID that every instance must have. Or: The route does not take this SOP class. */
@@ -4690,6 +5032,8 @@ export interface components {
         delivery: string;
         /** @description Id of an upload, as its address has it. */
         upload: string;
+        /** @description Id of a file that is held back. */
+        held: string;
     };
     requestBodies: never;
     headers: never;
@@ -10879,6 +11223,222 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    get_api_v1_recipients_applications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recipients"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_recipients_applications: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_recipients_colleagues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recipients"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_recipients_colleagues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_studies_study_measurements: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Study Instance UID. */
+                study: components["parameters"]["study"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MeasurementsWish"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeasurementsWritten"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_studies_study_viewer_links: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Study Instance UID. */
+                study: components["parameters"]["study"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewerLinkWish"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_studies_study_viewer_links: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Study Instance UID. */
+                study: components["parameters"]["study"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinksEnded"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     post_api_v1_grants_grant_urls: {
         parameters: {
             query?: never;
@@ -11489,6 +12049,301 @@ export interface operations {
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
             507: components["responses"]["Problem507"];
+        };
+    };
+    get_api_v1_quarantine: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: string;
+                /** @description Most files. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quarantine"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_quarantine: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: string;
+                /** @description Most files. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_quarantine_held: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinedFile"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_quarantine_held: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing was found, and XML asked for. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_quarantine_held: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_quarantine_held_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_quarantine_held_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_quarantine_held_retry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuarantineNothing"];
+            };
+        };
+        responses: {
+            /** @description Begun; or, of a store request, some instances were stored and some were not. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinedFile"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_quarantine_held_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a file that is held back. */
+                held: components["parameters"]["held"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuarantineRelease"];
+            };
+        };
+        responses: {
+            /** @description Begun; or, of a store request, some instances were stored and some were not. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinedFile"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     post_oauth2_token: {

@@ -1,5 +1,6 @@
 // Every string that people read, in one catalogue.
 import { admin } from "./words-admin";
+import { find } from "./words-find";
 import { study } from "./words-study";
 import { upload } from "./words-upload";
 import { trailWords } from "./words-trail";
@@ -39,6 +40,7 @@ export const words = {
   },
   ...admin,
   ...study,
+  ...find,
   ...upload,
   ...trailWords,
 } as const;

@@ -9,6 +9,7 @@ import { NotProved, present } from "../../app/step-up";
 import { useRole } from "../../app/session";
 import { words } from "../../app/words";
 import { Lamp } from "../../parts/badges";
+import { useRecipients } from "../../parts/recipients";
 import { Failure } from "../../parts/states";
 import { When } from "../../parts/when";
 import { basisOf, type Entry, howMuch, purposeOf, rowsOf, useApplications } from "../trail/entry";
@@ -39,7 +40,8 @@ const isUnderWay = (share: Share): boolean => share.state === "copying" || share
 export function usePeople(): Map<string, string> {
   const may = useRole("administrator", "privacy-officer");
   const { data } = useQuery({ queryKey: ["people", "names"], enabled: may, queryFn: async () => (await api.GET("/api/v1/people")).data?.people ?? [] });
-  return new Map((data ?? []).map((one) => [one.id, one.name]));
+  const colleagues = useRecipients("colleagues", !may);
+  return new Map((data ?? colleagues.data ?? []).map((one) => [one.id, one.name]));
 }
 
 export function Access({ study }: { study: string }): ReactNode {

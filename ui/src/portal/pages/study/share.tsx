@@ -1,6 +1,6 @@
 // Shares a study with an application within its agreement, or with a colleague.
 import { Modal } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { IconShare2 } from "@tabler/icons-react";
 import { type ReactNode, useState } from "react";
 
@@ -8,11 +8,12 @@ import { api } from "../../api/client";
 import { useRole } from "../../app/session";
 import { NotProved, present } from "../../app/step-up";
 import { words } from "../../app/words";
-import { purposeOf, useApplications } from "../trail/entry";
+import { Combo } from "../../parts/combo";
+import { type Recipient, useRecipients } from "../../parts/recipients";
+import { purposeOf } from "../trail/entry";
 import "./access.css";
 
-const LEVELS = ["high", "medium", "low", "identified"] as const;
-type Level = (typeof LEVELS)[number];
+type Level = Recipient["levels"][number];
 
 export function ShareButton({ study }: { study: string }): ReactNode {
   const may = useRole("administrator", "clinician");
@@ -28,41 +29,11 @@ export function ShareButton({ study }: { study: string }): ReactNode {
   );
 }
 
-interface Choice { id: string; name: string; purposes: readonly string[]; levels: readonly Level[] }
-
-/** Whom the study may be given to: applications that are agreed and subscribed, and colleagues. Clinicians know their ids. */
-function useChoices(): { applications: Choice[]; people: Choice[]; known: boolean; pending: boolean } {
-  const known = useRole("administrator", "privacy-officer");
-  const names = useApplications();
-  const found = useQuery({
-    queryKey: ["share-choices"],
-    enabled: known,
-    queryFn: async () => {
-      const [agreements, subscriptions, people, session] = await Promise.all([
-        api.GET("/api/v1/agreements"), api.GET("/api/v1/subscriptions"), api.GET("/api/v1/people"), api.GET("/api/v1/session"),
-      ]);
-      return { agreements: agreements.data?.agreements ?? [], subscriptions: subscriptions.data?.subscriptions ?? [], people: people.data?.people ?? [], me: session.data };
-    },
-  });
-  const active = new Set((found.data?.subscriptions ?? []).filter((one) => one.active).map((one) => one.application));
-  const agreed = (found.data?.agreements ?? []).filter((one) => one.state === "in-force");
-  const own = agreed.find((one) => one.application === "images");
-  const me = found.data?.me;
-  return {
-    known,
-    pending: known && found.isPending,
-    applications: agreed.filter((one) => one.application !== "images" && active.has(one.application)).map((one) => ({
-      id: one.application, name: names.get(one.application) ?? one.application, purposes: one.purposes.map((purpose) => purpose.code), levels: one.levels,
-    })),
-    people: (found.data?.people ?? []).filter((one) => one.state === "active" && !(me && "login" in me && me.login === one.login)).map((one) => ({
-      id: one.id, name: one.name, purposes: own?.purposes.map((purpose) => purpose.code) ?? ["TREAT"], levels: own?.levels ?? LEVELS,
-    })),
-  };
-}
+/** The date so many seconds from now, as an input of dates has it: the end of that day is still within the time. */
+const day = (seconds: number): string => new Date(Date.now() + Math.max(0, seconds - 86_400) * 1000).toISOString().slice(0, 10);
 
 function Form({ study, close }: { study: string; close: () => void }): ReactNode {
   const queries = useQueryClient();
-  const choices = useChoices();
   const [kind, setKind] = useState<"application" | "person">("application");
   const [id, setId] = useState("");
   const [purpose, setPurpose] = useState("");
@@ -70,10 +41,11 @@ function Form({ study, close }: { study: string; close: () => void }): ReactNode
   const [until, setUntil] = useState("");
   const [failed, setFailed] = useState("");
   const [busy, setBusy] = useState(false);
-  const list = kind === "application" ? choices.applications : choices.people;
-  const chosen = choices.known ? list.find((one) => one.id === id) ?? list[0] : undefined;
-  const whom = choices.known ? chosen?.id ?? "" : id.trim();
-  const purposes = chosen?.purposes ?? Object.keys(words.purposes);
+  const found = useRecipients(kind === "application" ? "applications" : "colleagues");
+  const list = found.data ?? [];
+  const chosen = list.find((one) => one.id === id) ?? (list.length === 1 ? list[0] : undefined);
+  const whom = chosen?.id ?? "";
+  const purposes = chosen?.purposes ?? [];
   const why = purposes.includes(purpose) ? purpose : purposes[0] ?? "";
   const go = async (): Promise<void> => {
     setBusy(true);
@@ -102,35 +74,38 @@ function Form({ study, close }: { study: string; close: () => void }): ReactNode
           </label>
         ))}
       </div>
-      <label className="fld">
-        <span className="b">{words.share.with}</span>
-        {choices.known ? (
-          <select className="sel" name="whom" value={whom} disabled={list.length === 0} onChange={(event) => setId(event.target.value)}>
-            {list.length === 0 && <option value="">{choices.pending ? words.states.loading : words.share.none}</option>}
-            {list.map((one) => <option key={one.id} value={one.id}>{one.name}</option>)}
-          </select>
-        ) : (
-          <span className="inp"><input name="whom" value={id} onChange={(event) => setId(event.target.value)} placeholder={kind === "application" ? words.share.application : words.share.person} autoComplete="off" spellCheck={false} /></span>
-        )}
-      </label>
+      <div className="fld">
+        <span className="b" aria-hidden>{words.share.with}</span>
+        <Combo
+          key={kind}
+          name="whom"
+          label={words.share.with}
+          options={list.map((one) => ({ id: one.id, name: one.name, ...(one.id === one.name || kind === "person" ? {} : { hint: one.id }) }))}
+          value={whom}
+          choose={(one) => { setId(one); setPurpose(""); setLevel(""); }}
+          placeholder={found.isPending ? words.states.loading : kind === "application" ? words.recipients.application : words.recipients.person}
+          none={words.recipients.none}
+        />
+        {found.error && <p className="note bad" role="alert">{found.error.message}</p>}
+        {found.isSuccess && list.length === 0 && <p className="t2 xs">{kind === "application" ? words.recipients.nobody : words.recipients.alone}</p>}
+      </div>
       <label className="fld">
         <span className="b">{words.share.purpose}</span>
-        <select className="sel" name="purpose" value={why} onChange={(event) => setPurpose(event.target.value)}>
+        <select className="sel" name="purpose" value={why} disabled={chosen === undefined} onChange={(event) => setPurpose(event.target.value)}>
           {purposes.map((one) => <option key={one} value={one}>{purposeOf(one)}</option>)}
         </select>
       </label>
       <div className="row g3" style={{ alignItems: "flex-end" }}>
         <label className="fld grow">
           <span className="b">{words.share.level}</span>
-          <select className="sel" name="level" value={level} onChange={(event) => setLevel(event.target.value)}>
+          <select className="sel" name="level" value={level} disabled={chosen === undefined} onChange={(event) => setLevel(event.target.value)}>
             <option value="">{words.share.strictest}</option>
-            {LEVELS.filter((one) => chosen === undefined || chosen.levels.includes(one)).map((one) => <option key={one} value={one}>{words.levels[one]}</option>)}
+            {(chosen?.levels ?? []).map((one) => <option key={one} value={one}>{words.levels[one]}</option>)}
           </select>
         </label>
         <label className="fld grow">
-          <span className="b">{words.share.until}</span>
-          <span className="inp"><input type="date" name="until" value={until} min={new Date().toISOString().slice(0, 10)} onChange={(event) => setUntil(event.target.value)} /></span>
-          <span className="vh">{words.share.longest}</span>
+          <span className="b">{words.share.until}{chosen && <span className="t3"> · {words.recipients.longest} {Math.floor(chosen.access_s / 86_400)} {words.recipients.days}</span>}</span>
+          <span className="inp"><input type="date" name="until" value={until} min={day(0)} max={chosen && day(chosen.access_s)} onChange={(event) => setUntil(event.target.value)} /></span>
         </label>
       </div>
       {failed && <p className="note bad" role="alert">{failed}</p>}

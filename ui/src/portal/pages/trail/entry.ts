@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { api, ApiError } from "../../api/client";
 import { useRole } from "../../app/session";
 import { words } from "../../app/words";
+import { useRecipients } from "../../parts/recipients";
 
 export interface Who { kind: string; id: string; role?: string }
 
@@ -48,7 +49,7 @@ export function rowsOf(page: PageOf): Row[] {
 
 export const isSealed = (row: Row): row is Row & { index: number } => row.index !== null;
 
-/** Names of applications by their ids; ids themselves where one may not see the list. */
+/** Names of applications by their ids; for clinicians of those that the institution uses. */
 export function useApplications(): Map<string, string> {
   const may = useRole("administrator", "privacy-officer");
   const { data } = useQuery({
@@ -57,7 +58,8 @@ export function useApplications(): Map<string, string> {
     queryFn: async () => (await api.GET("/api/v1/applications")).data?.applications ?? [],
     retry: (count, error) => count < 2 && !(error instanceof ApiError),
   });
-  return new Map((data ?? []).map((one) => [one.id, one.name || one.id]));
+  const used = useRecipients("applications", !may);
+  return new Map((data ?? used.data ?? []).map((one) => [one.id, one.name || one.id]));
 }
 
 /** Who did it, by name where there is one. */

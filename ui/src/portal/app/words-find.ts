@@ -1,0 +1,12 @@
+/** Words of choosing whom to share with, and of going somewhere by typing. */
+export const find = {
+  recipients: {
+    application: "Name of an application…",
+    person: "Name of a colleague…",
+    none: "Nobody is called like this",
+    nobody: "No application has an agreement in force that lets it have this study.",
+    alone: "There is no colleague who may see images.",
+    longest: "At most",
+    days: "days",
+  },
+} as const;
