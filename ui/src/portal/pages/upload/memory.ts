@@ -1,5 +1,5 @@
 // What this browser remembers of uploads, so that after a reload only the rest is sent: ids and keyed digests, no names.
-import type { Level } from "./engine";
+import type { Level } from "./model";
 
 export interface OpenBatch {
   id: string;
