@@ -13,13 +13,16 @@ import threading
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TextIO
 
 from wardlight import clock
+from wardlight.classification.model import MACHINE, DataClass
+from wardlight.classification.values import Fields, Plain
 
-# Field → type. All are *status and processing details* or lower; nothing personal.
+# Field → type. Its class stands in `CLASSES`; a value of `Classified` is of none of these types, and so is dropped.
 FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "event": str,
     "level": str,
@@ -61,6 +64,18 @@ FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "url_host": str,
 }
 
+#: The class of each field: a log cannot have one that tells of a patient or of a person's account.
+CLASSES: Final = Fields(
+    "log",
+    {
+        DataClass.STATUS: "event level process node association sop_class transfer_syntax status code reason method"
+        " template request http_status duration_ms count instances bytes attempt wait_s pid exit_code error_type"
+        " error_at file_id offset institution release deletion",
+        DataClass.CONFIGURATION: "calling_ae called_ae address route port version limit tier url_host",
+    },
+    may=MACHINE,
+)
+
 dropped: Counter[str] = Counter()
 """Names of fields that were passed and are not registered: the rules test demands that this stays empty."""
 
@@ -76,7 +91,7 @@ class Logger:
         self.stream = stream
         self.threshold = threshold
 
-    def write(self, level: str, event: str, fields: dict[str, object]) -> None:
+    def write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         """Write one line, unless `level` lies under the threshold."""
         if _LEVELS[level] < self.threshold:
             return
@@ -135,17 +150,17 @@ def _warned(
     warning("python.warning", error_type=category.__name__)
 
 
-def info(event: str, **fields: object) -> None:
+def info(event: str, **fields: Plain) -> None:
     """Something happened as it should."""
     _logger.write("info", event, fields)
 
 
-def warning(event: str, **fields: object) -> None:
+def warning(event: str, **fields: Plain) -> None:
     """Something needs a look."""
     _logger.write("warning", event, fields)
 
 
-def error(event: str, exception: BaseException | None = None, **fields: object) -> None:
+def error(event: str, exception: BaseException | None = None, **fields: Plain) -> None:
     """Something failed; of the exception only its type and our own line are written."""
     if exception is not None:
         fields = {**fields, "error_type": type(exception).__name__, "error_at": location(exception)}

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from wardlight.classification.model import DataClass
 from wardlight.egress import Target
 from wardlight.errors import WardlightError
 
@@ -427,6 +428,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+def data_class(name: str) -> DataClass:
+    """The class of a setting."""
+    return DataClass.SECRET if name in UNTOLD else DataClass.CONFIGURATION
+
 
 
 def unsafe_address(url: str) -> str:

@@ -10,37 +10,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 import wardlight
+from class_kit import IN_CLEAR, problem
 from source_kit import nodes
 from wardlight import bootstrap  # noqa: F401 - brings every slice's tables
 from wardlight.audit.actions import LETTER, Action
-from wardlight.classification.model import CLEAR, DataClass
+from wardlight.classification.model import DataClass
 from wardlight.db.columns import column
 from wardlight.db.schema import metadata
 
 SOURCE = Path(wardlight.__file__).parent
 COLUMNS = [column for table in metadata.tables.values() for column in table.columns]
-
-#: Health data that stands in clear, by the decision of security.md section 4: this list and no other.
-IN_CLEAR = {
-    "archive_release.study_date",
-    "archive_release.modalities",
-    "archive_series.modality",
-}
-
-
-def problem(column):
-    """What is wrong with a column's declaration, or nothing."""
-    info = column.info
-    if not isinstance(info.get("data_class"), DataClass):
-        return "no data class"
-    if info["data_class"] in CLEAR:
-        return ""
-    if info["protection"] in ("sealed", "hashed", "token"):
-        return ""
-    if info["protection"] == "clear" and info["reason"] and str(column) in IN_CLEAR:
-        return ""
-    return "neither sealed nor hashed"
-
 
 @pytest.mark.parametrize("one", COLUMNS, ids=str)
 def test_columns_declare_and_protect(one):

@@ -95,7 +95,7 @@ class Copying:
             raise WardlightError("not-found")
         key = release_key(self._keystore, row)
         study_uid = first_text(key.unseal_study(row), STUDY_UID)
-        own = Subject(*patient_of(row, key), study_uid)
+        own = Subject.of(*patient_of(row, key), study_uid)
         return Whole(row, study_uid, (own, *key.unseal_origin(row.origin)), receiver, origin.source)
 
     def instances(self, scope: SystemScope, whole: Whole) -> list[InstanceLocation]:  # noqa: ARG002 - proof that the worker asks

@@ -419,10 +419,7 @@ class Intake:
             target=audit.Target("study", ref=study),
             subjects=(
                 (references.patient(*batch.patient), study),
-                *(
-                    (references.patient(one.patient, one.issuer), references.study(one.study))
-                    for one in telling.subjects
-                ),
+                *(one.references(references) for one in telling.subjects),
             ),
             behalf=telling.behalf,
             purpose=telling.purpose,

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from wardlight.archive.attributes import SCHEMA, Attributes
 from wardlight.archive.store import ReleaseRow
+from wardlight.audit.references import References
+from wardlight.classification.model import DataClass
+from wardlight.classification.values import Classified
 from wardlight.errors import WardlightError
 from wardlight.keys.attributes import AttributeKey, RowLevel, UidTokens
 from wardlight.keys.cursors import CursorKey
@@ -31,9 +34,25 @@ _DIGEST_LEVEL: Final = 0xD1
 class Subject(NamedTuple):
     """Whose a study is, as a release names it: Patient ID, its issuer, Study Instance UID."""
 
-    patient: str
-    issuer: str
-    study: str
+    patient: Classified[str]
+    issuer: Classified[str]
+    study: Classified[str]
+
+    @classmethod
+    def of(cls, patient: str, issuer: str, study: str) -> Subject:
+        """From what stands in a data set."""
+        return cls(
+            Classified(DataClass.PERSONAL, patient),
+            Classified(DataClass.PERSONAL, issuer),
+            Classified(DataClass.HEALTH, study),
+        )
+
+    def references(self, references: References) -> tuple[str, str]:
+        """As the trail names patient and study."""
+        return (
+            references.patient(self.patient.reveal(), self.issuer.reveal()),
+            references.study(self.study.reveal()),
+        )
 
 
 class Tokens:
@@ -89,7 +108,7 @@ class ReleaseKey:
             _ORIGIN_LEVEL,
             self._release,
             SCHEMA,
-            {"subjects": [list(subject) for subject in subjects]},
+            {"subjects": [[one.reveal() for one in subject] for subject in subjects]},
         )
 
     def unseal_origin(self, blob: bytes | None) -> list[Subject]:
@@ -99,7 +118,7 @@ class ReleaseKey:
         found = self._attributes.unseal(
             self._institution, self._release, _ORIGIN_LEVEL, self._release, SCHEMA, blob
         )
-        return [Subject(*one) for one in found["subjects"]]
+        return [Subject.of(*one) for one in found["subjects"]]
 
     def seal_study(self, release: ReleaseRow, attributes: Attributes) -> bytes:
         """Seal the study's attributes, and with them for whom and at which level the release was made."""

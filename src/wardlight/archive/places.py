@@ -29,7 +29,7 @@ def subjects_of(
     sources = key.unseal_origin(release.origin)
     return (
         own,
-        *((references.patient(one.patient, one.issuer), references.study(one.study)) for one in sources),
+        *(one.references(references) for one in sources),
     )
 
 

@@ -99,7 +99,7 @@ class Results:
             ),
             release.level,
             first_text(attributes, _PATIENT_ID).encode(),
-            frozenset(_texts(attributes)),
+            frozenset(texts_of(attributes)),
             Telling(
                 Action.DICOMWEB_RESULT_STORE,
                 purpose=scope.purpose,
@@ -202,7 +202,7 @@ class Results:
     def _told(self, scope: Scope, found: list[Waiting], counts: dict[str, int]) -> Event:
         references = self._recorder.references(scope.institution)
         subjects = {
-            (references.patient(one.patient, one.issuer), references.study(one.study)): None
+            one.references(references): None
             for waiting in found
             for one in waiting.whole.subjects
         }
@@ -220,7 +220,7 @@ class Results:
         )
 
 
-def _texts(attributes: Attributes) -> Iterator[bytes]:
+def texts_of(attributes: Attributes) -> Iterator[bytes]:
     """Every text of the model, at its top level."""
     for attribute in attributes.values():
         if not isinstance(attribute, dict):

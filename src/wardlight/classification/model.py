@@ -25,3 +25,5 @@ class DataClass(StrEnum):
 CLEAR = frozenset(
     {DataClass.LOG, DataClass.STATUS, DataClass.CONFIGURATION, DataClass.ACCOUNT, DataClass.AUDIT}
 )
+#: Classes that tell of no patient and of no person's account: what a log line, an event or a webhook may hold.
+MACHINE = frozenset({DataClass.LOG, DataClass.STATUS, DataClass.CONFIGURATION})

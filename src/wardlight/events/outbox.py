@@ -12,6 +12,8 @@ from sqlalchemy import Connection, bindparam, insert, or_, select
 
 from wardlight import clock
 from wardlight.db.ids import uuid7
+from wardlight.classification.model import MACHINE, DataClass
+from wardlight.classification.values import Fields
 from wardlight.db.insert import upsert
 from wardlight.db.prepared import Prepared
 from wardlight.events.tables import counter, delivery, feed, outbox, webhook
@@ -55,6 +57,15 @@ def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[st
     row = {
         "id": event,
         "institution": institution,
+#: Every member that the data of an event, and so the body of a webhook, may have, with its class.
+FIELDS: Final = Fields(
+    "event",
+    {
+        DataClass.STATUS: "deletion release instances quarantined reason state grant",
+        DataClass.CONFIGURATION: "agreement version",
+    },
+    may=MACHINE,
+)
         "kind": kind.value,
         "payload": _text(payload),
         "created_ms": clock.unix_ms(),
@@ -192,3 +203,4 @@ def acknowledged(tx: Connection, institution: UUID, events: Collection[UUID]) ->
 
 def _text(data: Data) -> str:
     return json.dumps(dict(data), sort_keys=True, separators=(",", ":"))
+    FIELDS.require(data)

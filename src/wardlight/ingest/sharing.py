@@ -389,9 +389,7 @@ def _is_over(tx: Connection, row: Share) -> bool:
 
 
 def _subjects(references: References, whole: Whole) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (references.patient(one.patient, one.issuer), references.study(one.study)) for one in whole.subjects
-    )
+    return tuple(one.references(references) for one in whole.subjects)
 
 
 def _may_see(tx: Connection, institution: UUID, person: str) -> bool:

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-# All columns are of the class "secrets" in wrapped form or "status and processing details": no patient data here.
+from wardlight.classification.model import DataClass
+from wardlight.classification.values import Fields
+
+#: The class of each column; secrets stand in wrapped or sealed form.
+CLASSES: Final = Fields(
+    "keystore",
+    {
+        DataClass.SECRET: "key.wrapped log_signer.seed log_signer.following token_key.sealed",
+        DataClass.STATUS: "institution.institution institution.epoch key.key_id key.institution key.kind key.singleton"
+        " key.created_ms tombstone.key_id tombstone.institution tombstone.destroyed_ms audit_reference.institution"
+        " audit_reference.epoch audit_reference.key_id number.name number.value epoch_roll.institution epoch_roll.epoch"
+        " epoch_roll.rewrapped_ms epoch_roll.retired_ms log_signer.institution log_signer.both_at token_key.kid"
+        " token_key.use token_key.point token_key.created_ms token_key.retired_ms",
+        DataClass.AUDIT: "log_signer.origin log_signer.size log_signer.root log_signer.note",
+    },
+    may=frozenset({DataClass.SECRET, DataClass.STATUS, DataClass.AUDIT}),
+)
+
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS institution (
   institution BLOB PRIMARY KEY CHECK (length(institution) = 16),

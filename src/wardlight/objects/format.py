@@ -19,6 +19,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from wardlight.classification.model import DataClass
 from wardlight.errors import WardlightError
 from wardlight.keys.derive import derive
 from wardlight.keys.labels import Label
@@ -50,6 +51,18 @@ class ObjectKind(IntEnum):
     MACHINE_DATA = 6
     UPLOAD_PART = 7
 
+
+#: The class of what an object of the kind holds, the strictest where it may be of several: a segment of a release that
+#: is not identified is pseudonymised, or anonymised if somebody said so.
+CLASSES: Final = {
+    ObjectKind.SEGMENT: DataClass.IMAGE_IDENTIFIED,
+    ObjectKind.SPOOL: DataClass.IMAGE_IDENTIFIED,
+    ObjectKind.METADATA: DataClass.HEALTH,
+    ObjectKind.RENDITION: DataClass.IMAGE_IDENTIFIED,
+    ObjectKind.QUARANTINE: DataClass.IMAGE_IDENTIFIED,
+    ObjectKind.MACHINE_DATA: DataClass.LOG,
+    ObjectKind.UPLOAD_PART: DataClass.IMAGE_IDENTIFIED,
+}
 
 _KINDS: Final = frozenset(int(kind) for kind in ObjectKind)
 

@@ -11,6 +11,7 @@ import threading
 from typing import Final
 
 from wardlight import clock, log
+from wardlight.classification.values import Plain
 from wardlight.errors import WardlightError
 from wardlight.receiver.body import Reader
 from wardlight.receiver.model import Target, Work
@@ -77,7 +78,7 @@ class Setbacks:
             failures = self._failures.get(work.key, 0) + 1
         try:
             if code in _UNREADABLE or (failures >= TRIES and code != _DISK_FULL):
-                facts = {"file_id": work.file_id, "offset": work.offset, "code": code, "attempt": failures}
+                facts: dict[str, Plain] = {"file_id": work.file_id, "offset": work.offset, "code": code, "attempt": failures}
                 if code in _UNREADABLE:
                     log.error("receiver.spool_damaged", error, **facts)
                 else:

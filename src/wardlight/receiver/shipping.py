@@ -86,7 +86,7 @@ class Shipping:
                 tx.execute(insert(audit_refused), refused)
             tx.execute(delete(audit_pending).where(audit_pending.c.seq.in_([seq for seq, _ in rows])))
         for one in refused:
-            log.error("receiver.entry_refused", code=one["code"])
+            log.error("receiver.entry_refused", code=str(one["code"]))
         self._note("ok")
         return len(rows)
 

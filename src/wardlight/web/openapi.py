@@ -13,7 +13,7 @@ from starlette.responses import Response
 from wardlight import __version__
 from wardlight.dicomweb.negotiation import MULTIPART
 from wardlight.errors import CATALOGUE
-from wardlight.web import openapi_areas
+from wardlight.web import openapi_areas, openapi_classes
 from wardlight.web.about import BYTE_RANGES, JSON, About
 from wardlight.web.addresses import base_url
 from wardlight.web.openapi_reports import REPORT_SCHEMAS
@@ -43,6 +43,11 @@ _REQUEST_FIELDS: Final = {
     "Range": "Byte ranges of the whole; 206 with them.",
     "If-Range": "An entity tag; another one makes Range be ignored.",
 }
+
+
+#: Every schema, and every parameter of a path, by its name.
+ALL_SCHEMAS: Final[dict[str, Any]] = SCHEMAS | TRAIL_SCHEMAS | REPORT_SCHEMAS | openapi_areas.SCHEMAS
+ALL_PARAMETERS: Final[dict[str, Any]] = PATH_PARAMETERS | TRAIL_PARAMETERS | openapi_areas.PARAMETERS
 
 
 class Document:
@@ -80,8 +85,10 @@ def document(operations: Sequence[Operation], server: str) -> dict[str, Any]:
         "servers": [{"url": server}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS | TRAIL_SCHEMAS | REPORT_SCHEMAS | openapi_areas.SCHEMAS,
-            "parameters": PATH_PARAMETERS | TRAIL_PARAMETERS | openapi_areas.PARAMETERS,
+            "schemas": {name: openapi_classes.classed(name, schema) for name, schema in ALL_SCHEMAS.items()},
+            "parameters": {
+                name: openapi_classes.parameter(described) for name, described in ALL_PARAMETERS.items()
+            },
             "responses": {f"Problem{status}": _problem(status) for status in statuses},
             "securitySchemes": {
                 "bearer": {
@@ -116,12 +123,14 @@ def _operation(operation: Operation, method: str) -> dict[str, Any]:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     about = operation.about
     parameters = [
-        {
-            "name": parameter.name,
-            "in": "query",
-            "description": parameter.description,
-            "schema": parameter.schema,
-        }
+        openapi_classes.parameter(
+            {
+                "name": parameter.name,
+                "in": "query",
+                "description": parameter.description,
+                "schema": parameter.schema,
+            }
+        )
         for parameter in about.query
     ]
     if isinstance(operation, Read | Api | Manage) and 304 in about.statuses:
