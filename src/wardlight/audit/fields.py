@@ -17,7 +17,7 @@ CLASSES: Final = Fields(
         " reason purpose basis agreement grant classes network claim origin root size signed vkey digest codes params"
         " ranges rule before count",
         DataClass.STATUS: "deep deletion epoch event expires factor format from to gap keystore link lost method names"
-        " objects process query rebuilt removed repair status what findings",
+        " objects process query rebuilt removed repair status what findings retired",
         DataClass.CONFIGURATION: "anonymised application kind level levels purposes region regions scopes settings"
         " version versions",
     },

@@ -57,17 +57,27 @@ def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[st
     row = {
         "id": event,
         "institution": institution,
-#: Every member that the data of an event, and so the body of a webhook, may have, with its class.
-FIELDS: Final = Fields(
+#: What events within the platform may tell, with its class; by whom something was done, too, but nothing of patients.
+EMITTED: Final = Fields(
     "event",
     {
-        DataClass.STATUS: "deletion release instances quarantined reason state grant",
+        DataClass.STATUS: "deletion release releases instances grant upload files refused since",
+        DataClass.CONFIGURATION: "application version receiver webhook",
+        DataClass.ACCOUNT: "by person",
+    },
+    may=MACHINE | {DataClass.ACCOUNT},
+)
+#: What the data of an application's events, and so the bodies of its webhooks, may tell: of nobody at all.
+TOLD: Final = Fields(
+    "application's event",
+    {
+        DataClass.STATUS: "deletion instances quarantined reason state",
         DataClass.CONFIGURATION: "agreement version",
     },
     may=MACHINE,
 )
         "kind": kind.value,
-        "payload": _text(payload),
+        "payload": _text(payload, EMITTED),
         "created_ms": clock.unix_ms(),
     }
     _ADD.run(tx, [row])
@@ -184,7 +194,7 @@ def _add(
         "kind": kind.value,
         "grant_id": grant,
         "stream": stream,
-        "data": _text(data),
+        "data": _text(data, TOLD),
         "created_ms": clock.unix_ms(),
     }
     _ADD_TOLD.run(tx, [row])
@@ -201,6 +211,6 @@ def acknowledged(tx: Connection, institution: UUID, events: Collection[UUID]) ->
     return {row.id: row.acknowledged_ms for row in tx.execute(query, {"events": list(events)})}
 
 
-def _text(data: Data) -> str:
+def _text(data: Data, fields: Fields) -> str:
+    fields.require(data)
     return json.dumps(dict(data), sort_keys=True, separators=(",", ":"))
-    FIELDS.require(data)

@@ -18,8 +18,8 @@ CLASSES: Final = Fields(
         DataClass.PERSONAL: "Alphabetic Ideographic Phonetic PatientID PatientName AccessReportRequest.id"
         " AuditSearch.id",
         DataClass.HEALTH: "Value InlineBinary BulkDataURI StudyDate StudyInstanceUID ModalitiesInStudy instance"
-        " objectUID series seriesUID study studies studyUID images_study subject report frame points quantity value unit tracking"
-        " picture",
+        " objectUID series seriesUID study studies studyUID images_study subject report frame points quantity value"
+        " unit tracking picture",
         DataClass.IMAGE_IDENTIFIED: "frames frameNumber",
         DataClass.ACCOUNT: "actor actors attested_by created_by declared_by deleted_by withdrawn_by login member"
         " owner person preferred_username sub user address seen timezone this Person.name Session.name UserInfo.name"
