@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
@@ -220,13 +221,25 @@ def test_no_log_line_takes_one(monkeypatch, capsys):
     assert log.dropped == {"reason": 1}
 
 
+@pytest.mark.parametrize("fields", [outbox.TOLD, outbox.EMITTED], ids=lambda fields: fields.name)
 @pytest.mark.parametrize(
-    "data", [{"reason": NAME}, {"reason": [NAME]}, {"patient_name": "x"}, {"reason": b"x"}]
+    "value", [NAME, [NAME], b"x", {"name": NAME}], ids=["name", "list", "bytes", "object"]
 )
-def test_no_event_and_no_webhook_takes_one(data):
-    # What stands in the outbox is what feeds and webhooks send.
-    with pytest.raises(TypeError, match="event"):
-        outbox._text(data)
+def test_no_event_and_no_webhook_takes_one(fields, value):
+    fields.require({"version": 1, "instances": 3})
+    for data in ({"version": value}, {"patient_name": "x"}):
+        with pytest.raises(TypeError, match="event"):
+            fields.require(data)
+
+
+def test_events_ask_before_they_write():
+    with pytest.raises(TypeError, match="event cannot hold what release was given"):
+        outbox.emit(None, UUID(int=1), outbox.EventKind.STUDY_STORED, {"release": NAME})
+
+
+def test_what_applications_are_told_names_nobody():
+    assert set(outbox.TOLD.values()) <= MACHINE
+    assert set(outbox.EMITTED.values()) <= MACHINE | {DataClass.ACCOUNT}
 
 
 def test_no_error_shows_one():

@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, insert, or_, select
 
 from wardlight import clock
-from wardlight.db.ids import uuid7
 from wardlight.classification.model import MACHINE, DataClass
 from wardlight.classification.values import Fields
+from wardlight.db.ids import uuid7
 from wardlight.db.insert import upsert
 from wardlight.db.prepared import Prepared
 from wardlight.events.tables import counter, delivery, feed, outbox, webhook
@@ -47,21 +47,11 @@ PENDING: Final = "pending"
 
 #: Members of an event's data: ids (UUIDs in hexadecimal), counts, codes.
 Data = Mapping[str, str | int | Sequence[str]]
-
-_ADD: Final = Prepared(insert(outbox))
-
-
-def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[str, str | int]) -> UUID:
-    """Add one event to the caller's transaction; returns its id."""
-    event = uuid7()
-    row = {
-        "id": event,
-        "institution": institution,
 #: What events within the platform may tell, with its class; by whom something was done, too, but nothing of patients.
 EMITTED: Final = Fields(
     "event",
     {
-        DataClass.STATUS: "deletion release releases instances grant upload files refused since",
+        DataClass.STATUS: "deletion release releases instances grant upload files refused seen",
         DataClass.CONFIGURATION: "application version receiver webhook",
         DataClass.ACCOUNT: "by person",
     },
@@ -76,6 +66,16 @@ TOLD: Final = Fields(
     },
     may=MACHINE,
 )
+
+_ADD: Final = Prepared(insert(outbox))
+
+
+def emit(tx: Connection, institution: UUID, kind: EventKind, payload: Mapping[str, str | int]) -> UUID:
+    """Add one event to the caller's transaction; returns its id."""
+    event = uuid7()
+    row = {
+        "id": event,
+        "institution": institution,
         "kind": kind.value,
         "payload": _text(payload, EMITTED),
         "created_ms": clock.unix_ms(),
