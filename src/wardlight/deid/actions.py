@@ -14,6 +14,7 @@ from functools import cache
 from typing import Final
 
 from wardlight.deid import dates, documents_rules, handlers, structured_values
+from wardlight.deid.colour_profiles import SRGB
 from wardlight.deid.descriptors import clean_text
 from wardlight.deid.profile import Override, Profile, allowlist, class_uids, harvest_lists
 from wardlight.deid.profile_rules import Applied
@@ -154,6 +155,7 @@ def _unlisted(tag: int, vr: bytes, profile: Profile) -> Plan:
         ("code", lists.code),
         ("link", lists.link),
         ("keep", lists.binary),
+        ("colour", lists.colour),
     ):
         if tag in tags:
             return Plan(kind, "allowlist")
@@ -208,6 +210,8 @@ def _rule(tag: int, vr: bytes, kind: str, element_type: int, profile: Profile) -
         if tag == _SCHEME:
             return handlers.scheme(other)
         return handlers.code_value(other) if tag in _CODE_VALUES else handlers.code(other)
+    if kind == "colour":
+        return handlers.colour(SRGB if element_type == 1 else other)
     if kind == "link":
         return handlers.link(text_cleaner(profile))
     rule = _text_rule(tag, vr, kind, other, profile)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from wardlight.deid import dates, days_moved
+from wardlight.deid import colour_profiles, dates, days_moved
 from wardlight.deid.descriptors import clean_code, clean_scheme, code_fits
 from wardlight.deid.state import ObjectState
 from wardlight.dicom.dictionary import choices_of
@@ -230,6 +230,20 @@ def binary(expected: bytes, strict: bool, fallback: bytes | None) -> Handler:
                 return fallback
             state.binaries.append(value)
         return value
+
+    return handle
+
+
+def colour(fallback: bytes | None) -> Handler:
+    """An ICC profile written anew; `fallback` for what is none, or not one whose form is known."""
+
+    def handle(state: ObjectState, _tag: int, _vr: bytes, value: bytes) -> bytes | None:
+        made = colour_profiles.cleaned(value) or fallback
+        if made is not None:
+            if state.needles is not None and state.needles.in_binary(made):
+                return fallback
+            state.binaries.append(made)
+        return made
 
     return handle
 

@@ -31,6 +31,7 @@ class Allowlist:
     code: frozenset[int]
     link: frozenset[int]
     binary: frozenset[int]
+    colour: frozenset[int]
     class_uids: frozenset[int]
     keyed: frozenset[int]
     dummy_code: frozenset[int]
@@ -66,7 +67,17 @@ def allowlist() -> Allowlist:
         removed=frozenset(tag for row in data["remove"] for tag in tags_of(row["keywords"])),
         **{
             name: frozenset(tags_of(data[name]["keywords"]))
-            for name in ("as_is", "vocabulary", "code", "link", "binary", "class_uids", "keyed", "dummy_code")
+            for name in (
+                "as_is",
+                "vocabulary",
+                "code",
+                "link",
+                "binary",
+                "colour",
+                "class_uids",
+                "keyed",
+                "dummy_code",
+            )
         },
     )
 

@@ -88,6 +88,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "identifier": ("the second check found something that identifies the patient", _VALUE),
     "words": ("the second check found words that are not in the vocabulary", _VALUE),
+    "colour-profile": ("a profile of colours holds more than numbers", _REPORT),
     "not-emptied": ("the second check found a value that the profile empties or removes", _REPORT),
     "face": (
         "a head in CT, MR or PT, whose face can be recognized, and the profile keeps those back",

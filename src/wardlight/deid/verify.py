@@ -14,6 +14,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from wardlight.deid.verify_colour import is_colour_profile
 from wardlight.deid.verify_dates import MovedDays
 from wardlight.deid.verify_documents import DOCUMENT
 from wardlight.deid.verify_forms import is_code, is_kind, is_plain, is_resource, is_scheme
@@ -25,6 +26,7 @@ from wardlight.deid.verify_rules import (
     CLASS,
     CODE,
     CODING_SCHEME,
+    COLOUR,
     COMPARED,
     DATE,
     HOLLOW,
@@ -54,9 +56,7 @@ _DUMMIES: Final = frozenset(
         b"0",
         b"urn:removed",
         b"2.25.0",
-        bytes(2),
-        bytes(4),
-        bytes(8),
+        *(bytes(2), bytes(4), bytes(8)),
     )
 )
 _OURS: Final = re.compile(rb"2\.25\.[1-9][0-9]{0,38}\0?")
@@ -65,7 +65,7 @@ _OF_THE_STANDARD: Final = re.compile(
     rb"1\.2\.840\.10008\.(?:1\.4\.[1-9]\.[0-9]{1,2}|1\.5\.[0-9]{1,2}|15\.1\.1)"
 )
 #: Checks that look at the output's value.
-_READ: Final = COMPARED | WORDS | CODE
+_READ: Final = COMPARED | WORDS | CODE | COLOUR
 _TEXT: Final = frozenset(b"CS LO LT SH ST UC UT".split())
 _BYTES: Final = frozenset(b"OB OW UN".split())
 
@@ -163,6 +163,8 @@ def _elements(
                     if not lesions.names(path, tag, value):
                         yield finding("words", path, tag)
             continue
+        if check & COLOUR and not is_colour_profile(value):
+            yield finding("colour-profile", path, tag)
         if check & CODE:
             if tag != CODING_SCHEME:
                 codes.append((path, tag, value))

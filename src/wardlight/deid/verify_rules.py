@@ -58,6 +58,7 @@ _WORDED: Final = frozenset(("CS", "LO", "LT", "SH", "ST", "UC", "UT"))
 _TEXT_VRS: Final = frozenset(("AE", "LO", "LT", "OB", "SH", "ST", "UC", "UN", "UR", "UT"))
 
 
+_ICC_PROFILE: Final = 0x00282000
 # What is looked at in an element of a tag; plain numbers, since an enum's operators cost more than the checks.
 ABSENT: Final = 1
 CHANGED: Final = 2
@@ -68,6 +69,7 @@ WORDS: Final = 32
 CLASS: Final = 64
 CODE: Final = 128
 HOLLOW: Final = 256
+COLOUR: Final = 512
 #: What an output says of its method, and its input said already where that was such an output, too.
 SAID: Final = re.compile(rb"Wardlight (?:high|medium|low), PS3\.15 20[0-9]{2}[a-z]")
 #: Checks that need the input's value.
@@ -82,7 +84,7 @@ class Expectations:
     not be there either; CHANGED: empty, or another value than the input's; UID: a new one; DATE: moved, where
     `modified_dates`; IDENTIFIES: its values in the input are searched for; WORDS: nothing but words of the vocabulary
     and small numbers; CLASS: the UID of a kind; CODE: of a published scheme; HOLLOW: empty, or a value that says
-    nothing. private: VR by (creator, group, last byte)
+    nothing; COLOUR: a profile of numbers alone. private: VR by (creator, group, last byte)
     of allowed elements, None for none. sought: of the checks those whose values in the input must not be found, and
     birth date and character sets. compared: tags whose value in the input is needed. vocabulary: whether text of
     private elements is held to it as well.
@@ -153,6 +155,8 @@ def expectations(level: str) -> Expectations:
             checks[tag] |= CHANGED
         elif tag in CODE_VALUES or tag == CODING_SCHEME:
             checks[tag] |= CODE
+        elif tag == _ICC_PROFILE:
+            checks[tag] |= COLOUR
         elif vr in _WORDED and tag not in kept | _free() and not checks[tag] & (ABSENT | CHANGED):
             checks[tag] |= WORDS
     checks = {tag: check for tag, check in checks.items() if tag >> 16 not in _FOREIGN}
@@ -201,7 +205,9 @@ def _free() -> frozenset[int]:
 def _unlisted() -> frozenset[int]:
     """Elements that could carry text and are not on the allowlist."""
     lists, _ = _lists()
-    listed = set().union(*(lists[name] for name in ("as_is", "vocabulary", "code", "link", "binary")))
+    listed = set().union(
+        *(lists[name] for name in ("as_is", "vocabulary", "code", "link", "binary", "colour"))
+    )
     textual = {
         int(tag, 16)
         for vr in _TEXT_VRS & known_elements.TAGS.keys()
