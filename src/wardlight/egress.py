@@ -226,6 +226,17 @@ class Egress:
             connection.close()
             stream.close()
 
+    def connect(self, host: str, port: int, *, local: bool = False) -> socket.socket:
+        """A connection for another protocol than HTTP, to a checked address. local: to this machine, or not at all.
+
+        Raises OSError, of which `Refused` is one.
+        """
+        began = time.monotonic()
+        name = _ascii_host(host.strip("[]"))
+        return _connect(
+            self._addresses("http" if local else "https", name, port), port, began + CONNECT_S
+        )
+
     def _addresses(self, scheme: str, host: str, port: int) -> list[Address]:
         """Every address of the host, each of them allowed."""
         found = _resolve(host, port)

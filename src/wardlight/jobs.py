@@ -61,6 +61,11 @@ ROUND: Final = (
         ),
     ),
     Job(
+        "hand-results-over",
+        lambda built: built.handing.work(WORKER),
+        (Action.ARCHIVE_STUDY_STORE, Action.ACCESS_RESULT_HANDOVER),
+    ),
+    Job(
         "protect-uploads",
         lambda built: built.upload_work.work(WORKER),
         (
@@ -72,12 +77,33 @@ ROUND: Final = (
             Action.INGEST_UPLOAD_FINISH,
         ),
     ),
+    Job(
+        "try-quarantine",
+        lambda built: built.quarantine_work.work(WORKER),
+        (
+            Action.ARCHIVE_KEY_CREATE,
+            Action.DICOMWEB_STUDY_STORE,
+            Action.INGEST_STUDY_PROTECT,
+            Action.INGEST_STUDY_QUARANTINE,
+            Action.INGEST_OBJECT_REFUSE,
+        ),
+    ),
+    Job(
+        "end-quarantine",
+        lambda built: built.quarantine_work.end(WORKER),
+        (Action.INGEST_QUARANTINE_DISCARD, Action.ARCHIVE_KEY_DESTROY),
+    ),
     Job("end-uploads", lambda built: built.uploads.expire(), (Action.INGEST_UPLOAD_ABANDON,)),
     Job("end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)),
     Job(
         "delete-studies",
         lambda built: built.deletion_work.work(WORKER),
         (Action.ARCHIVE_KEY_DESTROY, Action.ARCHIVE_RECEIPT_ISSUE),
+    ),
+    Job(
+        "notify-people",
+        lambda built: built.producer.work(),
+        why="tells people in their bell of what is in the trail already; each entry's own action stands there",
     ),
     Job(
         "ship-keystore",
@@ -131,6 +157,11 @@ SENDING: Final = (
         lambda built: built.farewells.tell(),
         (Action.EVENTS_NOTIFICATION_DELIVER, Action.EVENTS_NOTIFICATION_FAIL),
     ),
+    Job(
+        "send-mail",
+        lambda built: built.send_mail(),
+        (Action.NOTIFY_MAIL_SEND, Action.NOTIFY_MAIL_FAIL),
+    ),
     Job("forward-to-collectors", lambda built: built.forwarder.tend(), (Action.AUDIT_FORWARD_FAIL,)),
 )
 #: What the worker does each hour.
@@ -161,6 +192,16 @@ HOURLY: Final = (
         "prune-events",
         lambda built: built.feed.prune() + built.webhooks.prune(),
         why="drops events, and what became of deliveries, after the time that the settings name",
+    ),
+    Job(
+        "watch-receivers",
+        lambda built: built.producer.watch(),
+        why="tells people in their bell that a receiver has not been heard of; shows nobody's data",
+    ),
+    Job(
+        "prune-notifications",
+        lambda built: built.producer.prune(),
+        why="drops what people were told, 90 days after, and events that were acted upon",
     ),
     Job("sweep-rates", lambda built: built.rates.sweep(), why="drops counts of attempts that are over"),
     Job(

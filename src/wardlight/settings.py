@@ -19,8 +19,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wardlight.classification.model import DataClass
+from wardlight.classification.regions import within
 from wardlight.egress import Target
 from wardlight.errors import WardlightError
+from wardlight.smtp import Server
 
 #: What `load` read from the file, for the settings that it makes.
 _file_values: ContextVar[dict[str, Any]] = ContextVar("_file_values", default={})  # noqa: B039 - never changed
@@ -62,6 +64,12 @@ class WebSettings(BaseModel):
         (),
         description="Origins of web pages elsewhere that may call, such as `https://viewer.example`; never `*`.",
     )
+    ohif_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#\"<>]+)?$",
+        description="Address of an OHIF in which people may open studies; its origin must be in `web.cors_origins`,"
+        " unless it is at the address of the platform itself. Empty: the portal does not offer it.",
+    )
 
 
 class UploadSettings(BaseModel):
@@ -80,6 +88,44 @@ class UploadSettings(BaseModel):
         24.0,
         gt=0,
         description="An upload ends so many hours after its last byte came; for as long it tells what became of it.",
+    )
+
+
+class MailSettings(BaseModel):
+    """The mail server by which people are notified. Its addresses and port must be in `outgoing_targets`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("", description="Name of the mail server; empty: no mail is sent.")
+    port: int = Field(587, ge=1, le=65535, description="Its port.")
+    security: Literal["starttls", "tls", "plain"] = Field(
+        "starttls",
+        description="`starttls` (usual at port 587), `tls` from the first byte (465), or `plain`, to this machine only.",
+    )
+    user: str = Field("", description="Name that the platform logs in with; empty: it does not.")
+    password_file: Path | None = Field(
+        None, description="File of the password, which nobody but its owner may read."
+    )
+    sender: str = Field("", description="Address that mails come from, such as `Wardlight <ward@hospital.example>`.")
+    ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the server's certificate."
+    )
+    digest_hour: int = Field(6, ge=0, le=23, description="Hour at which daily digests are sent, in UTC.")
+    days: float = Field(2.0, gt=0, le=30, description="A mail that the server does not take is tried for so many days.")
+
+
+class QuarantineSettings(BaseModel):
+    """What people uploaded and protection holds back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    days: float = Field(
+        30.0, gt=0, description="What is held back is deleted after so many days, unless somebody decides before."
+    )
+    total_bytes: int = Field(
+        1 << 38,
+        gt=0,
+        description="Most bytes of one institution that are held, in bytes; what is beyond it is not kept.",
     )
 
 
@@ -138,6 +184,12 @@ class S3Settings(BaseModel):
     region: str = Field(
         "us-east-1", pattern=r"^[a-z0-9-]+$", description="Region that requests are signed for."
     )
+    place: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9-]{0,15})?$",
+        description="Region where the bucket is, in the words of `region` above all others; empty: `s3.region` of Amazon's "
+        "service, and the node's region for a service of your own.",
+    )
     credentials_file: Path | None = Field(
         None,
         description="File in the form of `~/.aws/credentials`, of which `[default]` is read; empty: AWS_ACCESS_KEY_ID, "
@@ -175,6 +227,12 @@ class Settings(BaseSettings):
         max_length=64,
         pattern=r"^[A-Za-z0-9._-]+$",
         description="Name of this node in logs and audit.",
+    )
+    region: str = Field(
+        "eu",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,15}$",
+        description="Region where this node, its data folder and its database are, as `eu` or `eu-central-1`: nothing of "
+        "institutions of other regions is taken in without an agreement on a transfer to it.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged."
@@ -245,6 +303,8 @@ class Settings(BaseSettings):
     )
     web: WebSettings = WebSettings()
     uploads: UploadSettings = UploadSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
+    mail: MailSettings = MailSettings()
     receiver: ReceiverSettings = ReceiverSettings()
 
     @classmethod
@@ -269,6 +329,13 @@ class Settings(BaseSettings):
     def index_url(self) -> str:
         """SQLAlchemy address of the index database."""
         return self.database_url or f"sqlite:///{self.index_path}"
+
+    @property
+    def objects_place(self) -> str:
+        """The region where objects are."""
+        if not self.objects_url:
+            return self.region
+        return self.s3.place or (self.region if self.s3.endpoint else self.s3.region)
 
     @property
     def objects_dir(self) -> Path:
@@ -313,6 +380,17 @@ class Settings(BaseSettings):
     def own_dicom_port(self) -> int | None:
         """Port of the receiver on this machine, where there is one, which keeps its spool here."""
         return self.receiver.dicom_port or None if self.receiver_dir.is_dir() else None
+
+    @property
+    def mail_server(self) -> Server | None:
+        """Where mails are handed over, if anywhere."""
+        mail = self.mail
+        if not mail.host:
+            return None
+        own = urlsplit(self.base_url).hostname or "localhost"
+        return Server(
+            mail.host, mail.port, mail.security, mail.sender, mail.user, mail.password_file, mail.ca_file, own
+        )
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
@@ -359,6 +437,7 @@ class Settings(BaseSettings):
         if self.receiver.platform_url and (why := unsafe_address(self.receiver.platform_url)):
             reasons.append(f"receiver.platform_url {why}")
         reasons += _unsafe_stores(self)
+        reasons += self.mail_server.unsafe() if self.mail_server else []
         secrets, data = self.receiver_secrets.resolve(), self.data_dir.resolve()
         if secrets.is_relative_to(data) and not self.allow_secrets_in_data:
             reasons.append("receiver_secrets_dir lies in data_dir: set allow_secrets_in_data to accept that")
@@ -368,6 +447,11 @@ class Settings(BaseSettings):
 
 #: Settings whose values the audit trail does not tell, only that they changed: a password may stand in them.
 UNTOLD: Final = frozenset({"database_url"})
+
+
+def data_class(name: str) -> DataClass:
+    """The class of a setting."""
+    return DataClass.SECRET if name in UNTOLD else DataClass.CONFIGURATION
 
 
 def load(file: Path | None = None, **overrides: Any) -> Settings:
@@ -416,6 +500,8 @@ def _unsafe_stores(settings: Settings) -> list[str]:
         near = all(not host or host.startswith("/") or _is_loopback(host) for host in hosts)
         if parts.scheme != "sqlite" and not near and options.get("sslmode") != ["verify-full"]:
             reasons.append("database_url crosses the network without sslmode=verify-full")
+    if not within(settings.objects_place, settings.region):
+        reasons.append("objects_url is in another region than this node: see region, s3.region and s3.place")
     if settings.s3.endpoint and (why := unsafe_address(settings.s3.endpoint)):
         reasons.append(f"s3.endpoint {why}")
     return reasons
@@ -428,11 +514,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-def data_class(name: str) -> DataClass:
-    """The class of a setting."""
-    return DataClass.SECRET if name in UNTOLD else DataClass.CONFIGURATION
-
 
 
 def unsafe_address(url: str) -> str:

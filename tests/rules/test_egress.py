@@ -26,6 +26,7 @@ LISTED = {
     "receiver/exchange.py": "a receiver to its platform",
     "receiver/status.py": "a receiver, whether its platform answers",
     "receiver/upload.py": "a receiver to its platform",
+    "smtp.py": "mail, on a connection that the client itself made and checked",
     "trail/syslog.py": "audit entries to collectors that the operator names, over syslog",
     "cli/demo_seed.py": "the demo, to itself",
 }

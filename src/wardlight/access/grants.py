@@ -21,7 +21,7 @@ from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
-from wardlight.events.outbox import Kind, tell
+from wardlight.events.outbox import EventKind, Kind, emit, tell
 from wardlight.identity.model import PrincipalKind, Role
 from wardlight.identity.service import actor_of, behalf_of
 
@@ -131,6 +131,7 @@ class Grants:
         event = _about(row, action, by, request=request, basis=terms.agreement.legal_basis)
         self._recorder.write(tx, row.institution, event)
         self._tell(tx, row, Kind.STUDY_AVAILABLE, done)
+        emit(tx, row.institution, EventKind.GRANT_MADE, {"grant": row.id.hex, "by": row.created_by})
         return row
 
     def find(self, scope: Scope, id_: UUID) -> Grant:
@@ -245,6 +246,8 @@ class Grants:
         action = Action.ACCESS_GRANT_EXPIRE if reason == _EXPIRED else Action.ACCESS_GRANT_REVOKE
         event = _about(row, action, by, reason=reason, request=request, address=address)
         self._recorder.write(tx, row.institution, event)
+        who = {"grant": row.id.hex, "by": f"{by.kind}:{by.id}"}
+        emit(tx, row.institution, EventKind.GRANT_ENDED, who)
         if told and row.application:
             data = {"reason": reason}
             kind = Kind.ACCESS_REVOKED

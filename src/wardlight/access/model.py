@@ -21,8 +21,8 @@ class Operation(StrEnum):
     AUDIT_OWN: entries of one's own actions. AUDIT_LOG: hashes and signed heads, no entry. AUDIT_SEND: a receiver's own
     entries and cosignatures. OWN: one's own account and sessions. CONFIGURATION: to read agreements, people, receivers;
     CONFIGURE: to change them. GRANTS: who can see what; REVOKE: to end that. ENTITLEMENT: whether an application may
-    ask. PLATFORM: institutions and applications, for operators. RESULTS, UPLOAD, ENTRIES, FEED, WEBHOOKS: what
-    applications do. COLLECT: what is queued for one receiver.
+    ask. PLATFORM: institutions and applications, for operators. RESULTS, UPLOAD, ENTRIES, FEED, WEBHOOKS, NOTIFY:
+    what applications do. COLLECT: what is queued for one receiver.
     """
 
     SEARCH = "search"
@@ -47,6 +47,7 @@ class Operation(StrEnum):
     ENTRIES = "entries"
     FEED = "feed"
     WEBHOOKS = "webhooks"
+    NOTIFY = "notify"
     COLLECT = "collect"
 
 

@@ -112,6 +112,7 @@ _APPLICATION_SCOPES: Final = (
         Operation.ENTRIES: frozenset({TokenScope.AUDIT_WRITE}),
         Operation.FEED: frozenset({TokenScope.EVENTS_READ}),
         Operation.WEBHOOKS: frozenset({TokenScope.WEBHOOKS_MANAGE}),
+        Operation.NOTIFY: frozenset({TokenScope.NOTIFICATIONS_SEND}),
         Operation.OWN: frozenset({TokenScope.OPENID}),
     }
     | dict.fromkeys(
@@ -159,9 +160,16 @@ class Access:
         institution = NOWHERE if principal.kind is PrincipalKind.OPERATOR else principal.institution
         if not reason and institution is None:
             reason = "no-institution"
-        if principal.kind is PrincipalKind.APPLICATION:
+        if principal.kind is PrincipalKind.APPLICATION or principal.study is not None:
             purpose = principal.purpose
-        elif not reason and operation in _READS and institution and principal.role is not Role.RESEARCHER:
+        people = principal.kind is not PrincipalKind.APPLICATION
+        if (
+            people
+            and not reason
+            and operation in _READS
+            and institution
+            and principal.role is not Role.RESEARCHER
+        ):
             agreement, reason = self._agreed(institution, purpose)
         if reason or institution is None or operation is None:
             self.deny(principal, action, reason, request=request, address=address)
@@ -269,6 +277,8 @@ def _refusal(principal: Principal, operation: Operation | None, address: str, *,
     scopes = _SCOPES.get(principal.kind)
     if scopes is None:
         return "principal-kind"
+    if principal.study is not None and operation not in _READS:
+        return "token-study"
     if operation not in scopes:
         return _NEVER.get(
             principal.kind, "role" if principal.kind is PrincipalKind.PERSON else "principal-kind"

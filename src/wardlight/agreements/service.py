@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from wardlight import clock
-from wardlight.agreements import entitlements_store, legal, sources_store, store
+from wardlight.agreements import entitlements_store, legal, regions, sources_store, store
 from wardlight.agreements.model import IMAGES, Agreement, Level, Source, Terms, classes_of
 from wardlight.agreements.purposes import PURPOSES
 from wardlight.audit.actions import Action
@@ -22,7 +22,6 @@ from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.events import outbox
 from wardlight.identity import application_store
-from wardlight.identity import store as identity
 
 #: Access lasts at least a minute and at most ten years, in seconds.
 _ACCESS_S: Final = (60, 10 * 366 * 86_400)
@@ -36,9 +35,11 @@ _EXPIRED: Final = Actor("system", "expiry")
 class Agreements:
     """Agreements of institutions with applications, each a row of versions of which only the newest can hold."""
 
-    def __init__(self, database: Database, recorder: Recorder) -> None:
+    def __init__(self, database: Database, recorder: Recorder, place: str) -> None:
+        """place: the region in which this node, and what it stores, is."""
         self._database = database
         self._recorder = recorder
+        self._place = place
 
     def create(
         self,
@@ -149,6 +150,8 @@ class Agreements:
             return error.code
         if level not in row.levels:
             return "level-not-agreed"
+        if not regions.may_be_at(tx, self._place, institution, row):
+            return "region-not-agreed"
         return "" if purpose in row.purposes else "purpose-not-agreed"
 
     def source(self, institution: UUID, source: UUID) -> Source | None:
@@ -159,15 +162,18 @@ class Agreements:
     def require(self, institution: UUID, application: str, level: Level | None) -> Agreement:
         """The agreement under which data of this level, or of none, may be taken in.
 
-        Raises `no-agreement`, `agreement-withdrawn`, `level-not-agreed`, `not-subscribed`.
+        Raises `no-agreement`, `agreement-withdrawn`, `level-not-agreed`, `not-subscribed`, `region-not-agreed`.
         """
         with self._database.read(institution) as tx:
             row = self._held(tx, institution, application)
+            here = regions.may_be_at(tx, self._place, institution, row)
             subscribed = entitlements_store.is_subscribed(tx, institution, application)
         if level is not None and level not in row.levels:
             raise WardlightError("level-not-agreed")
         if not subscribed:
             raise WardlightError("not-subscribed")
+        if not here:
+            raise WardlightError("region-not-agreed")
         return row
 
     def standing(self, institution: UUID) -> dict[tuple[str, Level], str]:
@@ -180,14 +186,19 @@ class Agreements:
                 for row in entitlements_store.subscriptions(tx, institution)
                 if row.ended_ms is None
             }
+            elsewhere = {
+                application
+                for application, row in newest.items()
+                if not regions.may_be_at(tx, self._place, institution, row)
+            }
         found = {}
         for application, row in newest.items():
             reason = "" if application in subscribed else "not-subscribed"
             if not row.in_force(now):
                 reason = "agreement-withdrawn"
             for level in Level:
-                agreed = level in row.levels
-                found[application, level] = reason or ("" if agreed else "level-not-agreed")
+                agreed = "region-not-agreed" if application in elsewhere else ""
+                found[application, level] = reason or (agreed if level in row.levels else "level-not-agreed")
         return found
 
     def _held(self, tx: Connection, institution: UUID, application: str) -> Agreement:
@@ -249,10 +260,8 @@ class Agreements:
                 raise WardlightError("not-found", "there is no such application")
         if terms.source is not None and not sources_store.sources(tx, institution, terms.source):
             raise WardlightError("not-found", "there is no such source")
-        region = identity.institutions(tx, id_=institution)[0].region
-        if terms.region not in ("", region):
-            raise WardlightError("bad-request", "the agreement's region must be the institution's")
-        return replace(terms, classes=classes, region=region)
+        terms = regions.checked(terms, regions.home(tx, institution))
+        return replace(terms, classes=classes)
 
     def _end(
         self, tx: Connection, rows: Sequence[Agreement], action: Action, by: Actor
@@ -291,6 +300,8 @@ def tell(tx: Connection, institution: UUID, application: str, data: outbox.Data)
 def _tell(tx: Connection, row: Agreement, state: str) -> None:
     data: outbox.Data = {"agreement": row.id, "version": row.version, "state": state}
     tell(tx, row.institution, row.application, data)
+    kind = outbox.EventKind.AGREEMENT_CHANGED if state == "in-force" else outbox.EventKind.AGREEMENT_ENDED
+    outbox.emit(tx, row.institution, kind, {"application": row.application, "version": row.version})
 
 
 def require_text(text: str, what: str, length: int) -> None:
@@ -336,5 +347,6 @@ def _recorded(row: Agreement, before: Agreement | None, by: Actor) -> Event:
             "levels": [level.value for level in Level if level in row.levels],
             "purposes": sorted(row.purposes),
             "basis": row.legal_basis,
+            **({"region": row.region, "transfer": row.transfer} if row.transfer else {}),
         },
     )

@@ -13,6 +13,7 @@ from wardlight.archive.deletion import Deletion
 from wardlight.archive.links import Links
 from wardlight.archive.receipts import Receipts
 from wardlight.archive.service import Archive
+from wardlight.archive.viewing import ViewerLinks
 from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import Database
@@ -30,10 +31,14 @@ from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
 from wardlight.identity.sign_in import SignIn
+from wardlight.ingest.quarantine import Quarantine
+from wardlight.ingest.measurements import Measurements
 from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.uploads import Uploads
 from wardlight.keys.keystore import Keystore
+from wardlight.notifications.definitions import Definitions
+from wardlight.notifications.service import Notifications
 from wardlight.trail.application_entries import ApplicationEntries
 from wardlight.trail.witnesses import Witnesses
 
@@ -69,10 +74,15 @@ class ApiParts:
     sharing: Sharing
     recipients: Recipients
     uploads: Uploads
+    quarantine: Quarantine
     deletion: Deletion
     receipts: Receipts
     links: Links
+    viewer_links: ViewerLinks
+    measurements: Measurements
     feed: Feed
     webhooks: Webhooks
+    notifications: Notifications
+    definitions: Definitions
     #: Of the receiver on this machine, where there is one.
     dicom_port: int | None = None

@@ -18,6 +18,7 @@ from wardlight import clock
 from wardlight.access.grants import Grants
 from wardlight.access.model import Operation, Role, Scope
 from wardlight.archive import deletion_store as store
+from wardlight.archive import quarantine_store
 from wardlight.archive.attributes import ISSUER_OF_PATIENT_ID, PATIENT_ID, STUDY_UID, first_text
 from wardlight.archive.deletion_store import DeletedRelease, DeletionRow, DeletionState, Told
 from wardlight.archive.keyring import Tokens, release_keys
@@ -29,7 +30,7 @@ from wardlight.audit.references import References
 from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
-from wardlight.events.outbox import Kind, acknowledged, tell
+from wardlight.events.outbox import EventKind, Kind, acknowledged, emit, tell
 from wardlight.identity.service import actor_of
 from wardlight.keys.keystore import Keystore
 
@@ -122,8 +123,11 @@ class Deletion:
         if {row.id for row, _ in store.of_study(tx, institution, token)} != set(ids):
             return None
         groups = list({one.row.study_group for one in going})
+        if asked.own is not None and quarantine_store.others(tx, institution, groups, asked.own):
+            raise WardlightError("forbidden", reason="role")
         if store.end(tx, institution, ids, groups) != len(ids):
             return None
+        quarantine_store.end_groups(tx, institution, groups, _REASON)
         now = clock.unix_ms()
         id_ = uuid7()
         self._grants.end_releases(tx, ids, _REASON, by=asked.by, request=asked.request)
@@ -144,6 +148,8 @@ class Deletion:
             rebuild=False,
         )
         store.add(tx, row, [_tombstone(tx, id_, one) for one in going])
+        gone = {"deletion": id_.hex, "releases": " ".join(one.hex for one in ids)}
+        emit(tx, institution, EventKind.STUDY_DELETED, gone)
         for application, grant, release in applications:
             data = {"deletion": id_.hex}
             event = tell(

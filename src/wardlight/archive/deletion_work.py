@@ -24,6 +24,7 @@ from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
+from wardlight.events.outbox import EventKind, emit
 from wardlight.identity.model import PrincipalKind
 from wardlight.keys.epochs import Epochs, Roll
 from wardlight.keys.keystore import Keystore
@@ -142,6 +143,8 @@ class DeletionWork:
             moved = store.advance(tx, row, DeletionState.REMOVED, removed_ms=clock.unix_ms())
             if moved:
                 self._recorder.write(tx, row.institution, _issued(scope, row))
+                done = {"deletion": row.id.hex, "by": row.deleted_by}
+                emit(tx, row.institution, EventKind.DELETION_DONE, done)
             return moved
 
         return self._database.run(finish, row.institution)

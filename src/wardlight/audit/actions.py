@@ -76,6 +76,7 @@ class Action(StrEnum):
     ACCESS_GRANT_REVOKE = "access:grant:revoke"
     ACCESS_DECISION_DENY = "access:decision:deny"
     ACCESS_STREAM_CUT = "access:stream:cut"
+    ACCESS_RESULT_HANDOVER = "access:result:handover"
     ACCESS_URL_CREATE = "access:url:create"
     EVENTS_WEBHOOK_CREATE = "events:webhook:create"
     EVENTS_WEBHOOK_READ = "events:webhook:read"
@@ -91,6 +92,9 @@ class Action(StrEnum):
     EVENTS_FEED_READ = "events:feed:read"
     NOTIFY_DEFINITION_CHANGE = "notify:definition:change"
     NOTIFY_PREFERENCE_CHANGE = "notify:preference:change"
+    NOTIFY_DEFINITION_READ = "notify:definition:read"
+    NOTIFY_BELL_READ = "notify:bell:read"
+    NOTIFY_MESSAGE_SEND = "notify:message:send"
     NOTIFY_MAIL_SEND = "notify:mail:send"
     NOTIFY_MAIL_FAIL = "notify:mail:fail"
     RECEIVER_ASSOCIATION_ACCEPT = "receiver:association:accept"
@@ -126,6 +130,9 @@ class Action(StrEnum):
     INGEST_STUDY_PROTECT = "ingest:study:protect"
     INGEST_STUDY_VERIFY = "ingest:study:verify"
     INGEST_STUDY_QUARANTINE = "ingest:study:quarantine"
+    INGEST_QUARANTINE_VIEW = "ingest:quarantine:view"
+    INGEST_QUARANTINE_RELEASE = "ingest:quarantine:release"
+    INGEST_QUARANTINE_DISCARD = "ingest:quarantine:discard"
     INGEST_OBJECT_REFUSE = "ingest:object:refuse"
     INGEST_CLASS_ANONYMISED = "ingest:class:anonymised"
     ARCHIVE_STUDY_STORE = "archive:study:store"
@@ -244,7 +251,7 @@ _LETTERS: Final[dict[str, str]] = {
         "agreement:agreement:amend agreement:agreement:withdraw agreement:agreement:expire "
         "agreement:entitlement:request agreement:entitlement:subscribe agreement:entitlement:unsubscribe "
         "agreement:source:record access:grant:create access:grant:share access:grant:change "
-        "access:grant:expire access:grant:revoke access:url:create"
+        "access:grant:expire access:grant:revoke access:result:handover access:url:create"
     ),
     "D": (
         "access:decision:deny access:stream:cut receiver:association:reject receiver:object:refuse "
@@ -253,7 +260,7 @@ _LETTERS: Final[dict[str, str]] = {
     "N": (
         "events:notification:send events:notification:deliver events:notification:fail "
         "events:notification:dead events:notification:redeliver events:notification:acknowledge "
-        "events:feed:read notify:mail:send notify:mail:fail receiver:commitment:confirm "
+        "events:feed:read notify:message:send notify:mail:send notify:mail:fail receiver:commitment:confirm "
         "audit:anchor:send audit:anchor:fail audit:witness:cosign audit:witness:fail app:data:send "
         "app:record:note"
     ),
@@ -266,16 +273,18 @@ _LETTERS: Final[dict[str, str]] = {
         "receiver:study:protect receiver:study:verify receiver:study:quarantine "
         "receiver:quarantine:release receiver:quarantine:discard receiver:result:reidentify "
         "ingest:study:protect ingest:study:verify ingest:study:quarantine ingest:class:anonymised "
+        "ingest:quarantine:release ingest:quarantine:discard "
         "app:study:process"
     ),
     "R": (
-        "receiver:quarantine:view receiver:vault:read dicomweb:study:read dicomweb:metadata:read "
+        "receiver:quarantine:view ingest:quarantine:view receiver:vault:read dicomweb:study:read "
+        "dicomweb:metadata:read "
         "dicomweb:frame:read dicomweb:rendered:read dicomweb:thumbnail:read dicomweb:bulkdata:read "
         "machine:data:read app:study:view"
     ),
     "Q": (
         "platform:setting:read receiver:pacs:query agreement:agreement:read access:grant:read events:webhook:read "
-        "dicomweb:study:query machine:data:query subject:data:find"
+        "notify:bell:read notify:definition:read dicomweb:study:query machine:data:query subject:data:find"
     ),
     "E": (
         "receiver:result:send receiver:vault:export dicomweb:study:export subject:data:export "

@@ -85,6 +85,10 @@ _READ: Final = {"series": list, "level": str}
 _TOLD: Final = {"event": str, "kind": str, "application": str}
 _GRANT: Final = {"application": str, "person": str, "purposes": list, "expires": str, "level": str}
 
+_AGREED: Final = {
+    "application": str, "levels": list, "purposes": list, "basis": str, "region": str, "transfer": str,
+}  # fmt: skip
+
 #: Members of `detail` that an action may have, with their type; any other member is refused.
 DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.DICOMWEB_STUDY_QUERY: {"query": str, "level": str},
@@ -99,6 +103,8 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.ARCHIVE_STUDY_STORE: {"level": str, "application": str},
     Action.ARCHIVE_STUDY_COMPLETE: {"level": str, "application": str},
     Action.ARCHIVE_OBJECT_REPAIR: {"removed": str, "rebuilt": str},
+    Action.INGEST_QUARANTINE_RELEASE: {"level": str, "findings": list},
+    Action.INGEST_QUARANTINE_DISCARD: {"level": str},
     Action.ARCHIVE_STUDY_DELETE: {"deletion": str},
     Action.ARCHIVE_KEY_DESTROY: {"deletion": str},
     Action.ARCHIVE_KEY_REWRAP: {"epoch": int},
@@ -111,8 +117,8 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.IDENTITY_PERSON_CHANGE: {"name": str},
     Action.IDENTITY_CONSENT_GIVE: {"scopes": list},
     Action.IDENTITY_TOKEN_ISSUE: {"kind": str, "scopes": list, "expires": str},
-    Action.AGREEMENT_AGREEMENT_CREATE: {"application": str, "levels": list, "purposes": list, "basis": str},
-    Action.AGREEMENT_AGREEMENT_AMEND: {"application": str, "levels": list, "purposes": list, "basis": str},
+    Action.AGREEMENT_AGREEMENT_CREATE: _AGREED,
+    Action.AGREEMENT_AGREEMENT_AMEND: _AGREED,
     Action.AGREEMENT_AGREEMENT_WITHDRAW: {"application": str, "versions": list},
     Action.AGREEMENT_AGREEMENT_EXPIRE: {"application": str, "versions": list},
     Action.AGREEMENT_ENTITLEMENT_REQUEST: {"purposes": list, "level": str, "regions": list},
@@ -141,11 +147,17 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.EVENTS_NOTIFICATION_DEAD: _TOLD,
     Action.EVENTS_NOTIFICATION_REDELIVER: _TOLD,
     Action.EVENTS_NOTIFICATION_ACKNOWLEDGE: _TOLD,
+    Action.NOTIFY_DEFINITION_CHANGE: {"application": str, "name": str, "version": int, "retired": bool},
+    Action.NOTIFY_PREFERENCE_CHANGE: {"application": str, "name": str},
+    Action.NOTIFY_MESSAGE_SEND: {"name": str, "version": int},
+    Action.NOTIFY_MAIL_SEND: {"person": str, "digest": bool},
+    Action.NOTIFY_MAIL_FAIL: {"person": str, "digest": bool},
     Action.ACCESS_DECISION_DENY: {"action": str, "status": int},
     Action.AUDIT_DEFINITION_CHANGE: {"codes": int, "params": int, "digest": str},
     # What an application claims, and what its grant was when it did.
     **{action: {"claim": dict, "grant": str} for action in Action if action.startswith("app:")},
     Action.ACCESS_STREAM_CUT: {"action": str},
+    Action.ACCESS_RESULT_HANDOVER: {"application": str, "level": str},
     Action.ACCESS_GRANT_CREATE: _GRANT,
     Action.ACCESS_GRANT_SHARE: _GRANT,
     Action.ACCESS_GRANT_EXPIRE: _GRANT,

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from wardlight.api.parts import ApiParts
 from wardlight.archive.deletion import Deletion
 from wardlight.archive.deletion_work import DeletionWork, Places
+from wardlight.archive.drawing import Drawing
 from wardlight.archive.links import Links
 from wardlight.archive.receipts import Receipts
+from wardlight.archive.viewing import ViewerLinks
 from wardlight.bootstrap.adapters import text_reader
 from wardlight.bootstrap.identity import IdentityServices
 from wardlight.delivery.feed import Feed
@@ -18,10 +20,20 @@ from wardlight.identity.clients import Clients
 from wardlight.identity.issuing import AccessTokens
 from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.ingest.copying import Copier
+from wardlight.ingest.handing import Handing
+from wardlight.ingest.measurements import Measurements
+from wardlight.ingest.quarantine import Quarantine
+from wardlight.ingest.quarantine_work import QuarantineWork
 from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.upload_work import UploadWork
 from wardlight.ingest.uploads import Limits, Uploads
+from wardlight.notifications.definitions import Definitions
+from wardlight.notifications.mailing import Mailer
+from wardlight.notifications.produce import Producer
+from wardlight.notifications.service import Notifications
+from wardlight.smtp import Post
+from wardlight.trail.anchor_mail import mail_note
 from wardlight.trail.anchor_syslog import deliver_syslog
 from wardlight.trail.anchors import Anchors, append_file, post_https
 from wardlight.trail.application_entries import ApplicationEntries
@@ -75,6 +87,39 @@ class Platform(IdentityServices):
         return Webhooks(self.database, self.recorder, self.rates, secrets, self.egress)
 
     @property
+    def post(self) -> Post | None:
+        """The way to the mail server, if the settings name one."""
+        server = self.settings.mail_server
+        return Post(server, self.egress) if server else None
+
+    @property
+    def digest_hour(self) -> int | None:
+        """When daily digests are sent, in UTC; None where no mail is."""
+        return self.settings.mail.digest_hour if self.settings.mail_server else None
+
+    @property
+    def notifications(self) -> Notifications:
+        """What people are told."""
+        return Notifications(self.database, self.recorder, self.rates, self.post, self.settings.base_url)
+
+    @property
+    def definitions(self) -> Definitions:
+        """What applications tell people."""
+        return Definitions(self.database, self.recorder, self.rates, self.digest_hour)
+
+    @property
+    def producer(self) -> Producer:
+        """Makes notifications of what happened."""
+        return Producer(self.database, self.digest_hour)
+
+    def send_mail(self) -> int:
+        """Mail what is due; returns how many mails."""
+        if self.post is None:
+            return 0
+        days = self.settings.mail.days
+        return Mailer(self.database, self.recorder, self.post, self.settings.base_url, days).tend()
+
+    @property
     def sharing(self) -> Sharing:
         """Takes wishes to share a study, and carries them out."""
         return Sharing(
@@ -87,6 +132,11 @@ class Platform(IdentityServices):
             self.entitlements,
             self.grants,
         )
+
+    @property
+    def handing(self) -> Handing:
+        """Hands results over to other applications."""
+        return Handing(self.archive)
 
     @property
     def uploads(self) -> Uploads:
@@ -113,6 +163,36 @@ class Platform(IdentityServices):
             self.archive,
             self.agreements,
             self.uploads,
+            self.quarantine,
+            lambda institution: text_reader(self.settings, institution),
+        )
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What protection holds back of uploads."""
+        limits = self.settings.quarantine
+        return Quarantine(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.access,
+            self.agreements,
+            limits.days,
+            limits.total_bytes,
+        )
+
+    @property
+    def quarantine_work(self) -> QuarantineWork:
+        """Tries again what is held back, and ends it."""
+        return QuarantineWork(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.archive,
+            self.agreements,
+            self.tombstones,
             lambda institution: text_reader(self.settings, institution),
         )
 
@@ -147,11 +227,20 @@ class Platform(IdentityServices):
             sharing=self.sharing,
             recipients=Recipients(self.database, self.recorder, self.agreements, self.entitlements),
             uploads=self.uploads,
+            quarantine=self.quarantine,
             deletion=self.deletion,
             receipts=self.receipts,
             links=Links(self.database, self.keystore, self.recorder, self.access),
+            viewer_links=ViewerLinks(
+                self.database, self.keystore, self.recorder, ohif=self.settings.web.ohif_url
+            ),
+            measurements=Measurements(
+                self.archive, self.access, self.agreements, Drawing(self.database, self.keystore)
+            ),
             feed=self.feed,
             webhooks=self.webhooks,
+            notifications=self.notifications,
+            definitions=self.definitions,
             dicom_port=self.settings.own_dicom_port,
         )
 
@@ -168,4 +257,6 @@ class Platform(IdentityServices):
             "https": post_https,
             "syslog": deliver_syslog(self.collectors),
         }
+        if self.post is not None:
+            kinds["mail"] = mail_note(self.post)
         return Anchors(self.database, self.recorder, self.audit_log, kinds)

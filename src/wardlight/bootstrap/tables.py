@@ -3,6 +3,8 @@
 import wardlight.access.tables
 import wardlight.agreements.tables
 import wardlight.archive.deletion_tables
+import wardlight.archive.handover_tables
+import wardlight.archive.quarantine_tables
 import wardlight.archive.share_tables
 import wardlight.archive.tables
 import wardlight.archive.upload_tables
@@ -14,4 +16,5 @@ import wardlight.identity.oidc_tables
 import wardlight.identity.people_tables
 import wardlight.identity.rates_tables
 import wardlight.identity.tables
+import wardlight.notifications.tables
 import wardlight.trail.application_tables  # noqa: F401

@@ -27,7 +27,7 @@ from wardlight.delivery import webhook_store as store
 from wardlight.delivery.model import Delivery, State, Told, Webhook
 from wardlight.delivery.secrets import Secrets, signature_headers
 from wardlight.egress import Egress, reason_of
-from wardlight.events.outbox import WITH_ACCESS
+from wardlight.events.outbox import WITH_ACCESS, EventKind, emit
 
 #: How long a worker has a webhook for itself, in ms, from its last try on.
 HELD_MS: Final = 60_000
@@ -148,6 +148,8 @@ class Deliverer:
             if now >= one.created_ms + self._patience_ms:
                 store.ended(tx, one.id, State.DEAD, now, status, reason)
                 self._write(tx, hook, tried.told, Action.EVENTS_NOTIFICATION_DEAD, reason)
+                given_up = {"webhook": hook.id.hex, "application": hook.application}
+                emit(tx, hook.institution, EventKind.WEBHOOK_DEAD, given_up)
             else:
                 store.put_off(tx, one.id, now + pause_ms(one.attempts + 1), status, reason)
                 # Only the first of a row of failures is an entry.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from wardlight import clock
 from wardlight.classification.model import MACHINE, DataClass
@@ -25,6 +26,15 @@ class EventKind(StrEnum):
     STUDY_STORED = "study.stored"
     STUDY_COMPLETED = "study.completed"
     STUDY_CHANGED = "study.changed"
+    STUDY_DELETED = "study.deleted"
+    DELETION_DONE = "deletion.done"
+    GRANT_MADE = "grant.made"
+    GRANT_ENDED = "grant.ended"
+    UPLOAD_DONE = "upload.done"
+    AGREEMENT_CHANGED = "agreement.changed"
+    AGREEMENT_ENDED = "agreement.ended"
+    WEBHOOK_DEAD = "webhook.dead"
+    RECEIVER_SILENT = "receiver.silent"
 
 
 class Kind(StrEnum):
@@ -95,6 +105,42 @@ def pending(
         .limit(limit)
     )
     return [(row.seq, EventKind(row.kind), json.loads(row.payload)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """An event that nobody has acted upon within the platform. payload: as it was emitted."""
+
+    seq: int
+    institution: UUID
+    kind: EventKind
+    payload: Mapping[str, str | int]
+    created_ms: int
+
+
+def untaken(tx: Connection, limit: int) -> list[Untaken]:
+    """The oldest events that nobody has acted upon."""
+    rows = tx.execute(
+        select(outbox.c.seq, outbox.c.institution, outbox.c.kind, outbox.c.payload, outbox.c.created_ms)
+        .where(outbox.c.taken_ms.is_(None))
+        .order_by(outbox.c.seq)
+        .limit(limit)
+    )
+    return [
+        Untaken(row.seq, row.institution, EventKind(row.kind), json.loads(row.payload), row.created_ms)
+        for row in rows
+    ]
+
+
+def take(tx: Connection, seq: int) -> bool:
+    """Act upon an event in this transaction, if no other has; what follows from it follows once."""
+    one = (outbox.c.seq == seq, outbox.c.taken_ms.is_(None))
+    return tx.execute(update(outbox).where(*one).values(taken_ms=clock.unix_ms())).rowcount == 1
+
+
+def prune(tx: Connection, before_ms: int) -> int:
+    """Drop events that were acted upon before; returns how many."""
+    return tx.execute(delete(outbox).where(outbox.c.taken_ms < before_ms)).rowcount
 
 
 # ---- what applications are told ----

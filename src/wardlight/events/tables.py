@@ -33,6 +33,9 @@ outbox: Final = Table(
     column("kind", String(64), data_class=DataClass.STATUS),
     column("payload", Text, data_class=DataClass.STATUS),
     column("created_ms", BigInteger, data_class=DataClass.STATUS),
+    # When the worker acted upon it, in the transaction of what followed.
+    column("taken_ms", BigInteger, nullable=True, data_class=DataClass.STATUS),
+    Index("ix_event_outbox_taken", "taken_ms", "seq"),
 )
 
 #: Position of the newest event of an application at an institution. Who adds one holds the row until it commits, so

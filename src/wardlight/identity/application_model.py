@@ -43,6 +43,7 @@ APPLICATION_SCOPES: Final = frozenset(
         TokenScope.AUDIT_WRITE,
         TokenScope.EVENTS_READ,
         TokenScope.WEBHOOKS_MANAGE,
+        TokenScope.NOTIFICATIONS_SEND,
     }
 )
 #: What it is registered for where nothing else is said: all but bringing studies of its own.

@@ -51,6 +51,7 @@ class TokenScope(StrEnum):
     AUDIT_WRITE = "audit.write"
     EVENTS_READ = "events.read"
     WEBHOOKS_MANAGE = "webhooks.manage"
+    NOTIFICATIONS_SEND = "notifications.send"
     MANAGE = "manage"
     PLATFORM = "platform"
     OPENID = "openid"
@@ -66,7 +67,7 @@ class Principal:
     id of the row that it was found by, of a token or a session. purpose: the one that an application's token is for; ""
     for people, whose requests name it. networks: where people of the institution may come from, as CIDRs. step_up:
     whether its holder proved presence in the last minutes. person: for whom an application acts, with `role` theirs; ""
-    where it acts for itself.
+    where it acts for itself. study: keyed token of the one study that it may see, where its token shows no other.
     """
 
     kind: PrincipalKind
@@ -80,6 +81,7 @@ class Principal:
     networks: tuple[str, ...] = ANYWHERE
     step_up: bool = False
     person: str = ""
+    study: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ class Identity(Institutions):
         self._plain_receivers = plain_receivers
         self.sessions = Sessions(database, recorder)
 
-    def authenticate_session(self, cookie: str) -> Principal | None:
-        """Whom a browser's cookie stands for, or None."""
-        return self.sessions.authenticate(cookie)
+    def authenticate_session(self, cookie: str, *, seen: bool = True) -> Principal | None:
+        """Whom a browser's cookie stands for, or None; seen: as `Sessions.authenticate` has it."""
+        return self.sessions.authenticate(cookie, seen=seen)
 
     def create_person(self, institution: UUID, login: str, name: str, role: Role, *, by: Actor) -> Person:
         """Add a person to an institution. Raises `bad-request`, `already-exists`."""
@@ -247,6 +247,11 @@ def _principal(kind: TokenKind, row: store.TokenRow) -> Principal | None:
             row.networks,
             step_up=TokenScope.STEP_UP in found.scopes,
         )
+    if kind is TokenKind.VIEW and row.person_state == store.ACTIVE and row.role and row.study is not None:
+        person = person_principal(
+            row.holder, row.institution, Role(row.role), found.scopes, row.id, row.networks, step_up=False
+        )
+        return replace(person, purpose=row.purpose, study=row.study)
     if kind is TokenKind.RECEIVER and row.receiver_state == store.ACTIVE:
         return replace(found, kind=PrincipalKind.RECEIVER)
     user = not row.holder or row.person_state == store.ACTIVE

@@ -99,8 +99,11 @@ class Sessions:
         store.add(tx, values)
         return Opened(cookie, person, institution, method)
 
-    def authenticate(self, cookie: str) -> Principal | None:
-        """Whom the cookie stands for, or None. Each request asks anew: what was ended is ended."""
+    def authenticate(self, cookie: str, *, seen: bool = True) -> Principal | None:
+        """Whom the cookie stands for, or None. Each request asks anew: what was ended is ended.
+
+        seen: it shows that somebody is there, which what a page asks for by itself does not.
+        """
         if token_kind(cookie) is not TokenKind.SESSION:
             return None
         now = clock.unix_ms()
@@ -110,7 +113,7 @@ class Sessions:
             return None
         if row.person_state != ACTIVE or row.institution_state != ACTIVE:
             return None
-        if row.seen_ms < now - _SEEN_MS:
+        if seen and row.seen_ms < now - _SEEN_MS:
             with self._database.begin(place_of(row.institution)) as tx:
                 store.see(tx, row.id, now)
         scopes = _OPERATOR if row.institution == OPERATORS else _STAFF

@@ -1,7 +1,8 @@
 """Anchors: signed heads are brought to places that the platform cannot change (audit.md section 3).
 
-A file that is only appended to, on a share that writes once; an HTTPS address; a syslog collector. What lies there
-shows later whether the log was cut or rewritten. Each delivery is an entry, and so is the first of a row of failures.
+A file that is only appended to, on a share that writes once; an HTTPS address; a syslog collector; mailboxes. What
+lies there shows later whether the log was cut or rewritten. Each delivery is an entry, and so is the first of a row of
+failures.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
 from wardlight.keys.files import sync_folder
 from wardlight.trail import outgoing
+from wardlight.trail.anchor_mail import addresses
 
 DAY_S: Final = 86_400
 #: The trail says of each delivery that it was made, so deliveries that follow each other would never end.
@@ -215,6 +217,8 @@ def _checked(kind: str, target: str) -> str:
         raise WardlightError("bad-request", "the target is 1 to 1000 printable characters")
     if kind == "https":
         return outgoing.check_url(target)
+    if kind == "mail":
+        return ",".join(addresses(target))
     if kind == "file" and not Path(target).is_absolute():
         raise WardlightError("bad-request", "the file is named by its whole path")
     return target

@@ -34,8 +34,10 @@ from wardlight.web.delivery import DELIVERY
 from wardlight.web.ingest import INGEST
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
+from wardlight.web.notifications import NOTIFICATIONS
 from wardlight.web.paths import Paths
 from wardlight.web.people import PEOPLE
+from wardlight.web.quarantine import QUARANTINE
 from wardlight.web.routes import Operation, Public, Read, Store
 from wardlight.web.services import Services
 from wardlight.web.sign_in import SIGN_IN
@@ -128,11 +130,13 @@ PLATFORM: Final[tuple[Operation, ...]] = (
     *agreements.ROUTES,
     *INGEST,
     *uploads.UPLOADS,
+    *QUARANTINE,
     *oauth.OAUTH,
     *oidc.OIDC,
     *SIGN_IN,
     *PEOPLE,
     *DELIVERY,
+    *NOTIFICATIONS,
 )
 
 #: The audit trail (docs/reference/audit-api.md).

@@ -24,12 +24,17 @@ def token_of(request: Request) -> tuple[str, str]:
     return scheme.lower(), token.strip()
 
 
-def authenticate(services: Services, action: Action, request: Request, address: str) -> Principal:
-    """The principal of the token (RFC 6750, RFC 9449), else of the session. Raises `unauthenticated`, audited."""
+def authenticate(
+    services: Services, action: Action, request: Request, address: str, *, seen: bool = True
+) -> Principal:
+    """The principal of the token (RFC 6750, RFC 9449), else of the session. Raises `unauthenticated`, audited.
+
+    seen: whether the request shows that somebody sits before the page.
+    """
     scheme, token = token_of(request)
     reason, error = ("invalid-token", "invalid_token") if token else ("no-token", "")
     if not token:
-        session, reason = cookie_principal(services, request)
+        session, reason = cookie_principal(services, request, seen=seen)
         if session is not None:
             return session
     if 0 < len(token) <= _TOKEN_LENGTH and token.isascii() and scheme in ("bearer", "dpop"):

@@ -19,12 +19,14 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _LENGTH: Final = 256
 
 
-def cookie_principal(services: Services, request: Request, body: bytes = b"") -> tuple[Principal | None, str]:
+def cookie_principal(
+    services: Services, request: Request, body: bytes = b"", *, seen: bool = True
+) -> tuple[Principal | None, str]:
     """Whom the cookie stands for; else None and why.
 
     An unsafe method must come from a page of ours, as Origin or Sec-Fetch-Site say, and bring what only a page that
     reads our answers knows: else another site's page could act with the cookie that the browser sends along. A form
-    without script brings it as its field `csrf`; body: of a form.
+    without script brings it as its field `csrf`; body: of a form. seen: whether it shows that somebody is there.
     """
     tls = secure(services, request)
     cookie = request.cookies.get(cookie_name(tls), "")
@@ -38,7 +40,7 @@ def cookie_principal(services: Services, request: Request, body: bytes = b"") ->
             return None, "origin"
         if not csrf_fits(cookie, request.headers.get(CSRF_HEADER) or _field(request, body)):
             return None, "csrf"
-    principal = services.identity.authenticate_session(cookie)
+    principal = services.identity.authenticate_session(cookie, seen=seen)
     return (principal, "") if principal is not None else (None, "invalid-token")
 
 

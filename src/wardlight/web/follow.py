@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from wardlight.trail.call import answer
 from wardlight.web.responses import ABORT, AnswerResponse
 from wardlight.web.services import Services
 from wardlight.web.threads import Run
-from wardlight.web.waiting import Place, Waiter
+from wardlight.web.waiting import Place, Waiter, Waiting
 
 _T = TypeVar("_T")
 
@@ -62,6 +62,10 @@ class Following:
         return await self.run(within)
 
 
+#: What of a stream is sent next, and the position behind it.
+Piece = tuple[bytes, int]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     after: int
@@ -75,19 +79,22 @@ async def events(call: Following) -> Response:
     head = call.request.method == "HEAD"
     place = (call.scope.institution, call.scope.principal.id)
     if not head and _wants_stream(call.request):
-        waiter = await _waiter(call, place)
-        return EventStream(call, asked, waiter)
+        waiter = await enter(call, call.services.waiting, place)
+        return EventStream(
+            call, call.services.waiting, waiter, asked.after, partial(_piece, call, asked.limit)
+        )
     page = await call.guarded(partial(_page, call, asked.after, asked.limit))
     if not page.events and asked.wait_s and not head:
-        waiter = await _waiter(call, place)
+        waiter = await enter(call, call.services.waiting, place)
         page = await _later(call, asked, page, waiter)
     shown = {"events": [told.members() for told in page.events], "next": str(page.next)}
     return AnswerResponse(answer(shown), head=head)
 
 
-async def _waiter(call: Following, place: Place) -> Waiter:
+async def enter(call: Following, waiting: Waiting, place: Place) -> Waiter:
+    """One more who waits. Raises `rate-limited`, in the trail."""
     try:
-        return call.services.waiting.enter(place)
+        return waiting.enter(place)
     except WardlightError as error:
         await call.guarded(partial(_fail, error))
         raise
@@ -104,7 +111,7 @@ async def _later(call: Following, asked: _Asked, page: Page, waiter: Waiter) -> 
     deadline = time.monotonic() + asked.wait_s
     try:
         while not page.events and (left := deadline - time.monotonic()) > 0:
-            if not await _came(call, waiter, page.next, left, gone, opened):
+            if not await _came(call.services.waiting, waiter, page.next, left, gone, opened):
                 break
             # What came may be told no more by now: then the wait goes on.
             page = await call.guarded(partial(_page, call, page.next, asked.limit))
@@ -116,7 +123,7 @@ async def _later(call: Following, asked: _Asked, page: Page, waiter: Waiter) -> 
 
 
 async def _came(
-    call: Following,
+    waiting: Waiting,
     waiter: Waiter,
     after: int,
     seconds: float,
@@ -124,7 +131,7 @@ async def _came(
     opened: OpenRead | None,
 ) -> bool:
     """Whether an event came in time. Raises ClientDisconnect where the client went, or its access did."""
-    came: asyncio.Future[Any] = asyncio.ensure_future(call.services.waiting.until(waiter, after, seconds))
+    came: asyncio.Future[Any] = asyncio.ensure_future(waiting.until(waiter, after, seconds))
     try:
         await asyncio.wait({came, gone}, return_when=asyncio.FIRST_COMPLETED)
         if gone.done() or (opened is not None and opened.ended.is_set()):
@@ -137,10 +144,19 @@ async def _came(
 class EventStream(Response):
     """Events as they come, until the client goes, its access ends, or ten minutes are over."""
 
-    def __init__(self, call: Following, asked: _Asked, waiter: Waiter) -> None:
+    def __init__(
+        self,
+        call: Following,
+        waiting: Waiting,
+        waiter: Waiter,
+        after: int,
+        piece: Callable[[int], Awaitable[Piece]],
+    ) -> None:
         self._call = call
-        self._asked = asked
+        self._waiting = waiting
         self._waiter = waiter
+        self._after = after
+        self._piece = piece
         self.status_code = 200
         self.background = None
         self.raw_headers = [
@@ -164,31 +180,40 @@ class EventStream(Response):
             raise ClientDisconnect from None
         finally:
             gone.cancel()
-            self._call.services.waiting.leave(self._waiter)
+            self._waiting.leave(self._waiter)
             _leave(self._call, opened)
 
     async def _follow(self, gone: asyncio.Future[None], opened: OpenRead | None, send: Send) -> None:
-        call, after = self._call, self._asked.after
+        after = self._after
         deadline = time.monotonic() + _LONGEST_S
         piece = b"retry: 3000\n\n"
         while True:
             async with asyncio.timeout(_STALL_S):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            page = await call.guarded(partial(_page, call, after, self._asked.limit))
-            after, piece = page.next, b"".join(_as_sent(told) for told in page.events)
+            piece, after = await self._piece(after)
             if piece:
                 continue
             left = deadline - time.monotonic()
             if left <= 0:
                 await send({"type": "http.response.body", "body": b""})
                 return
-            if not await _came(call, self._waiter, after, min(_ALIVE_S, left), gone, opened):
+            if not await _came(self._waiting, self._waiter, after, min(_ALIVE_S, left), gone, opened):
                 piece = b": \n\n"
 
 
+async def _piece(call: Following, limit: int, after: int) -> Piece:
+    page = await call.guarded(partial(_page, call, after, limit))
+    return b"".join(_as_sent(told) for told in page.events), page.next
+
+
 def _page(call: Following, after: int, limit: int) -> Page:
+    return still_known(call, partial(call.services.platform.feed.page, call.scope, after, limit))
+
+
+def still_known(call: Following, work: Callable[[], _T]) -> _T:
+    """Work that finds out whether the caller's token or session has ended since: then that is in the trail."""
     try:
-        return call.services.platform.feed.page(call.scope, after, limit)
+        return work()
     except WardlightError as error:
         if error.kind.http == 401:
             scope, access = call.scope, call.services.access

@@ -10,9 +10,11 @@ from wardlight.web import (
     openapi_delivery,
     openapi_grants,
     openapi_ingest,
+    openapi_notifications,
     openapi_oauth,
     openapi_oidc,
     openapi_people,
+    openapi_quarantine,
     openapi_uploads,
 )
 
@@ -26,6 +28,8 @@ _AREAS: Final = (
     openapi_people,
     openapi_delivery,
     openapi_uploads,
+    openapi_quarantine,
+    openapi_notifications,
 )
 
 #: By name, as `About.schema` and `About.takes` refer to them.

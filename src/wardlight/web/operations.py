@@ -215,7 +215,8 @@ async def _follow(services: Services, operation: Follow, request: Request, run: 
 def _authorise(services: Services, operation: Api | Manage | Follow, request: Request) -> Scope:
     """The decision, before anything of the body is read."""
     address = client_address(services, request)
-    principal = authenticate(services, operation.action, request, address)
+    seen = not (isinstance(operation, Follow) and operation.by_itself)
+    principal = authenticate(services, operation.action, request, address, seen=seen)
     number = request.state.request
     if isinstance(operation, Api):
         scope = services.access.scope_for(

@@ -95,7 +95,10 @@ class Manage:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """As `Manage`, for what may wait or go on for long: its handler runs on the event loop and holds no thread."""
+    """As `Manage`, for what may wait or go on for long: its handler runs on the event loop and holds no thread.
+
+    by_itself: pages ask for it without anybody being there, so it keeps no session from ending.
+    """
 
     path: str
     handler: Callable[[Following], Awaitable[Response]]
@@ -106,6 +109,7 @@ class Follow:
     about: About = UNDESCRIBED
     method: str = "GET"
     step_up: bool = False
+    by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,8 @@ def actions_of(operation: Operation) -> tuple[Action, ...]:
             Action.ARCHIVE_KEY_CREATE,
             Action.INGEST_OBJECT_REFUSE,
             Action.DICOMWEB_RESULT_STORE,
+            Action.ACCESS_RESULT_HANDOVER,
+            Action.ARCHIVE_STUDY_STORE,
             Action.INGEST_CLASS_ANONYMISED,
         )
     return (operation.action, *beside, Action.ACCESS_DECISION_DENY)

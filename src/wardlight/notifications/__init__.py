@@ -1,0 +1,1 @@
+"""What people are told: definitions, preferences, the bell and mail (R9.2)."""
