@@ -20,6 +20,7 @@ SOURCES = (
     "src/wardlight/dicom/_rewrite_plain.pyx",
     "src/wardlight/deid/_verify_plain.pyx",
     "src/wardlight/cli/_learn_plain.pyx",
+    "src/wardlight/classification/_prefilter_plain.pyx",
 )
 #: Where the portal's files go; vite.config.ts names the same folder.
 PORTAL = "src/wardlight/web/portal"
@@ -70,7 +71,7 @@ def compile_in_place(root: Path) -> list[str]:
         Extension(
             source.removeprefix("src/").removesuffix(".pyx").replace("/", "."),
             [str(root / source)],
-            extra_compile_args=["-O2", "-g0"] if sys.platform != "win32" else [],
+            extra_compile_args=["-O3", "-g0"] if sys.platform != "win32" else [],
         )
         for source in SOURCES
     ]
