@@ -12,6 +12,7 @@ from sqlalchemy import Connection, String, bindparam, case, delete, func, insert
 
 from wardlight.access.tables import grant
 from wardlight.agreements.model import Level
+from wardlight.archive import handover_store
 from wardlight.archive.deletion_tables import deleted, deletion, told
 from wardlight.archive.model import ReleaseState
 from wardlight.archive.share_store import ShareState
@@ -149,6 +150,7 @@ _LIVE: Final = release.c.state != ReleaseState.DELETING.value
 def end(tx: Connection, institution: UUID, releases: Sequence[UUID], groups: Sequence[bytes]) -> int:
     """Let nobody read, change, share or collect anything of these releases any more; how many were live."""
     tx.execute(delete(result).where(result.c.release.in_(releases)))
+    handover_store.remove(tx, releases)
     going = update(share).where(
         share.c.institution == institution,
         share.c.study_group.in_(groups),
@@ -237,6 +239,7 @@ def remove_rest(tx: Connection, releases: Sequence[UUID]) -> None:
     """Remove all other rows of releases without instances."""
     for table in (series, segment, tail, result):
         tx.execute(delete(table).where(table.c.release.in_(releases)))
+    handover_store.remove(tx, releases)
     tx.execute(delete(release).where(release.c.id.in_(releases)))
 
 

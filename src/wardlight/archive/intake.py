@@ -25,6 +25,7 @@ from wardlight.archive.attributes import (
     only,
     study_date,
 )
+from wardlight.archive.handover_rules import HandoverRules
 from wardlight.archive.incoming import AttributeReader, preference
 from wardlight.archive.intake_parts import (
     Batch,
@@ -83,6 +84,7 @@ class Intake:
         self._keystore = keystore
         self._objects = objects
         self._recorder = recorder
+        self._handovers = HandoverRules(database, recorder)
         self._group = GroupCommit(database)
 
     def target(
@@ -305,6 +307,8 @@ class Intake:
             raise WardlightError("study-deleted")
         if batch.telling.grant is not None:
             require_rights(tx, target.institution, batch.telling.grant)
+        if batch.telling.handover is not None:
+            self._handovers.require(tx, target.institution, batch.telling.handover, target.release)
         known = store.digests_by_token(tx, target.release, set(batch.tokens))
         outcomes: list[Outcome] = []
         adding: list[Fresh] = []
@@ -317,6 +321,8 @@ class Intake:
                 raise WardlightError("unavailable", "an instance was removed at the same moment")
             adding.append(batch.fresh[token])
             outcomes.append(Outcome.STORED)
+        if batch.telling.handover is not None and Outcome.CONFLICT not in outcomes:
+            self._handovers.done(tx, batch.telling.handover)
         if not adding:
             return outcomes, 0
         assert stored is not None
@@ -343,6 +349,7 @@ class Intake:
             values["quarantined"] = batch.telling.quarantined
         store.update_release(tx, target.release, values)
         self._queue(tx, batch, adding, now)
+        self._handovers.decide(tx, release, batch.telling, [fresh.row["id"] for fresh in adding])
         if release.sealed is None or batch.requests:
             first = release.sealed is None
             postings_store.add_tail(tx, target.institution, target.release, series_only=not first)

@@ -40,7 +40,7 @@ class Telling:
 
     producer: the application whose result the instances are, and receiver: which is to have them. declared: what the
     sender declared of the data. quarantined: how many objects of the study are held back where it comes from. subjects:
-    whose the data is by the releases that this one was made of.
+    whose the data is by the releases that this one was made of. handover: of which the instance is what was made anew.
     """
 
     action: Action = Action.DICOMWEB_STUDY_STORE
@@ -53,6 +53,7 @@ class Telling:
     declared: str | None = None
     quarantined: int | None = None
     subjects: tuple[Subject, ...] = field(default=(), repr=False)
+    handover: UUID | None = None
 
 
 class SegmentWriter:

@@ -10,6 +10,7 @@ from wardlight.access.model import Principal, PrincipalKind, Scope, SystemScope
 from wardlight.archive.completion import Completion, Follow
 from wardlight.archive.copying import Copying, SourceReader, Whole
 from wardlight.archive.finding import Names
+from wardlight.archive.handover import Handovers
 from wardlight.archive.intake import Intake
 from wardlight.archive.intake_parts import Origin, SegmentWriter, Telling
 from wardlight.archive.model import (
@@ -72,6 +73,7 @@ class Archive:
         self._names = Names(database, keystore)
         self._copying = Copying(database, keystore, objects)
         self.results = Results(database, keystore, objects, recorder, self._copying)
+        self.handovers = Handovers(database, keystore, objects, recorder, self._copying)
         self._sweeper = Sweeper(database, keystore, objects, recorder)
 
     # ---- store ----

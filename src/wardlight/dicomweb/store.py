@@ -36,7 +36,8 @@ _LEVEL: Final = "wardlight-level"
 _STUDY_GROUP: Final = "wardlight-study-group"
 _SOURCE: Final = "wardlight-source"
 _QUARANTINED: Final = "wardlight-quarantined"
-_RELEASE_HEADERS: Final = (_APPLICATION, _LEVEL, _STUDY_GROUP)
+_HANDOVER: Final = "wardlight-handover"
+_RELEASE_HEADERS: Final = (_APPLICATION, _LEVEL, _STUDY_GROUP, _HANDOVER)
 _APPLICATION_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _GROUP: Final = re.compile(r"[0-9a-f]{32}")
 _SOURCE_ID: Final = re.compile(r"(?:src-)?([0-9a-f]{32})")
@@ -195,7 +196,7 @@ def _origin(call: StoreCall, study: str | None) -> Origin:
     if call.principal.kind is not PrincipalKind.RECEIVER:
         source = _source(headers)
         upload = source is not None or (study is None and call.principal.kind is PrincipalKind.APPLICATION)
-        named = _RELEASE_HEADERS if not upload else (_APPLICATION, _STUDY_GROUP)
+        named = _RELEASE_HEADERS if not upload else (_APPLICATION, _STUDY_GROUP, _HANDOVER)
         if any(name in headers for name in named):
             raise WardlightError("bad-request", "a release is named by receivers only")
         level = _level(headers) if _LEVEL in headers else Level.IDENTIFIED
@@ -215,6 +216,7 @@ def _origin(call: StoreCall, study: str | None) -> Origin:
         bytes.fromhex(group) if group is not None else None,
         study,
         quarantined=int(count) if count is not None else None,
+        handover=_handover(headers),
     )
 
 
@@ -233,6 +235,15 @@ def _source(headers: Mapping[str, str]) -> UUID | None:
     if found is None:
         raise WardlightError("bad-request", "the header of the source is malformed")
     return UUID(hex=found[1])
+
+
+def _handover(headers: Mapping[str, str]) -> UUID | None:
+    """The handover of which what is sent is the result, made anew."""
+    if _HANDOVER not in headers:
+        return None
+    if not _GROUP.fullmatch(headers[_HANDOVER]):
+        raise WardlightError("bad-request", "the header of the handover is malformed")
+    return UUID(hex=headers[_HANDOVER])
 
 
 def _broken(error: RelatedError) -> WardlightError:

@@ -44,7 +44,8 @@ class Origin:
 
     application and level: of the release. study_group: 16 bytes that tie the releases of one original study together.
     study_uid: the study that the resource names, which every file must belong to. source: the record of the third party
-    that the data is of. quarantined: how many objects of the study the receiver holds back.
+    that the data is of. quarantined: how many objects of the study the receiver holds back. handover: of which what is
+    sent was made anew.
     """
 
     principal: Principal
@@ -56,6 +57,7 @@ class Origin:
     study_uid: str | None = field(default=None, repr=False)
     source: UUID | None = None
     quarantined: int | None = None
+    handover: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class Ingest:
             return self._upload(origin, Operation.STORE)
         principal = origin.principal
         institution = self._access.require_store(principal, request=origin.request, address=origin.address)
+        if origin.handover is not None:
+            return self._handed(origin, institution, origin.handover)
         direct = origin.application == IMAGES and origin.level is Level.IDENTIFIED
         if principal.kind is not PrincipalKind.RECEIVER and not direct:
             raise self._denied(origin, WardlightError("forbidden", reason="release"))
@@ -148,6 +152,17 @@ class Ingest:
             raise self._denied(origin, error, Action.DICOMWEB_RESULT_STORE) from None
         demands = Demands(place.level, study_uid, place)
         return Way(scope.institution, demands, lambda _study: place.target, place.telling)
+
+    def _handed(self, origin: Origin, institution: UUID, id_: UUID) -> Way:
+        """What a receiver made anew of a result goes into the release of who is to have it, while that may."""
+        try:
+            place = self._archive.handovers.place(institution, id_, origin.principal.id)
+            if (place.target.application, place.target.level) != (origin.application, origin.level):
+                raise WardlightError("forbidden", reason="release")
+        except WardlightError as error:
+            raise self._denied(origin, error) from None
+        demands = Demands(origin.level, place.study_uid)
+        return Way(institution, demands, lambda _study: place.target, place.telling)
 
     def _upload(self, origin: Origin, operation: Operation) -> Way:
         """What is of a third party goes into Images, with the record of where it is from (R2.4)."""

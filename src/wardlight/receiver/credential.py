@@ -83,16 +83,18 @@ def save(directory: Path, receiver: str, issuer: str, key: ECKey) -> None:
 
 
 @lru_cache(maxsize=8)
-def credential(address: Address, directory: Path) -> Credential:
-    """The one of this process for a platform: its threads share a token."""
-    return Credential(address, directory)
+def credential(address: Address, directory: Path, scope: str = "") -> Credential:
+    """The one of this process for a platform: its threads share a token. scope: as `Credential` has it."""
+    return Credential(address, directory, scope)
 
 
 class Credential:
     """Thread-safe. Networks may fail in any call: OSError and http.client.HTTPException go to the caller."""
 
-    def __init__(self, address: Address, directory: Path) -> None:
+    def __init__(self, address: Address, directory: Path, scope: str = "") -> None:
+        """scope: what its tokens are for; to store, and to tell the trail, where nothing is named."""
         self._address = address
+        self._scope = scope
         self._directory = directory
         self._lock = threading.Lock()
         self._session = _Session()
@@ -133,6 +135,8 @@ class Credential:
             "client_assertion_type": _ASSERTION,
             "client_assertion": _signed({"typ": "JWT"}, claims, known.key),
         }
+        if self._scope:
+            form["scope"] = self._scope
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "DPoP": self._proof(known, session, "POST", _TOKEN),

@@ -33,6 +33,7 @@ PROCESSES: Final[Mapping[str, tuple[Action, ...]]] = {
         Action.RECEIVER_STUDY_VERIFY,
         Action.RECEIVER_STUDY_QUARANTINE,
         Action.RECEIVER_STUDY_UPLOAD,
+        Action.RECEIVER_RESULT_REIDENTIFY,
         Action.AUDIT_LOG_ALARM,
     ),
 }
@@ -164,6 +165,26 @@ class Entries:
         return self._entry(
             Action.RECEIVER_RESULT_REIDENTIFY,
             actor=_operator(),
+            outcome=Outcome.DENIED if reason else Outcome.SUCCESS,
+            members=members,
+            counts={"instances": 1},
+        )
+
+    def made_anew(self, study: bytes | None, recipient: Target, request: str, reason: str = "") -> bytes:
+        """A result was restored in memory, to be made anew for another application; with a reason it was not."""
+        members: dict[str, Any] = {
+            "behalf": {"kind": "application", "id": recipient.application},
+            "object": {"kind": "result", "id": "handover"},
+            "classes": [_IDENTIFIED],
+            "reason": reason,
+            "request": request,
+        }
+        if study is not None:
+            members["object"] = {"kind": "study", "ref": reference(study)}
+            members["subjects"] = [{"study": reference(study)}]
+        return self._entry(
+            Action.RECEIVER_RESULT_REIDENTIFY,
+            actor=self._self(),
             outcome=Outcome.DENIED if reason else Outcome.SUCCESS,
             members=members,
             counts={"instances": 1},

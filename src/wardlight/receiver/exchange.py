@@ -29,9 +29,10 @@ class ExchangeError(Exception):
 class Exchange:
     """The connection of one thread. Not thread-safe."""
 
-    def __init__(self, address: Address, secrets_dir: Path) -> None:
+    def __init__(self, address: Address, secrets_dir: Path, scope: str = "") -> None:
+        """scope: as `Credential` has it."""
         self._address = address
-        self._credential = credential(address, secrets_dir)
+        self._credential = credential(address, secrets_dir, scope)
         self._connection: http.client.HTTPConnection | None = None
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
@@ -42,6 +43,13 @@ class Exchange:
         """The JSON object that answers to JSON. Raises ExchangeError."""
         return self._call("POST", path, body)
 
+    def fetch(self, path: str, most: int) -> bytes:
+        """The bytes at this path, at most so many. Raises ExchangeError, `too-large` where there are more."""
+        data = self._answer("GET", path, None, "application/dicom", most + 1)
+        if len(data) > most:
+            raise ExchangeError("too-large")
+        return data
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
@@ -49,37 +57,7 @@ class Exchange:
             self._connection = None
 
     def _call(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        try:
-            shown = self._credential.headers(method, path.partition("?")[0])
-        except WardlightError as error:
-            raise ExchangeError(error.reason or error.code) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise ExchangeError("unreachable") from error
-        headers = {
-            "Accept": "application/json",
-            "User-Agent": f"wardlight-receiver/{__version__}",
-            **shown,
-        }
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        kept = self._connection is not None
-        try:
-            status, data = self._once(method, path, headers, body)
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            if not kept:
-                raise ExchangeError("unreachable") from error
-            # A kept connection may have been closed by the other side meanwhile: that is no outage. What is sent twice
-            # the platform knows.
-            try:
-                status, data = self._once(method, path, headers, body)
-            except (OSError, http.client.HTTPException) as second:
-                self.close()
-                raise ExchangeError("unreachable") from second
-        if status == 401:
-            self._credential.refused()
-        if status not in (200, 201):
-            raise ExchangeError(_CODES.get(status, f"http-{status}"), status)
+        data = self._answer(method, path, body, "application/json", _ANSWER_BYTES)
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError):
@@ -88,13 +66,49 @@ class Exchange:
             raise ExchangeError("bad-answer")
         return answer
 
-    def _once(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
+    def _answer(self, method: str, path: str, body: bytes | None, accept: str, most: int) -> bytes:
+        try:
+            shown = self._credential.headers(method, path.partition("?")[0])
+        except WardlightError as error:
+            raise ExchangeError(error.reason or error.code) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ExchangeError("unreachable") from error
+        headers = {
+            "Accept": accept,
+            "User-Agent": f"wardlight-receiver/{__version__}",
+            **shown,
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        kept = self._connection is not None
+        try:
+            status, data = self._once(method, path, headers, body, most)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if not kept:
+                raise ExchangeError("unreachable") from error
+            # A kept connection may have been closed by the other side meanwhile: that is no outage. What is sent twice
+            # the platform knows.
+            try:
+                status, data = self._once(method, path, headers, body, most)
+            except (OSError, http.client.HTTPException) as second:
+                self.close()
+                raise ExchangeError("unreachable") from second
+        if status == 401:
+            self._credential.refused()
+        if status not in (200, 201):
+            raise ExchangeError(_CODES.get(status, f"http-{status}"), status)
+        return data
+
+    def _once(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, most: int
+    ) -> tuple[int, bytes]:
         connection, whole = self._address.open(path, _TIMEOUT_S)
         if self._connection is None:
             self._connection = connection
         self._connection.request(method, whole, body=body, headers=headers)
         response = self._connection.getresponse()
-        data = response.read(_ANSWER_BYTES)
+        data = response.read(most)
         if response.will_close or not response.isclosed():
             self.close()
         return response.status, data

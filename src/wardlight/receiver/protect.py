@@ -70,7 +70,12 @@ class Protector:
         """
         held = self._shelf.take(reference(work))
         read = held or self.reader(work)
-        stream, identifiers = self._read(work, held)
+        return self.protected(work, *self._read(work, held), read)
+
+    def protected(
+        self, work: Work, stream: DataSetStream, identifiers: dict[int, str], read: Reader
+    ) -> Protected:
+        """The same for an object whose header was read. read: reads it from wherever it is. Raises as `protect`."""
         original_uid = identifiers[SOP_INSTANCE]
         if work.target.level is Level.IDENTIFIED:
             head = _meta(work.sop_class, original_uid, work.transfer_syntax)

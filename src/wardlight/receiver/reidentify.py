@@ -8,34 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
-from wardlight.dicom.part10 import META_OFFSET, read_meta, write_meta
-from wardlight.dicom.stream import DataSetStream
-from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
 from wardlight.errors import WardlightError
 from wardlight.keys.files import sync_folder
-from wardlight.receiver.body import Part, Reader, deflated_part, plain_part
+from wardlight.receiver.body import Part, Reader
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target
-from wardlight.receiver.restore import (
-    SOP_INSTANCE,
-    STUDY_UID,
-    WANTED,
-    NotRestored,
-    Origin,
-    Restorer,
-    origin_of,
-)
+from wardlight.receiver.restore import NotRestored, origin_of
+from wardlight.receiver.result import read_result
 from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.vault import Vault
-from wardlight.receiver.vault_study import PATIENT_ID
 
 _CHUNK: Final = 256 << 10
-#: File meta information is looked for in so many bytes.
-_META_BYTES: Final = 1 << 20
-_UID_CHARACTERS: Final = frozenset(b"0123456789.")
 
 
 class Reidentifier:
@@ -57,10 +42,10 @@ class Reidentifier:
         study: bytes | None = None
         target: Target | None = None
         try:
-            stream, head_end = _read(file)
-            origin = self._origin(stream)
+            result = read_result(lambda offset: _chunks(file, offset))
+            origin = origin_of(self._vault, *result.names)
             study, target = self._secrets.study_token(origin.study_uid.decode("ascii")), origin.release.target
-            part, read, name = self._part(file, stream, head_end, origin)
+            part, read, name = result.restored(self._vault, origin)
             place = folder / f"{name}.dcm"
             if place.exists():
                 raise NotRestored("already-exists")
@@ -75,71 +60,12 @@ class Reidentifier:
         _write(part, read, place, lambda: self._store.append([entry]))
         return place
 
-    def _origin(self, stream: DataSetStream) -> Origin:
-        pseudonym, study_uid = (_text(stream, tag) for tag in (PATIENT_ID, STUDY_UID))
-        if not pseudonym or not study_uid:
-            raise NotRestored("missing-identifier")
-        return origin_of(self._vault, pseudonym, study_uid)
-
-    def _part(
-        self, file: Path, stream: DataSetStream, head_end: int, origin: Origin
-    ) -> tuple[Part, Reader, str]:
-        sop_class, sop_uid = _text(stream, 0x00080016), _text(stream, SOP_INSTANCE)
-        if not sop_class or not sop_uid or not _UID_CHARACTERS.issuperset(sop_class + sop_uid):
-            raise NotRestored("missing-identifier")
-        syntax = EXPLICIT_LITTLE if stream.syntax.deflated else stream.syntax
-        header = Restorer(self._vault, origin).restore(stream.header or b"", syntax, stream.elements)
-        meta = write_meta(
-            sop_class.decode(),
-            sop_uid.decode(),
-            stream.syntax.uid,
-            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-            implementation_version=IMPLEMENTATION_VERSION,
-        )
-        pixel, start, end = stream.pixel, 0, 0
-        if pixel is not None:
-            # What follows the pixel data is padding, or signatures that hold no more.
-            start = stream.value_offset
-            whole = stream.total if stream.tail_offset is None else stream.tail_offset
-            end = start + pixel.length if pixel.length >= 0 else whole
-        head = meta + header + (b"" if pixel is None else pixel.head)
-
-        def read(offset: int) -> Iterator[bytes]:
-            return _chunks(file, head_end + offset)
-
-        if stream.syntax.deflated:
-            return deflated_part(head, len(meta), start, end, read), read, sop_uid.decode()
-        return plain_part(head, len(meta), start, end), read, sop_uid.decode()
-
-
-def _read(file: Path) -> tuple[DataSetStream, int]:
-    """The header of a file, followed to its end, and where the data set begins."""
-    with file.open("rb") as opened:
-        start = opened.read(_META_BYTES)
-    if start[128:META_OFFSET] != b"DICM":
-        raise NotRestored("not-dicom")
-    meta = read_meta(start)
-    if not _UID_CHARACTERS.issuperset(meta.transfer_syntax.encode()):
-        raise NotRestored("unknown-transfer-syntax")
-    stream = DataSetStream(transfer_syntax(meta.transfer_syntax), wanted=WANTED)
-    for chunk in _chunks(file, meta.end):
-        stream.feed(chunk)
-    stream.finish()
-    return stream, meta.end
-
 
 def _chunks(file: Path, offset: int) -> Iterator[bytes]:
     with file.open("rb") as opened:
         opened.seek(offset)
         while chunk := opened.read(_CHUNK):
             yield chunk
-
-
-def _text(stream: DataSetStream, tag: int) -> bytes:
-    element = stream.elements.get(tag)
-    if element is None or element.length <= 0 or stream.header is None:
-        return b""
-    return bytes(stream.header[element.value : element.end]).strip(b"\0 ")
 
 
 def _write(part: Part, read: Reader, place: Path, before: Callable[[], None]) -> None:

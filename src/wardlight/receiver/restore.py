@@ -19,6 +19,7 @@ from wardlight.dicom.elements import Element
 from wardlight.dicom.rewrite import REMOVE, Rule, Rules, rewrite
 from wardlight.dicom.transfer_syntax import TransferSyntax
 from wardlight.dicom.vr import CHARSET_VRS
+from wardlight.receiver.model import Target
 from wardlight.receiver.vault import Release, Study, Vault
 from wardlight.receiver.vault_study import (
     ALWAYS,
@@ -90,6 +91,20 @@ def origin_of(vault: Vault, pseudonym: bytes, study_uid: bytes) -> Origin:
     return Origin(release, study, found[0], texts)
 
 
+def identified_origin(vault: Vault, target: Target, study_uid: bytes) -> Origin:
+    """Where a result belongs that names patient and study as they are. Raises NotRestored."""
+    study = vault.study(study_uid)
+    if study is None:
+        raise NotRestored("study-unknown")
+    values = {tag: value for tag, _, value, _ in study.elements}
+    patient = patient_of(values.get(ISSUER, b""), values.get(PATIENT_ID, b""), study_uid)
+    texts = {tag: (vr, _decoded(value, vr, charset)) for tag, vr, value, charset in study.elements}
+    current = vault.resolved(patient)
+    if current != patient:
+        texts |= _merged(current, vault.person(current))
+    return Origin(Release(target, patient, 0, study.person), study, study_uid, texts)
+
+
 def _merged(patient: bytes, known: tuple[Seen, ...]) -> dict[int, tuple[bytes, str]]:
     """Who a patient is now: the ID it was merged into, with the name and birth date first seen under that."""
     kind, _, rest = patient.partition(b"\0")
@@ -141,9 +156,11 @@ class _Table(Mapping[int, Rule]):
 class Restorer:
     """Restores one header. Not to be used twice."""
 
-    def __init__(self, vault: Vault, origin: Origin) -> None:
+    def __init__(self, vault: Vault, origin: Origin, own_days: int = 0) -> None:
+        """own_days: by which the result's own dates move forward, as whoever makes a release of it moves them back."""
         self._vault = vault
         self._origin = origin
+        self._own_days = own_days
         self._charset = b""
         self._outer: list[bytes] = []
         self._unicode = False
@@ -231,12 +248,11 @@ class Restorer:
         return value if new == value else new.rstrip(b"\0 ")
 
     def _moved(self, value: bytes) -> bytes:
-        days = self._origin.release.days
-        if not days:
+        if not self._origin.release.days and not self._own_days:
             return value
-        return b"\\".join(self._one_moved(one, days) for one in value.split(b"\\"))
+        return b"\\".join(self._one_moved(one) for one in value.split(b"\\"))
 
-    def _one_moved(self, value: bytes, days: int) -> bytes:
+    def _one_moved(self, value: bytes) -> bytes:
         """A date moved forward again, unless the result was made with it: no original is of a later day than its study
         came, so what was moved lies before that day, and what an application dates itself does not."""
         match = re.match(rb"[0-9]{4}(?:[0-9]{2}){0,2}(?![0-9.])|[0-9]{8}(?!\.)", value)
@@ -246,7 +262,9 @@ class Restorer:
         try:
             # Of a month or year the middle, as its day is not there to be moved.
             day = date(int(digits[:4]), int(digits[4:6] or b"7"), int(digits[6:8] or b"15"))
-            if day >= self._origin.study.seen_on:
+            own = day >= self._origin.study.seen_on
+            days = self._own_days if own else self._origin.release.days
+            if not days:
                 return value
             moved = (day + timedelta(days)).strftime("%4Y%m%d").encode("ascii")
         except (ValueError, OverflowError):

@@ -8,7 +8,7 @@ import secrets
 import select
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -96,17 +96,26 @@ class Platform:
         self._connection: http.client.HTTPConnection | None = None
 
     def store(
-        self, target: Target, group: str, batch: Sequence[Outgoing], request: str, quarantined: int = 0
+        self,
+        target: Target,
+        group: str,
+        batch: Sequence[Outgoing],
+        request: str,
+        quarantined: int = 0,
+        handover: str = "",
     ) -> dict[str, int]:
         """Send a batch; returns for each SOP Instance UID of the answer 0, or its failure reason (PS3.18 Table I.2-2).
 
         What the answer does not name was not stored. group: 32 hexadecimal digits of the study group, or "".
-        request: trace id, 32 hexadecimal digits. quarantined: how many objects of the study stay here. Raises
-        UploadError, UnreadableObject.
+        request: trace id, 32 hexadecimal digits. quarantined: how many objects of the study stay here. handover: of
+        which the instance was made anew. Raises UploadError, UnreadableObject.
         """
+        more = {"Wardlight-Quarantined": str(min(quarantined, 999_999))} if quarantined else {}
+        if handover:
+            more["Wardlight-Handover"] = handover
         fresh = self._connection is None
         try:
-            return self._store(target, group, batch, request, quarantined)
+            return self._store(target, group, batch, request, more)
         except UploadError as error:
             self.close()
             if fresh or error.trouble is not Trouble.UNREACHABLE:
@@ -116,7 +125,7 @@ class Platform:
             raise
         # A kept connection may have been closed by the other side meanwhile: that is no outage.
         try:
-            return self._store(target, group, batch, request, quarantined)
+            return self._store(target, group, batch, request, more)
         except BaseException:
             self.close()
             raise
@@ -128,7 +137,7 @@ class Platform:
             self._connection = None
 
     def _store(
-        self, target: Target, group: str, batch: Sequence[Outgoing], request: str, quarantined: int
+        self, target: Target, group: str, batch: Sequence[Outgoing], request: str, more: Mapping[str, str]
     ) -> dict[str, int]:
         writer = RelatedWriter(f"wardlight-{secrets.token_hex(16)}")
         heads = [writer.head(_PART_HEADERS, first=index == 0) for index in range(len(batch))]
@@ -148,12 +157,11 @@ class Platform:
             "traceparent": f"00-{request}-{request[:16]}-01",
             "Wardlight-Application": target.application,
             "Wardlight-Level": str(target.level),
+            **more,
             **shown,
         }
         if group:
             headers["Wardlight-Study-Group"] = group
-        if quarantined:
-            headers["Wardlight-Quarantined"] = str(min(quarantined, 999_999))
         try:
             connection = self._open()
             connection.putrequest("POST", self._path, skip_accept_encoding=True)

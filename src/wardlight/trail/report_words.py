@@ -81,6 +81,7 @@ ACTIONS: Final[dict[str, str]] = {
     "access:url:create": "Made a link to the data",
     "identity:consent:give": "Consent was given",
     "identity:consent:withdraw": "Consent was withdrawn",
+    "access:result:handover": "Decided whether an application sees what another one made of the images",
     "agreement:source:record": "Recorded where the data came from",
     "subject:request:open": "A request of the patient was opened",
     "subject:request:close": "A request of the patient was closed",

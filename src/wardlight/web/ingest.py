@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from wardlight.access.model import Operation, PrincipalKind, TokenScope
-from wardlight.api import links, results, shares
+from wardlight.api import handovers, links, measurements, results, shares, viewing
 from wardlight.audit.actions import Action
 from wardlight.dicomweb.media import DICOM, ZIP
 from wardlight.web.about import JSON, About, Parameter
@@ -18,6 +18,7 @@ GRANTS: Final = "/api/v1/grants"
 LINKS: Final = "/dicom-web/p"
 RESULTS: Final = "/api/v1/receiver/results"
 
+HANDOVERS: Final = "/api/v1/receiver/handovers"
 _READERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.APPLICATION})
 _READ: Final = frozenset({TokenScope.IMAGES_READ})
 _LINKED: Final = "signed under the study's key; the grant, the time and the network are checked on each use"
@@ -180,3 +181,47 @@ INGEST: Final = (
         method="POST",
     ),
 )
+    Manage(
+        HANDOVERS,
+        handovers.waiting,
+        Action.DICOMWEB_STUDY_EXPORT,
+        Operation.COLLECT,
+        _RECEIVERS,
+        _COLLECT,
+        About(
+            "List Handovers",
+            "Results of applications that others are to have and this receiver makes anew, oldest first.",
+            (JSON,),
+            schema="Handovers",
+        ),
+        beside=(Action.ACCESS_RESULT_HANDOVER,),
+    ),
+    Manage(
+        f"{HANDOVERS}/{{handover}}",
+        handovers.take,
+        Action.DICOMWEB_STUDY_EXPORT,
+        Operation.COLLECT,
+        _RECEIVERS,
+        _COLLECT,
+        About("Collect Handover", "The result as its application stored it.", (DICOM,)),
+        beside=(Action.ACCESS_RESULT_HANDOVER,),
+    ),
+    Manage(
+        f"{HANDOVERS}/{{handover}}/settle",
+        handovers.settle,
+        Action.DICOMWEB_STUDY_EXPORT,
+        Operation.COLLECT,
+        _RECEIVERS,
+        _COLLECT,
+        About(
+            "Settle Handover",
+            "It cannot be made anew, for a reason, or not now, without one. What can is stored with"
+            " Wardlight-Handover.",
+            (JSON,),
+            consumes=(JSON,),
+            schema="HandoverSettled",
+            takes="HandoverSettlement",
+        ),
+        method="POST",
+        beside=(Action.ACCESS_RESULT_HANDOVER,),
+    ),

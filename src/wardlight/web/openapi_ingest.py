@@ -146,3 +146,41 @@ PARAMETERS: Final[dict[str, Any]] = {
         },
     },
 }
+    "Handovers": {
+        "type": "object",
+        "required": ["handovers"],
+        "properties": {
+            "handovers": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": [
+                        "id", "application", "release_level", "recipient", "level", "study", "instance", "bytes",
+                        "handed_out",
+                    ],
+                    "properties": {
+                        "id": _ID,
+                        "application": {**_TEXT, "description": "Who made it."},
+                        "release_level": _LEVEL,
+                        "recipient": {**_TEXT, "description": "Who is to have it."},
+                        "level": _LEVEL,
+                        "study": {**_TEXT, "description": "As who made it sees the study."},
+                        "instance": _TEXT,
+                        "bytes": _COUNT,
+                        "created": _TIME,
+                        "handed_out": {"type": "boolean"},
+                    },
+                },
+            }
+        },
+    },
+    "HandoverSettlement": {
+        "type": "object",
+        "properties": {"reason": {**_TEXT, "description": "A code; it is tried again without one."}},
+        "additionalProperties": False,
+    },
+    "HandoverSettled": {
+        "type": "object",
+        "required": ["id", "reason"],
+        "properties": {"id": _ID, "reason": _TEXT},
+    },
