@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from wardlight import clock
-from wardlight.archive import fsck_postings, fsck_rows, fsck_store, store
+from wardlight.archive import fsck_postings, fsck_quarantine, fsck_rows, fsck_store, quarantine_store, store
 from wardlight.archive.fsck_rows import Unsealed
 from wardlight.archive.fsck_store import DeletedCheck, ReleaseChecks
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
@@ -34,7 +34,7 @@ from wardlight.objects.store import ObjectReader, ObjectStore
 ERRORS: Final = {
     "missing-object": "an object that the index names is not in the object store",
     "object-size": "an object does not have the size that the index says",
-    "missing-key": "the key of a release is not in the keystore",
+    "missing-key": "the key of a release, or of what is in quarantine, is not in the keystore",
     "wrong-key": "an object does not open with the key of its release",
     "damaged-object": "an object is damaged",
     "damaged-row": "sealed attributes of a row do not open, or belong to another row, application or level",
@@ -52,7 +52,7 @@ ERRORS: Final = {
 #: What a crash may leave; nothing is lost by it.
 NOTES: Final = {
     "orphan-object": "an object that no row names; --repair removes it",
-    "unused-key": "a study key that no release names; --repair destroys it after a day",
+    "unused-key": "a key that no release and nothing in quarantine names; --repair destroys it after a day",
     "deleting": "a study that is being deleted; the worker carries it on",
     "reserved": "a release without an instance; the worker removes it after a day",
     **audit_fsck.NOTES,
@@ -107,6 +107,10 @@ class Fsck:
             progress()
         self._deleted(report, releases, deletions)
         self._presence(report, present, named)
+        held = fsck_quarantine.Check(self._database, self._keystore, self._objects).run(deep=deep)
+        report.objects += held.objects
+        report.bytes += held.bytes
+        report.findings += held.findings
         self._keys(report, releases)
         if deep:
             self._postings(report, releases, {one.institution for one in deletions if one.unlisting})
@@ -137,7 +141,8 @@ class Fsck:
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
         with self._database.read(EVERYWHERE) as tx:
             releases = fsck_store.all_releases(tx)
-        used = {release.key_id for release in releases}
+            held = quarantine_store.keys(tx)
+        used = {release.key_id for release in releases} | held
         known = {release.institution for release in releases}
         for key in list(self._keystore.list_keys()):
             old = key.created_ms < clock.unix_ms() - AGE_MS
@@ -333,7 +338,8 @@ class Fsck:
                         report.findings.append(("orphan-object", object_id))
 
     def _keys(self, report: Report, releases: list[ReleaseRow]) -> None:
-        used = {release.key_id for release in releases}
+        with self._database.read(EVERYWHERE) as tx:
+            used = {release.key_id for release in releases} | quarantine_store.keys(tx)
         for key in self._keystore.list_keys():
-            if key.kind is KeyKind.STUDY and key.key_id not in used:
+            if key.kind in (KeyKind.STUDY, KeyKind.QUARANTINE) and key.key_id not in used:
                 report.findings.append(("unused-key", key.key_id))

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access.grants import Grants
-from wardlight.archive import backup_store, deletion_store
+from wardlight.archive import backup_store, deletion_store, quarantine_store
 from wardlight.archive.attributes import SERIES_UID, SOP_UID, STUDY_UID, first_text
 from wardlight.archive.backup import Manifest
 from wardlight.archive.deletion_store import DeletedRelease, DeletionRow, DeletionState
@@ -152,6 +152,9 @@ class Restore:
             backup_store.drop_reservations(tx)
             rows = backup_store.live_releases(tx)
         keys = {key.key_id for key in self._keystore.list_keys()}
+        with self._database.begin(EVERYWHERE) as tx:
+            # What protection held back and was ended since; its objects are swept.
+            quarantine_store.drop_without(tx, keys)
         gone = [row for row in rows if row.key_id in tombstones]
         done.deleted = len(gone)
         done.lost = [row.id for row in rows if row.key_id not in keys and row.key_id not in tombstones]
@@ -210,6 +213,7 @@ class Restore:
         id_ = uuid7()
         ids = [row.id for row in rows]
         deletion_store.end(tx, institution, ids, [rows[0].study_group])
+        quarantine_store.end_groups(tx, institution, [rows[0].study_group], _REASON)
         self._grants.end_releases(tx, ids, _REASON, by=by)
         event = Event(
             Action.ARCHIVE_STUDY_DELETE,

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, union_all, update
 
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
+from wardlight.archive.quarantine_tables import held
 from wardlight.archive.tables import instance, orphan, release, segment, series
 from wardlight.archive.upload_tables import part as upload_part
 from wardlight.archive.upload_tables import upload
@@ -423,6 +424,7 @@ def referenced_objects(tx: Connection) -> dict[UUID, tuple[int, UUID, UUID]]:
         select(upload_part.c.id, upload_part.c.size, upload.c.institution, upload.c.key_id).select_from(
             upload_part.join(upload, upload.c.id == upload_part.c.upload)
         ),
+        select(held.c.object, held.c.size, held.c.institution, held.c.key_id),
     )
     return {row[0]: (row[1], row[2], row[3]) for row in tx.execute(query)}
 
@@ -433,6 +435,7 @@ def is_referenced(tx: Connection, object_id: UUID) -> bool:
         select(segment.c.id).where(segment.c.id == object_id),
         select(release.c.metadata_object).where(release.c.metadata_object == object_id),
         select(upload_part.c.id).where(upload_part.c.id == object_id),
+        select(held.c.object).where(held.c.object == object_id),
     )
     return tx.execute(query).first() is not None
 

@@ -5,11 +5,11 @@ Receiver, platform and command line all go through `protect`; what each does wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from wardlight.deid import pixels, quarantine
+from wardlight.deid import false_alarms, pixels, quarantine
 from wardlight.deid.burned_in import Looked, NotRead, PixelReader
 from wardlight.deid.burned_in_frames import Anew
 from wardlight.deid.engine import Deidentified, Deidentifier, Refused
@@ -86,12 +86,14 @@ def protect(
     report: bool = False,
     reader: PixelReader | None = None,
     knowledge: Knowledge | None = None,
+    accepted: Collection[str] = (),
 ) -> Protected:
     """De-identify an object and verify what came of it. Raises Refused, PixelError, Unverified where it stays.
 
     stream: has its header, and the elements of `engine.WANTED`. value: begins to read the pixel value, inflated; used
     where that is encapsulated or has to be looked at. report, knowledge: as `Deidentifier.deidentify` has them. reader:
-    looks at pixels; without one, whose may hold text stays.
+    looks at pixels; without one, whose may hold text stays. accepted: findings of the verifier that a person calls
+    false alarms, as `Finding` writes them; all others count as ever.
     """
     header, pixel = stream.header or b"", stream.pixel
     # The header of a deflated data set comes inflated.
@@ -124,6 +126,7 @@ def protect(
         pixel_length=result.body_length if pixel is not None and not syntax.encapsulated else None,
         known=result.known,
     )
+    findings = [one for one in findings if one.code in false_alarms.NEVER or str(one) not in accepted]
     if findings or refused:
         raise Refused(*dict.fromkeys((*refused, *map(str, findings))))
     syntax_uid = looked.syntax if looked is not None and looked.anew else stream.syntax.uid

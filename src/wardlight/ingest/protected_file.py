@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 
 from wardlight.archive.copying import SourceReader
@@ -75,11 +75,12 @@ def written(
     deidentifier: Deidentifier,
     text_reader: PixelReader | None,
     group: Callable[[str], None] = lambda _group: None,
+    accepted: Collection[str] = (),
 ) -> Iterator[Buffer]:
     """The file that is made of a data set whose header the stream has. Raises as `protect` does.
 
     data_set, encapsulated: begin to read all of it, and the value of pixels in fragments. group: told the group of the
-    original study, in hexadecimal, before the first piece.
+    original study, in hexadecimal, before the first piece. accepted: as `protect` has it.
     """
     start = stream.value_offset
 
@@ -92,7 +93,7 @@ def written(
             return native(stream.pixel.length)
         return encapsulated()
 
-    protected = protect(deidentifier, stream, value, reader=text_reader)
+    protected = protect(deidentifier, stream, value, reader=text_reader, accepted=accepted)
     result = protected.result
     group(result.study_group)
     yield write_meta(

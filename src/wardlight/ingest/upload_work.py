@@ -8,46 +8,49 @@ result. What was stored twice that way is found by its digest.
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from wardlight import clock, log
-from wardlight.access.model import Operation, Principal, Role, SystemScope
+from wardlight.access.model import Operation, SystemScope
 from wardlight.access.service import ROLES
 from wardlight.agreements.model import IMAGES, Level
 from wardlight.agreements.service import Agreements
 from wardlight.archive import upload_store as store
-from wardlight.archive.model import Outcome as Stored
 from wardlight.archive.service import Archive
 from wardlight.archive.upload_store import Upload, UploadPart, UploadState
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Outcome, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.db.engine import EVERYWHERE, Database
-from wardlight.deid.keys import DeidKeys
-from wardlight.deid.profile import load_profile
 from wardlight.deid.uids import study_group
 from wardlight.errors import WardlightError
+from wardlight.events.outbox import EventKind, emit
 from wardlight.identity import store as identity
 from wardlight.identity.model import PrincipalKind
-from wardlight.identity.service import actor_of
-from wardlight.ingest.part import Demands, IncomingPart, Segment
-from wardlight.ingest.stays import StaysError
+from wardlight.ingest.quarantine import Kept, Quarantine
+from wardlight.ingest.upload_files import (
+    DUPLICATE,
+    QUARANTINED,
+    REFUSED,
+    STORED,
+    Content,
+    Files,
+    code_of,
+    group_key,
+)
 from wardlight.ingest.uploads import Uploads
 from wardlight.keys.keystore import Keystore
-from wardlight.keys.wrap import KeyKind
-from wardlight.objects.store import ObjectReader, ObjectStore
+from wardlight.objects.store import ObjectStore
 
 if TYPE_CHECKING:
     from wardlight.decoding.pixel_reader import TextReader
-    from wardlight.deid.engine import Deidentifier
 
 #: One piece of work: the worker has other things to do, too. Long enough that a reader of pixels, which takes seconds
 #: to start, is worth it.
@@ -57,15 +60,6 @@ _LEASE_MS: Final = 10 * 60_000
 #: What could not be done is tried again after so long.
 _RETRY_MS: Final = 15_000
 _AT_ONCE: Final = 20
-#: A segment of one study is committed at so many bytes.
-_SEGMENT_BYTES: Final = 128 << 20
-_OPEN_READERS: Final = 4
-
-#: What became of a file, before the colon of its code.
-STORED: Final = "stored"
-DUPLICATE: Final = "duplicate"
-REFUSED: Final = "refused"
-QUARANTINED: Final = "quarantined"
 
 
 class UploadWork:
@@ -80,6 +74,7 @@ class UploadWork:
         archive: Archive,
         agreements: Agreements,
         uploads: Uploads,
+        quarantine: Quarantine,
         readers: Callable[[UUID], TextReader] | None = None,
     ) -> None:
         """readers: of pixels, for an institution; without them files whose pixels may hold text stay out."""
@@ -90,6 +85,7 @@ class UploadWork:
         self._archive = archive
         self._agreements = agreements
         self._uploads = uploads
+        self._quarantine = quarantine
         self._readers = readers
 
     def work(self, scope: SystemScope) -> int:
@@ -136,18 +132,24 @@ class UploadWork:
             except WardlightError as error:
                 reason = error.code
         if reason:
-            results = [f"{REFUSED}:{reason}"] * (len(row.sizes) - row.done)
-        else:
-            with _Content(self._objects, self._keystore, row, parts) as content:
-                reader = pixels.of(row.institution)
-                results = _Files(self._archive, self._keystore, row, content, reader).take(until)
-        self._settle(scope, row, results)
+            self._settle(scope, row, [f"{REFUSED}:{reason}"] * (len(row.sizes) - row.done), [])
+            return
+        with Content(self._objects, self._keystore, row, parts) as content:
+            reader = pixels.of(row.institution)
+            holding = _Holding(self._quarantine, self._keystore, row, content)
+            files = Files(self._archive, self._keystore, row, content, reader, holding.stays)
+            try:
+                results = files.take(until)
+            except BaseException:
+                self._quarantine.drop(row.institution, holding.kept)
+                raise
+        # Where this fails nobody knows whether it is committed: what no row names then is swept.
+        self._settle(scope, row, results, holding.kept)
 
-    def _settle(self, scope: SystemScope, row: Upload, results: Sequence[str]) -> None:
-        """What became of these files is in the row and in the trail, in one transaction."""
-        every = [*row.results, *results]
-        finished = len(every) == len(row.sizes)
-        values: dict[str, object] = {"results": ",".join(every), "done": len(every)}
+    def _settle(self, scope: SystemScope, row: Upload, results: list[str], kept: Sequence[Kept]) -> None:
+        """What became of these files is in the row, in quarantine and in the trail, in one transaction."""
+        finished = row.done + len(results) == len(row.sizes)
+        values: dict[str, object] = {"done": row.done + len(results)}
         if finished:
             values |= {
                 "state": UploadState.DONE.value,
@@ -155,13 +157,49 @@ class UploadWork:
             }
         gone: list[UploadPart] = []
         with self._database.begin(row.institution) as tx:
-            store.update_upload(tx, row.id, **values)
+            late = self._quarantine.enter(tx, row, kept)
+            for one in late:
+                results[one.place - row.done] = f"{REFUSED}:study-deleted"
+            every = [*row.results, *results]
+            store.update_upload(tx, row.id, **values, results=",".join(every))
             for event in _events(scope, row, results):
                 self._recorder.write(tx, row.institution, event)
             if finished:
                 gone = store.drop_parts(tx, row.id)
                 self._recorder.write(tx, row.institution, _finished(scope, row, every))
+                _tell(tx, row, every)
+        self._quarantine.drop(row.institution, late)
         self._uploads.discard(gone)
+
+
+class _Holding:
+    """Puts what stays of an upload aside, file by file."""
+
+    def __init__(self, quarantine: Quarantine, keystore: Keystore, row: Upload, content: Content) -> None:
+        self.kept: list[Kept] = []
+        self._quarantine = quarantine
+        self._row = row
+        self._content = content
+        self._group_key = group_key(keystore, row.institution)
+
+    def stays(self, place: int, begin: int, reasons: tuple[str, ...]) -> str:
+        """Keep the file; its result."""
+        from wardlight.ingest import uploaded_file  # As `Files` does.
+
+        row = self._row
+        length = row.sizes[place]
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            return self._content.read(begin + start, begin + end)
+
+        study, sop_class = uploaded_file.named(read, length)
+        pending = sum(one.length for one in self.kept)
+        found = self._quarantine.keep(row.institution, length, lambda: read(0, length), pending)
+        if found is None:
+            return f"{REFUSED}:quarantine-full"
+        group = bytes.fromhex(study_group(self._group_key, study.encode("ascii"))) if study else None
+        self.kept.append(Kept(found[0], found[1], length, found[2], place, reasons, sop_class, group))
+        return f"{QUARANTINED}:{code_of(reasons[0].partition('(')[0].strip())}"
 
 
 class _Pixels:
@@ -181,180 +219,12 @@ class _Pixels:
         return self._open[institution]
 
 
-class _Content:
-    """The bytes of an upload, over its parts."""
-
-    def __init__(
-        self, objects: ObjectStore, keystore: Keystore, row: Upload, parts: Sequence[UploadPart]
-    ) -> None:
-        self._objects = objects
-        self._key = keystore.get_key(row.institution, row.key_id)
-        self._parts = parts
-        self._open: OrderedDict[UUID, ObjectReader] = OrderedDict()
-
-    def __enter__(self) -> _Content:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for reader in self._open.values():
-            reader.close()
-
-    def read(self, start: int, end: int) -> Iterator[bytes]:
-        """Bytes [start, end) in pieces. Raises as `ObjectReader`."""
-        for part in self._parts:
-            if part.begins + part.length > start and part.begins < end:
-                begin, stop = max(start - part.begins, 0), min(end - part.begins, part.length)
-                yield from self._reader(part).iter(begin, stop)
-
-    def _reader(self, part: UploadPart) -> ObjectReader:
-        reader = self._open.get(part.id)
-        if reader is None:
-            reader = self._open[part.id] = self._objects.open(part.id, self._key, part.size)
-            if len(self._open) > _OPEN_READERS:
-                self._open.popitem(last=False)[1].close()
-        return reader
-
-
-class _Files:
-    """The files of an upload on their way into releases; one segment for each study."""
-
-    def __init__(
-        self, archive: Archive, keystore: Keystore, row: Upload, content: _Content, pixels: TextReader | None
-    ) -> None:
-        self._archive = archive
-        self._row = row
-        self._content = content
-        self._pixels = pixels
-        role = Role(row.role) if row.role else None
-        #: Who sent it stored it: what people alone uploaded they may delete.
-        self._person = Principal(PrincipalKind.PERSON, row.person, row.institution, role)
-        _, secret = keystore.institution_key(row.institution, KeyKind.PSEUDONYM)
-        self._group_key = DeidKeys.derive(secret, "", "").group
-        self._deidentifier = _deidentifier(secret, row.level)
-        self._segments: dict[str, Segment] = {}
-        self._results: list[str] = []
-        self._seen = ""
-
-    def take(self, until: float) -> list[str]:
-        """Take files from the first without a result until the time is over, one at least; the result of each."""
-        from wardlight.ingest import uploaded_file  # Loads numpy, which the web process can do without.
-
-        row = self._row
-        begins = [0, *accumulate(row.sizes)]
-        try:
-            for place in range(row.done, len(row.sizes)):
-                begin = begins[place]
-
-                def read(start: int, end: int, begin: int = begin) -> Iterator[bytes]:
-                    return self._content.read(begin + start, begin + end)
-
-                self._results.append(STORED)
-                self._store(
-                    uploaded_file.pieces(read, row.sizes[place], self._deidentifier, self._pixels, self._note)
-                )
-                full = any(one.writer.tell() >= _SEGMENT_BYTES for one in self._segments.values())
-                if full or time.monotonic() >= until:
-                    break
-            self._commit()
-        finally:
-            for segment in self._segments.values():
-                segment.writer.abort()
-        return self._results
-
-    def _store(self, pieces: Iterator[bytes | memoryview]) -> None:
-        part = IncomingPart(self._segment, lambda _size: None, Demands(self._row.level))
-        try:
-            for piece in pieces:
-                part.write(memoryview(piece))
-            instance = part.finish()
-        except WardlightError as error:
-            if error.kind.http >= 500 and error.code != "object-damaged":
-                raise
-            # What fits its release not at all is refused; what should have been protected and is not stays.
-            kind = QUARANTINED if error.code == "not-deidentified" else REFUSED
-            self._results[-1] = f"{kind}:{_code(error.reason or error.code)}"
-        except StaysError as refusal:
-            self._results[-1] = f"{QUARANTINED}:{_code(refusal.reason)}"
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - logged; a fault of ours in one file lets it stay out
-            log.error("ingest.protect_failed", error)
-            self._results[-1] = f"{QUARANTINED}:internal"
-        else:
-            assert part.segment is not None
-            part.segment.instances.append(instance)
-            part.segment.places.append(len(self._results) - 1)
-
-    def _segment(self, study_uid: str) -> Segment:
-        found = self._segments.get(study_uid)
-        if found is None:
-            row = self._row
-            target = self._archive.target(
-                row.institution,
-                IMAGES,
-                row.level,
-                study_uid,
-                self._group(study_uid),
-                by=actor_of(self._person),
-                request=row.request,
-            )
-            found = self._segments[study_uid] = Segment(target, self._archive.begin_segment(target))
-        return found
-
-    def _note(self, group: str) -> None:
-        self._seen = group
-
-    def _group(self, study_uid: str) -> bytes:
-        """What ties the levels of one original study together, whose UID a protected file no longer has."""
-        group = self._seen if self._row.level is not Level.IDENTIFIED else ""
-        return bytes.fromhex(group or study_group(self._group_key, study_uid.encode("ascii")))
-
-    def _commit(self) -> None:
-        while self._segments:
-            segment = self._segments.pop(next(iter(self._segments)))
-            if not segment.instances:
-                segment.writer.abort()
-                continue
-            try:
-                outcomes = self._archive.commit(
-                    segment.target,
-                    segment.writer,
-                    segment.instances,
-                    actor=self._person,
-                    request=self._row.request,
-                )
-            except WardlightError as error:
-                if error.kind.http >= 500:
-                    raise
-                for place in segment.places:
-                    self._results[place] = f"{REFUSED}:{_code(error.code)}"
-                continue
-            for place, outcome in zip(segment.places, outcomes, strict=True):
-                if outcome.outcome is Stored.DUPLICATE:
-                    self._results[place] = DUPLICATE
-                elif outcome.outcome is Stored.CONFLICT:
-                    self._results[place] = f"{REFUSED}:instance-conflict"
-
-
-def _deidentifier(secret: bytes, level: Level) -> Deidentifier | None:
-    if level is Level.IDENTIFIED:
-        return None
-    from wardlight.deid.engine import Deidentifier  # Most rounds of the worker never need it.
-
-    return Deidentifier(load_profile(level.value), DeidKeys.derive(secret, IMAGES, level.value))
-
-
 def _may_store(row: Upload, tx: Connection) -> bool:
     """Whether who sent it may still store. They are looked up as they are now, not as they were."""
     people = identity.people(tx, row.institution, id_=row.person)
     if not people or people[0].state != identity.ACTIVE:
         return False
     return Operation.STORE in ROLES[people[0].role]
-
-
-def _code(text: str) -> str:
-    """A code as it may stand in a list: no comma, and short."""
-    return text.replace(",", ";")[:40]
 
 
 def _events(scope: SystemScope, row: Upload, results: Sequence[str]) -> list[Event]:
@@ -386,6 +256,16 @@ def _events(scope: SystemScope, row: Upload, results: Sequence[str]) -> list[Eve
                 )
             )
     return told
+
+
+def _tell(tx: Connection, row: Upload, results: Sequence[str]) -> None:
+    """Its person is told where not all of it was taken."""
+    refused = sum(one not in (STORED, DUPLICATE) for one in results)
+    if refused:
+        told: dict[str, str | int] = {
+            "upload": row.id.hex, "person": row.person, "files": len(results), "refused": refused,
+        }  # fmt: skip
+        emit(tx, row.institution, EventKind.UPLOAD_DONE, told)
 
 
 def _finished(scope: SystemScope, row: Upload, results: Sequence[str]) -> Event:

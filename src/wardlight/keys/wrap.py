@@ -37,6 +37,7 @@ class KeyKind(IntEnum):
     ACCOUNT = 7
     PLATFORM = 8
     WEBHOOK = 9
+    QUARANTINE = 10
 
 
 def wrap(iek: bytes, institution: UUID, epoch: int, kind: KeyKind, key_id: UUID, key: bytes) -> bytes:

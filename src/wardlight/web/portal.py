@@ -22,6 +22,7 @@ from wardlight.web.routes import Public
 PAGES: Final = (
     "studies",
     "upload",
+    "quarantine",
     "developers",
     "applications",
     "agreements",
