@@ -34,6 +34,8 @@ def find_study(tx: Connection, scope: Scope, token: bytes) -> tuple[ReleaseRow, 
     Raises `not-found`: to an application the same as for what does not exist, with the reason for the trail alone; the
     institution's own people are told it.
     """
+    if scope.principal.study not in (None, token):
+        raise WardlightError("not-found", told="token-study")
     holder = holder_of(scope)
     if holder is not None:
         found = granted_store.find_granted(tx, holder, token)

@@ -69,6 +69,9 @@ class Search:
         tokens = Tokens(self._keystore, scope.institution)
         conditions = Conditions(scope.institution, query.application, holder_of(scope))
         plan = search_plan.make(level, query, tokens, conditions)
+        if (only := scope.principal.study) is not None:
+            named = plan.study_tokens
+            plan.study_tokens = [only] if named is None or only in named else []
         if conditions.holder:
             # Postings are the institution's: their times and counts would tell of studies that are not granted. The
             # keys' own rules are filters, too.

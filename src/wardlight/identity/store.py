@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -34,6 +34,7 @@ _AUTHENTICATE: Final = Prepared(
         application.c.state.label("application_state"),
         token.c.purpose,
         token.c.jkt,
+        token.c.study,
     )
     .select_from(
         token.join(institution, institution.c.id == token.c.institution)
@@ -216,12 +217,28 @@ class TokenRow:
     application_state: str | None
     purpose: str
     jkt: bytes | None
+    study: bytes | None = field(repr=False)
 
 
 def find_token(tx: Connection, digest: bytes) -> TokenRow | None:
     """The token of this digest."""
     row = _AUTHENTICATE.first(tx, {"hash": digest})
     return TokenRow(*row) if row else None
+
+
+def revoke_study_tokens(tx: Connection, institution_id: UUID, holder: str, study: bytes, now_ms: int) -> int:
+    """End all of one holder's tokens that show this study alone; returns how many lived."""
+    return tx.execute(
+        update(token)
+        .where(
+            token.c.institution == institution_id,
+            token.c.holder == holder,
+            token.c.study == study,
+            token.c.expires_ms > now_ms,
+            token.c.revoked_ms.is_(None),
+        )
+        .values(revoked_ms=now_ms)
+    ).rowcount
 
 
 def revoke_tokens(tx: Connection, institution_id: UUID, holder: str, now_ms: int) -> int:

@@ -89,4 +89,6 @@ token: Final = Table(
     column("jkt", LargeBinary(32), nullable=True, data_class=DataClass.ACCOUNT),
     # The sign-in of a person to an application (`oidc_login`) that it belongs to, and ends with.
     column("login", Id, nullable=True, index=True, data_class=DataClass.ACCOUNT),
+    # The one study that it shows, to a viewer that a person opened it in.
+    column("study", LargeBinary(16), nullable=True, data_class=DataClass.HEALTH, protection="token"),
 )

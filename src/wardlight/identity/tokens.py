@@ -19,6 +19,7 @@ class TokenKind(StrEnum):
     REFRESH = "wl_rf_"
     SESSION = "wl_st_"
     LINK = "wl_in_"
+    VIEW = "wl_vt_"
     CLIENT_SECRET = "wl_cs_"  # noqa: S105 - the beginning of a secret
 
 

@@ -14,11 +14,12 @@ from wardlight.web.routes import Manage, Open
 SHARES: Final = "/api/v1/studies/{study}/shares"
 
 RECIPIENTS: Final = "/api/v1/recipients"
+VIEWER_LINKS: Final = "/api/v1/studies/{study}/viewer-links"
 GRANTS: Final = "/api/v1/grants"
 LINKS: Final = "/dicom-web/p"
 RESULTS: Final = "/api/v1/receiver/results"
-
 HANDOVERS: Final = "/api/v1/receiver/handovers"
+
 _READERS: Final = frozenset({PrincipalKind.PERSON, PrincipalKind.APPLICATION})
 _READ: Final = frozenset({TokenScope.IMAGES_READ})
 _LINKED: Final = "signed under the study's key; the grant, the time and the network are checked on each use"
@@ -31,6 +32,7 @@ _RECEIVERS: Final = frozenset({PrincipalKind.RECEIVER})
 _COLLECT: Final = frozenset({TokenScope.RECEIVER_COLLECT})
 _PEOPLE: Final = frozenset({PrincipalKind.PERSON})
 _MANAGE: Final = frozenset({TokenScope.MANAGE})
+_STORE: Final = frozenset({TokenScope.IMAGES_STORE})
 
 INGEST: Final = (
     Manage(
@@ -91,6 +93,59 @@ INGEST: Final = (
             (JSON,),
             schema="Recipients",
         ),
+    ),
+    Manage(
+        "/api/v1/studies/{study}/measurements",
+        measurements.write,
+        Action.DICOMWEB_STUDY_STORE,
+        Operation.STORE,
+        _PEOPLE,
+        _STORE,
+        About(
+            "Write Measurements",
+            "Keep what a person measured as a DICOM SR (PS3.16 TID 1500) in the study, as a new version of another"
+            " where that is named. An empty list says that nothing is measured any more.",
+            (JSON,),
+            consumes=(JSON,),
+            statuses=(201,),
+            schema="MeasurementsWritten",
+            takes="MeasurementsWish",
+        ),
+        method="POST",
+        beside=(Action.INGEST_OBJECT_REFUSE,),
+    ),
+    Manage(
+        VIEWER_LINKS,
+        viewing.create,
+        Action.ACCESS_URL_CREATE,
+        Operation.OWN,
+        _PEOPLE,
+        _MANAGE,
+        About(
+            "Open In Viewer",
+            "A link that opens this one study in another viewer, for a short time, with what its maker may see.",
+            (JSON,),
+            consumes=(JSON,),
+            statuses=(201,),
+            schema="Link",
+            takes="ViewerLinkWish",
+        ),
+        method="POST",
+    ),
+    Manage(
+        VIEWER_LINKS,
+        viewing.end,
+        Action.IDENTITY_TOKEN_REVOKE,
+        Operation.OWN,
+        _PEOPLE,
+        _MANAGE,
+        About(
+            "End Viewer Links",
+            "End one's own links to this study at once.",
+            (JSON,),
+            schema="LinksEnded",
+        ),
+        method="DELETE",
     ),
     Manage(
         f"{GRANTS}/{{grant}}/urls",
@@ -180,7 +235,6 @@ INGEST: Final = (
         ),
         method="POST",
     ),
-)
     Manage(
         HANDOVERS,
         handovers.waiting,
@@ -225,3 +279,4 @@ INGEST: Final = (
         method="POST",
         beside=(Action.ACCESS_RESULT_HANDOVER,),
     ),
+)

@@ -11,6 +11,74 @@ _OPTIONAL: Final = {"type": ["string", "null"]}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _LEVEL: Final = {"enum": ["high", "medium", "low", "identified"]}
 
+_MEASURED: Final = {
+    "series": _TEXT,
+    "instance": {**_TEXT, "description": "SOP Instance UID of the image."},
+}
+_MEASUREMENTS: Final[dict[str, Any]] = {
+    "Measurement": {
+        "type": "object",
+        "required": ["kind", "series", "instance", "points", "values"],
+        "properties": {
+            "kind": {"enum": ["length", "angle", "ellipse", "rectangle", "polygon"]},
+            **_MEASURED,
+            "frame": {"type": "integer", "minimum": 0, "description": "From 1; 0 where there is one."},
+            "points": {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": 1000,
+                "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}},
+                "description": "Column and row of each, (0, 0) the outer corner of the first pixel. Of an ellipse"
+                " the ends of the major axis, then of the minor one.",
+            },
+            "values": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 5,
+                "items": {
+                    "type": "object",
+                    "required": ["quantity", "value", "unit"],
+                    "properties": {
+                        "quantity": {
+                            "enum": ["length", "angle", "area", "mean", "deviation", "minimum", "maximum"]
+                        },
+                        "value": {"type": "number"},
+                        "unit": {"enum": ["mm", "mm2", "deg", "HU", "px", "px2", "1"]},
+                    },
+                    "additionalProperties": False,
+                },
+            },
+            "tracking": {**_TEXT, "description": "UID that it keeps through all versions."},
+        },
+        "additionalProperties": False,
+    },
+    "MeasurementsWish": {
+        "type": "object",
+        "required": ["measurements"],
+        "properties": {
+            "measurements": {
+                "type": "array",
+                "maxItems": 200,
+                "items": {"$ref": "#/components/schemas/Measurement"},
+            },
+            "replaces": {
+                "type": "object",
+                "required": ["series", "instance"],
+                "properties": {"series": _TEXT, "instance": _TEXT},
+                "additionalProperties": False,
+                "description": "The report that this one takes the place of.",
+            },
+            "version": {"type": "integer", "minimum": 1, "maximum": 100000, "default": 1},
+        },
+        "additionalProperties": False,
+    },
+    "MeasurementsWritten": {
+        "type": "object",
+        "required": ["series", "instance", "version"],
+        "properties": {"series": _TEXT, "instance": _TEXT, "version": _COUNT},
+    },
+}
+
 SCHEMAS: Final[dict[str, Any]] = {
     "ShareWish": {
         "type": "object",
@@ -53,6 +121,30 @@ SCHEMAS: Final[dict[str, Any]] = {
         "required": ["shares"],
         "properties": {"shares": {"type": "array", "items": {"$ref": "#/components/schemas/Share"}}},
     },
+    "Recipients": {
+        "type": "object",
+        "required": ["recipients"],
+        "properties": {
+            "recipients": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "name", "purposes", "levels", "access_s"],
+                    "properties": {
+                        "id": _TEXT,
+                        "name": _TEXT,
+                        "purposes": {"type": "array", "items": _TEXT},
+                        "levels": {
+                            "type": "array",
+                            "items": {"enum": ["high", "medium", "low", "identified"]},
+                            "description": "Strictest first.",
+                        },
+                        "access_s": {**_COUNT, "description": "Longest access, in seconds."},
+                    },
+                },
+            }
+        },
+    },
     "LinkWish": {
         "type": "object",
         "properties": {
@@ -67,6 +159,18 @@ SCHEMAS: Final[dict[str, Any]] = {
         "required": ["url", "expires_at"],
         "properties": {"url": {"type": "string", "format": "uri"}, "expires_at": _TIME},
     },
+    "ViewerLinkWish": {
+        "type": "object",
+        "required": ["viewer"],
+        "properties": {
+            "viewer": {"enum": ["ohif", "weasis", "slicer"]},
+            "seconds": {"type": "integer", "minimum": 1, "maximum": 86400, "default": 900},
+            "purpose": {**_TEXT, "description": "Code of HL7 v3 PurposeOfUse.", "default": "TREAT"},
+        },
+        "additionalProperties": False,
+    },
+    "LinksEnded": {"type": "object", "required": ["ended"], "properties": {"ended": _COUNT}},
+    **_MEASUREMENTS,
     "Results": {
         "type": "object",
         "required": ["results"],
@@ -104,48 +208,6 @@ SCHEMAS: Final[dict[str, Any]] = {
         "required": ["id", "received"],
         "properties": {"id": _ID, "received": {"type": "boolean"}},
     },
-}
-
-PARAMETERS: Final[dict[str, Any]] = {
-    "row": {
-        "name": "row",
-        "in": "path",
-        "required": True,
-        "description": "Our own id of an instance, as the link has it.",
-        "schema": {"type": "string", "format": "uuid"},
-    },
-    "result": {
-        "name": "result",
-        "in": "path",
-        "required": True,
-        "description": "Id of a result that waits for a receiver.",
-        "schema": _ID,
-    },
-    "Recipients": {
-        "type": "object",
-        "required": ["recipients"],
-        "properties": {
-            "recipients": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["id", "name", "purposes", "levels", "access_s"],
-                    "properties": {
-                        "id": _TEXT,
-                        "name": _TEXT,
-                        "purposes": {"type": "array", "items": _TEXT},
-                        "levels": {
-                            "type": "array",
-                            "items": {"enum": ["high", "medium", "low", "identified"]},
-                            "description": "Strictest first.",
-                        },
-                        "access_s": {**_COUNT, "description": "Longest access, in seconds."},
-                    },
-                },
-            }
-        },
-    },
-}
     "Handovers": {
         "type": "object",
         "required": ["handovers"],
@@ -184,3 +246,21 @@ PARAMETERS: Final[dict[str, Any]] = {
         "required": ["id", "reason"],
         "properties": {"id": _ID, "reason": _TEXT},
     },
+}
+
+PARAMETERS: Final[dict[str, Any]] = {
+    "row": {
+        "name": "row",
+        "in": "path",
+        "required": True,
+        "description": "Our own id of an instance, as the link has it.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
+    "result": {
+        "name": "result",
+        "in": "path",
+        "required": True,
+        "description": "Id of a result that waits for a receiver.",
+        "schema": _ID,
+    },
+}
