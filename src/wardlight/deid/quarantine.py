@@ -83,10 +83,12 @@ CONTENT: Final = 0x0040A730
 #: Overlay Bit Position of the 128 repeating groups 6000 to 60FE.
 OVERLAY_BITS: Final = tuple((0x6000 + 2 * number) << 16 | 0x0102 for number in range(128))
 _OVERLAYS: Final = frozenset(OVERLAY_BITS)
+#: From Overlay Bit Position to Overlay Data of the same group.
+_TO_DATA: Final = 0x3000 - 0x0102
 #: What `reasons`, `body_length` and the checks of pixels look at.
 LOOKED_AT: Final = pixels_image.LOOKED_AT | {
     *(IMAGE_TYPE, SOP_CLASS, MODALITY, CONVERSION, SERIES_DESCRIPTION, BODY_PART, MANUFACTURER, MODEL),
-    *(BURNED_IN, DOCUMENT, CONTENT, *OVERLAY_BITS),
+    *(BURNED_IN, DOCUMENT, CONTENT, *OVERLAY_BITS, *(tag + _TO_DATA for tag in OVERLAY_BITS)),
 }
 
 
@@ -153,15 +155,24 @@ def _overlaid(data: bytes, elements: Mapping[int, Element], pixel: PixelElement,
     """Whether overlays are in bits of the pixels that are not known to become zero.
 
     Of native pixel data every bit that is not the image's own does (`pixels_native`), and groups 60xx go; an overlay
-    within the bits that are stored, or within a compressed stream, cannot be told from the image.
+    within the bits that are stored, or within a compressed stream, cannot be told from the image. A group that has its
+    own Overlay Data has nothing in the pixels, whatever its position says (PS3.3 C.9.2).
     """
-    bits = [number(data, elements[tag], big) for tag in _OVERLAYS.intersection(elements)]
+    bits = [
+        number(data, elements[tag], big)
+        for tag in _OVERLAYS.intersection(elements)
+        if not _holds(elements.get(tag + _TO_DATA))
+    ]
     if not any(bits):
         return False
     stored, high = (number(data, elements.get(tag), big) for tag in (BITS_STORED, HIGH_BIT))
     if pixel.length < 0 or stored is None or high is None:
         return True
     return any(bit and high + 1 - stored <= bit <= high for bit in bits)
+
+
+def _holds(element: Element | None) -> bool:
+    return element is not None and element.length != 0
 
 
 def _colour(data: bytes, elements: Mapping[int, Element], big: bool) -> bool:

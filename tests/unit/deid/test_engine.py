@@ -195,6 +195,27 @@ def test_overlays_in_the_image_s_own_bits_and_in_compressed_ones_are_refused() -
         assert not [element for element in decode(result.header) if element.tag.group >> 8 == 0x60]
 
 
+@pytest.mark.parametrize("level", ["high", "medium", "low"])
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"]
+)
+def test_overlays_of_their_own_go_whatever_the_pixels_are_in(syntax: str, level: str) -> None:
+    """Their planes are elements, no bits of the pixels; a position that says otherwise is a slip of the writer's."""
+    ds = minimal()
+    for group, bit in ((0x6000, 0), (0x6004, 11), (0x601E, 14)):
+        ds.add_new(group << 16 | 0x0010, "US", 2)
+        ds.add_new(group << 16 | 0x0011, "US", 2)
+        ds.add_new(group << 16 | 0x0102, "US", bit)
+        ds.add_new(group << 16 | 0x1500, "LO", "Quxley")
+        ds.add_new(group << 16 | 0x3000, "OW", b"\x0f\0")
+    how = transfer_syntax(syntax)
+    fragments = PixelElement(0x7FE00010, b"OB", b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff", -1)
+    pixel = fragments if how.encapsulated else pixels(ds)
+    result = deidentifier(level).deidentify(encode(ds), how, pixel)
+    assert not [element for element in decode(result.header) if element.tag.group >> 8 == 0x60]
+    assert verify(encode(ds), syntax, result.header, level=level) == []
+
+
 def test_original_cross_sections_are_released() -> None:
     for modality in ("CT", "MR", "PT"):
         ds = minimal(modality=modality)
