@@ -36,6 +36,7 @@ _KINDS: Final = (
     ErrorKind("agreement-withdrawn", "The agreement that covered this data was withdrawn or has ended.", 403, 0x0124),
     ErrorKind("not-subscribed", "The institution does not subscribe to this application.", 403, 0x0124),
     ErrorKind("level-not-agreed", "The agreement does not allow data at this privacy level.", 403, 0x0124),
+    ErrorKind("region-not-agreed", "The agreement does not allow data in the region where it would be.", 403, 0x0124),
     ErrorKind("not-found", "There is nothing here that you may see.", 404),
     ErrorKind("method-not-allowed", "This method is not offered here.", 405),
     ErrorKind("not-acceptable", "None of the accepted media types or transfer syntaxes can be given.", 406),

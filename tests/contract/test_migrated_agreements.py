@@ -75,7 +75,7 @@ class Unused:
 
 
 def test_what_was_agreed_goes_on(migrated: Database) -> None:
-    agreements, entitlements = Agreements(migrated, Unused()), Entitlements(migrated, Unused())  # type: ignore[arg-type]
+    agreements, entitlements = Agreements(migrated, Unused(), "eu"), Entitlements(migrated, Unused())  # type: ignore[arg-type]
     with migrated.read(EVERYWHERE) as tx:
         found = tx.execute(text("SELECT id, slug, region FROM institution ORDER BY slug")).all()
     ids = {slug: UUID(bytes=bytes(id_)) for id_, slug, _ in found}

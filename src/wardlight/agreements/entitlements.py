@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -13,6 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from wardlight import clock
 from wardlight.agreements import entitlements_store as store
 from wardlight.agreements import legal
+from wardlight.agreements import regions as where
+from wardlight.agreements import store as agreements
 from wardlight.agreements.model import IMAGES, Entitlement, Level, Subscription, classes_of
 from wardlight.agreements.purposes import PURPOSES
 from wardlight.agreements.service import named, require_text, subscribe, tell
@@ -20,12 +20,11 @@ from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
 from wardlight.audit.recorder import Recorder
 from wardlight.classification.model import DataClass
+from wardlight.classification.regions import is_region
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.errors import WardlightError
 from wardlight.identity import application_store
 from wardlight.identity import store as identity
-
-_REGION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
 
 
 class Entitlements:
@@ -56,7 +55,7 @@ class Entitlements:
         named_classes = frozenset(classes) or classes_of((level,))
         if not asked or not asked <= PURPOSES.keys() or not named_classes.issubset(legal.CLASSES):
             raise WardlightError("bad-request", "purposes or data classes are missing or unknown")
-        if not places or not all(_REGION.fullmatch(one) for one in places):
+        if not places or not all(is_region(one) for one in places):
             raise WardlightError("bad-request", "regions are missing or not of a-z, 0-9 and hyphens")
         require_text(declared_by, "declared_by", 200)
         require_text(document, "document", 500)
@@ -120,8 +119,9 @@ class Entitlements:
     def why_not(self, tx: Connection, institution: UUID, application: str, purpose: str, level: Level) -> str:
         """Why the application may have nothing of the institution for this purpose at this level; "" where it may.
 
-        `not-subscribed`, `application-suspended`, `not-entitled`. What was agreed is another question, of
-        `Agreements.why_not`. The institution's own application asks for nothing, and needs a subscription only.
+        `not-subscribed`, `application-suspended`, `not-entitled`, `region-not-agreed`. What else was agreed is another
+        question, of `Agreements.why_not`. The institution's own application asks for nothing, and needs a
+        subscription only.
         """
         if not store.is_subscribed(tx, institution, application):
             return "not-subscribed"
@@ -131,10 +131,11 @@ class Entitlements:
         if not found or found[0].state != identity.ACTIVE:
             return "application-suspended"
         asked = store.newest(tx, application)
-        region = identity.institutions(tx, id_=institution)[0].region
         if asked is None or purpose not in asked.purposes or level not in asked.level.at_least():
             return "not-entitled"
-        return "" if region in asked.regions else "not-entitled"
+        agreed = agreements.current(tx, institution, application)
+        places = (where.may_be_at(tx, place, institution, agreed) for place in asked.regions)
+        return "" if any(places) else "region-not-agreed"
 
     def list(self, application: str | None = None) -> list[Entitlement]:
         """All versions of what applications ask for, newest first for each."""

@@ -48,9 +48,10 @@ class Terms:
     levels: privacy levels at which data may be taken in and shown. legal_basis: as the audit trail spells it, like
     `gdpr:6.1.e+9.2.h`. purposes: HL7 v3 PurposeOfUse codes. attested_by, attested_ms, document: who vouched for the
     legal basis, when (Unix, ms; 0: when it is recorded), and in which document. classes: empty for what the levels are.
-    region: where the data may be; empty for the institution's. access_s: how long access to a study lasts.
-    retention_days: how long the data is kept; None: until it is deleted. source: of a third party's data. results_of:
-    other applications whose results this one may see. ends_ms: when the agreement itself ends, if ever.
+    region: where the data may be; empty for the institution's. transfer: on what the transfer rests where that is
+    another region than the institution's (`classification.regions.TRANSFERS`). access_s: how long access to a study
+    lasts. retention_days: how long the data is kept; None: until it is deleted. source: of a third party's data.
+    results_of: other applications whose results this one may see. ends_ms: when the agreement itself ends, if ever.
     """
 
     levels: frozenset[Level]
@@ -59,6 +60,7 @@ class Terms:
     attested_by: str
     classes: frozenset[DataClass] = frozenset()
     region: str = ""
+    transfer: str = ""
     access_s: int = ACCESS_S
     retention_days: int | None = None
     document: str = ""

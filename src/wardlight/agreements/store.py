@@ -30,6 +30,7 @@ def add(tx: Connection, row: Agreement) -> None:
             "created_ms": row.created_ms,
             "classes": joined_classes(row.classes),
             "region": row.region,
+            "transfer": row.transfer,
             "access_s": row.access_s,
             "retention_days": row.retention_days,
             "document": row.document,

@@ -32,6 +32,8 @@ agreement: Final = Table(
     column("attested_ms", BigInteger, server_default="0", data_class=DataClass.STATUS),
     # Where the data is from, if it is a third party's.
     column("source", Id, nullable=True, data_class=DataClass.CONFIGURATION),
+    # On what the transfer rests where the region is not the institution's; came with schema 8.
+    column("transfer", String(16), server_default="", data_class=DataClass.CONFIGURATION),
     # Other applications whose results this one may see.
     column("results_of", Text, server_default="", data_class=DataClass.CONFIGURATION),
     column("ends_ms", BigInteger, nullable=True, data_class=DataClass.CONFIGURATION),

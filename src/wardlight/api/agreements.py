@@ -22,7 +22,7 @@ from wardlight.trail.call import answer
 _TERMS: Final = frozenset(
     {
         "levels", "minimum_level", "legal_basis", "purposes", "attested_by", "document", "attested", "classes",
-        "region", "access_s", "retention_days", "source", "results_of", "ends", "of_version",
+        "region", "transfer", "access_s", "retention_days", "source", "results_of", "ends", "of_version",
     }
 )  # fmt: skip
 _SOURCE: Final = frozenset(
@@ -138,7 +138,7 @@ def _terms(sent: Any) -> tuple[dict[str, Any], int | None]:
     for name in ("purposes", "results_of"):
         if name in body:
             found[name] = body.words(name)
-    for name in ("legal_basis", "region"):
+    for name in ("legal_basis", "region", "transfer"):
         if name in body:
             found[name] = body.text(name)
     # Null takes away what was agreed before.
@@ -177,6 +177,7 @@ def _row(row: Agreement, *, newest: bool) -> dict[str, Any]:
         "purposes": [{"code": code, "dpv": PURPOSES.get(code, "")} for code in sorted(row.purposes)],
         "classes": [one.value for one in DataClass if one in row.classes],
         "region": row.region,
+        "transfer": row.transfer,
         "access_s": row.access_s,
         "retention_days": row.retention_days,
         "attested_by": row.attested_by,

@@ -92,7 +92,7 @@ def platform(settings: Settings, *, create: bool = True, migrate: bool = False) 
         forwarder=Forwarder(collectors, audit_log),
         identity=identity,
         rates=Rates(database),
-        agreements=Agreements(database, recorder),
+        agreements=Agreements(database, recorder, settings.region),
         entitlements=entitlements,
         sources=Sources(database, recorder),
         access=Access(database, denials),

@@ -49,6 +49,15 @@ RetentionOption = Annotated[
 DocumentOption = Annotated[
     str | None, typer.Option("--document", help="Reference of the document that was signed.")
 ]
+RegionOption = Annotated[
+    str | None, typer.Option("--region", help="Where the data may be. Default: the institution's region.")
+]
+TransferOption = Annotated[
+    str | None,
+    typer.Option(
+        "--transfer", help="On what a transfer to another region rests, like gdpr:45.3 or gdpr:46.2.c."
+    ),
+]
 AttestedOption = Annotated[
     datetime | None, typer.Option("--attested", help="When it was attested, in UTC. Default: now.")
 ]
@@ -76,6 +85,8 @@ def agreement_create(
     class_: ClassOption = None,
     access_days: AccessOption = None,
     retention_days: RetentionOption = None,
+    region: RegionOption = None,
+    transfer: TransferOption = None,
     document: DocumentOption = None,
     attested: AttestedOption = None,
     source: SourceOption = None,
@@ -92,8 +103,8 @@ def agreement_create(
     terms = Terms(
         **{"levels": frozenset(), "classes": frozenset()}
         | _terms(
-            level, minimum_level, basis, purpose, class_, access_days, retention_days, document, attested,
-            source, results_of, ends,
+            level, minimum_level, basis, purpose, class_, access_days, retention_days, region, transfer,
+            document, attested, source, results_of, ends,
         ),
         attested_by=attested_by,
     )  # fmt: skip
@@ -120,6 +131,8 @@ def agreement_amend(
     class_: ClassOption = None,
     access_days: AccessOption = None,
     retention_days: RetentionOption = None,
+    region: RegionOption = None,
+    transfer: TransferOption = None,
     document: DocumentOption = None,
     attested: AttestedOption = None,
     source: SourceOption = None,
@@ -134,8 +147,8 @@ def agreement_amend(
     Example: wardlight admin agreement amend stmary images --minimum-level low --attested-by "Data protection officer"
     """
     changes = _terms(
-        level, minimum_level, basis, purpose, class_, access_days, retention_days, document, attested,
-        source, results_of, ends,
+        level, minimum_level, basis, purpose, class_, access_days, retention_days, region, transfer,
+        document, attested, source, results_of, ends,
     )  # fmt: skip
     with opened(data, config) as platform:
         row = platform.agreements.amend(
@@ -239,6 +252,8 @@ def _terms(
     class_: list[DataClass] | None,
     access_days: float | None,
     retention_days: int | None,
+    region: str | None,
+    transfer: str | None,
     document: str | None,
     attested: datetime | None,
     source: str | None,
@@ -259,6 +274,8 @@ def _terms(
         "purposes": frozenset(purpose or ()),
         "access_s": int(access_days * 86_400) if access_days else None,
         "retention_days": retention_days,
+        "region": region,
+        "transfer": transfer,
         "document": document,
         "attested_ms": _ms(attested),
         "source": _id(source),

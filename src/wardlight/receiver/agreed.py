@@ -27,7 +27,9 @@ KNOWN: Final = "agreements-known"
 #: What is known is read again from the database when it is so old, in seconds.
 _FRESH_S: Final = 1.0
 #: Codes of the error catalogue for which nothing may be taken in.
-REASONS: Final = frozenset({"no-agreement", "agreement-withdrawn", "level-not-agreed", "not-subscribed"})
+REASONS: Final = frozenset(
+    {"no-agreement", "agreement-withdrawn", "level-not-agreed", "not-subscribed", "region-not-agreed"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from wardlight.agreements.legal import CLASSES
 from wardlight.agreements.model import Level, SourceKind
 from wardlight.agreements.purposes import PURPOSES
+from wardlight.classification.regions import TRANSFERS
 
 _TEXT: Final = {"type": "string"}
 _TIME: Final = {"type": "string", "format": "date-time"}
@@ -41,7 +42,7 @@ def _rows(name: str, of: str) -> dict[str, Any]:
 
 
 _AGREEMENT: Final = _object(
-    "id application version state levels legal_basis purposes classes region access_s attested_by attested document",
+    "id application version state levels legal_basis purposes classes region transfer access_s attested_by attested document",
     id=_TEXT,
     application=_TEXT,
     version={"type": "integer"},
@@ -51,6 +52,7 @@ _AGREEMENT: Final = _object(
     purposes=_PURPOSES,
     classes=_list(_CLASS),
     region=_TEXT,
+    transfer={"enum": ["", *TRANSFERS], "description": "On what a transfer to another region rests."},
     access_s={"type": "integer", "description": "How long access to a study lasts, in seconds."},
     retention_days={"type": ["integer", "null"]},
     attested_by=_TEXT,
@@ -88,6 +90,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         attested=_MAYBE_TIME,
         classes=_list(_CLASS),
         region=_TEXT,
+        transfer={"enum": ["", *TRANSFERS]},
         access_s={"type": ["integer", "null"], "minimum": 60},
         retention_days={"type": ["integer", "null"], "minimum": 1},
         source={"type": ["string", "null"]},

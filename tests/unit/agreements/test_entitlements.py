@@ -102,7 +102,7 @@ def test_why_not(bench):
     assert bench.why_not(institution, application, level=Level.LOW) == "not-entitled"
     assert bench.why_not(institution, application, level=Level.IDENTIFIED) == "not-entitled"
     assert bench.why_not(institution, application, purpose="HRESCH") == "not-entitled"
-    assert bench.why_not(abroad, application) == "not-entitled"
+    assert bench.why_not(abroad, application) == "region-not-agreed"
     with bench.platform.database.begin() as tx:
         tx.execute(text("UPDATE application SET state = 'suspended' WHERE id = :id"), {"id": application})
     assert bench.why_not(institution, application) == "application-suspended"
