@@ -293,7 +293,7 @@ def test_memory_is_bounded_while_a_large_object_is_written_and_read(bucket: str)
     tracemalloc.start()
     before = _resident()
     with store.create(SK, KEY_ID, ObjectKind.SEGMENT) as writer:
-        for _ in range(300):
+        for _ in range(160):
             writer.write(piece)
         stored = writer.commit()
     with store.open(stored.object_id, SK, stored.size) as reader:
