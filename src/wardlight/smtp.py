@@ -54,7 +54,7 @@ class Server:
     def unsafe(self) -> list[str]:
         """What must not be outside the demo."""
         reasons = []
-        if not is_address(parseaddr(self.sender)[1]):
+        if not self.sender.isprintable() or not is_address(parseaddr(self.sender)[1]):
             reasons.append("mail.sender is not an address")
         if self.security == "plain" and not is_loopback(self.host):
             reasons.append("mail.security is plain, and mail.host is not this machine")

@@ -61,7 +61,7 @@ Data = Mapping[str, str | int | Sequence[str]]
 EMITTED: Final = Fields(
     "event",
     {
-        DataClass.STATUS: "deletion release releases instances grant upload files refused seen",
+        DataClass.STATUS: "deletion release releases instances grant upload files refused since",
         DataClass.CONFIGURATION: "application version receiver webhook",
         DataClass.ACCOUNT: "by person",
     },

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from wardlight import clock
 from wardlight.access import store as grants
 from wardlight.access.model import Role
-from wardlight.agreements.model import IMAGES
 from wardlight.db.engine import EVERYWHERE, Database
 from wardlight.events import outbox
 from wardlight.events.outbox import EventKind, Untaken
@@ -75,7 +74,7 @@ class Producer:
         for row in rows:
             if row.kind is EventKind.STUDY_COMPLETED:
                 release = UUID(str(row.payload["release"]))
-                if store.application_of_release(tx, institution, release) == IMAGES:
+                if store.is_new_study(tx, institution, release):
                     arrived.append(release)
             elif row.kind is EventKind.STUDY_DELETED:
                 gone = [UUID(hex=one) for one in str(row.payload["releases"]).split()]

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from wardlight.access.model import Role
 from wardlight.access.store import live
 from wardlight.access.tables import grant
+from wardlight.agreements.model import IMAGES
 from wardlight.agreements.tables import subscription
 from wardlight.archive.model import ReleaseState
 from wardlight.archive.tables import release
@@ -266,10 +267,16 @@ def groups(tx: Connection, institution: UUID, releases: Collection[UUID]) -> dic
     }
 
 
-def application_of_release(tx: Connection, institution: UUID, id_: UUID) -> str | None:
-    """For whom a release that can be read was made."""
-    mine = (release.c.institution == institution, release.c.id == id_, release.c.state.in_(_READABLE))
-    return tx.execute(select(release.c.application).where(*mine)).scalar()
+def is_new_study(tx: Connection, institution: UUID, id_: UUID) -> bool:
+    """Whether a release that can be read is the institution's own, and not made here of another."""
+    mine = (
+        release.c.institution == institution,
+        release.c.id == id_,
+        release.c.application == IMAGES,
+        release.c.derived_from.is_(None),
+        release.c.state.in_(_READABLE),
+    )
+    return tx.execute(select(release.c.id).where(*mine)).first() is not None
 
 
 def drop_releases(tx: Connection, institution: UUID, releases: Collection[UUID]) -> list[str]:
