@@ -53,9 +53,12 @@ ROLL = [
     pytest.param("wardlight.keys.keystore:Keystore.copy", "after", marks=_LONG),
     ("wardlight.keys.epochs:open_copy", "after"),
     ("wardlight.keys.keyslot:_overwrite", "before"),
+    pytest.param("wardlight.archive.roll_store:begin", "after", marks=_LONG),
+    pytest.param("wardlight.archive.deletion_work:DeletionWork._begun", "after", marks=_LONG),
+    pytest.param("wardlight.archive.roll_store:end", "after", marks=_LONG),
     pytest.param("wardlight.keys.keyslot:_overwrite", "after", marks=_LONG),
     pytest.param("wardlight.keys.keyslot:Keyslots.destroy_before", "after", marks=_LONG),
-    pytest.param("wardlight.keys.epochs:Epochs.roll", "after", marks=_LONG),
+    ("wardlight.keys.epochs:Epochs.roll", "after"),
     pytest.param("wardlight.archive.deletion_store:change", "after", marks=_LONG),
 ]
 
@@ -184,6 +187,12 @@ def test_a_roll_that_is_killed_is_completed(site: Site, point: str, when: str) -
     }
     (known,) = site.kit.platform.deletion.all_known(site.own)
     assert known.row.unreadable_ms
+    # Each roll is in the trail before anything of it is done, and its end once, whatever died in between.
+    told = site.kit.entries("archive:key:rewrap")
+    begun = [entry["id"] for entry in told if entry["phase"] == "authorised"]
+    ended = [entry["of"] for entry in told if entry["phase"] == "finished"]
+    assert begun and begun == ended
+    assert [entry["detail"]["epoch"] for entry in told][-1] == keystore.epoch(site.own)
     site.settled()
     for left in site.settings.keystore_path.parent.glob(".keystore-*"):
         os.utime(left, (0, 0))

@@ -54,6 +54,17 @@ deleted: Final = Table(
     Index("archive_deleted_ref", "institution", "study_ref"),
 )
 
+#: Rolls whose end is not in the trail yet: one an institution, written before anything of it is done.
+roll: Final = Table(
+    "archive_roll",
+    metadata,
+    column("institution", Id, ForeignKey("institution.id"), primary_key=True, data_class=DataClass.STATUS),
+    # The audit entry of its beginning, and the epoch that it ends.
+    column("entry", Id, data_class=DataClass.AUDIT),
+    column("epoch", Integer, data_class=DataClass.STATUS),
+    column("begun_ms", BigInteger, data_class=DataClass.STATUS),
+)
+
 #: Applications that had a grant on any of the releases, and what they said.
 told: Final = Table(
     "archive_deletion_told",

@@ -11,13 +11,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from wardlight import clock, log
 from wardlight.access.model import SystemScope
 from wardlight.archive import deletion_store as store
-from wardlight.archive import postings_store
+from wardlight.archive import postings_store, roll_store
 from wardlight.archive.deletion_store import DeletedRelease, DeletionRow, DeletionState
 from wardlight.archive.postings_merge import Postings
+from wardlight.archive.roll_store import Begun
 from wardlight.archive.tombstones import Tombstones
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Actor, Event, Target
@@ -184,29 +186,65 @@ class DeletionWork:
         return done + self.catch_up(scope)
 
     def due(self) -> set[UUID]:
-        """Institutions whose epoch has to roll by now, or whose roll was interrupted."""
+        """Institutions whose epoch has to roll by now, or whose roll was interrupted, if only before its last entry."""
         before = clock.unix_ms() - ROLL_MS
-        return {one for one, at in self._epochs.unrolled().items() if at <= before} | set(
-            self._epochs.unfinished()
-        )
+        with self._database.read(EVERYWHERE) as tx:
+            begun = {row.institution for row in roll_store.begun(tx)}
+        due = {one for one, at in self._epochs.unrolled().items() if at <= before}
+        return due | begun | set(self._epochs.unfinished())
 
     def roll(self, institution: UUID, by: Actor) -> Roll:
         """Roll an institution's epoch now: what was destroyed before is in no backup that can be read.
 
-        Raises as `Epochs.roll`.
+        The trail is told before anything is done, and of the end when it has come; one that was interrupted is brought
+        to its end, under the entry of its beginning. Raises as `Epochs.roll`.
         """
-        roll = self._epochs.roll(institution)
+        begun = self._begun(institution, by)
+        roll = self._rolled(begun) or self._epochs.roll(institution)
         event = Event(
             Action.ARCHIVE_KEY_REWRAP,
             by,
             target=Target("epoch", id=str(roll.epoch)),
+            phase="finished",
+            of=begun.entry,
             counts={"keys": roll.keys} if roll.keys else {},
             detail={"epoch": roll.epoch},
         )
         with self._database.begin(institution) as tx:
-            self._recorder.write(tx, institution, event)
+            if roll_store.end(tx, begun):
+                self._recorder.write(tx, institution, event)
         self._settle(institution, by)
         return roll
+
+    def _begun(self, institution: UUID, by: Actor) -> Begun:
+        """The roll that has begun, with its entry; one that was interrupted, where there is one."""
+        with self._database.begin(institution) as tx:
+            for row in roll_store.begun(tx, institution):
+                return row
+            # Of one that was interrupted before this was kept, the epoch is the new one already.
+            epoch = self._keystore.epoch(institution) - (institution in self._epochs.unfinished())
+            event = Event(
+                Action.ARCHIVE_KEY_REWRAP,
+                by,
+                target=Target("epoch", id=str(epoch + 1)),
+                phase="authorised",
+                detail={"epoch": epoch + 1},
+            )
+            row = Begun(institution, self._recorder.write(tx, institution, event), epoch)
+            try:
+                roll_store.begin(tx, row)
+            except IntegrityError:
+                raise WardlightError("conflict", "another process rolls at this moment") from None
+        return row
+
+    def _rolled(self, begun: Begun) -> Roll | None:
+        """What a roll did that was interrupted after its last step, before its end was told; None where it goes on."""
+        institution = begun.institution
+        epoch = self._keystore.epoch(institution)
+        if epoch <= begun.epoch or institution in self._epochs.unfinished():
+            return None
+        rewrapped_ms, retired_ms = self._epochs.rolls(institution)[-1]
+        return Roll(institution, epoch, 0, rewrapped_ms, retired_ms)
 
     def catch_up(self, scope: SystemScope) -> int:
         """Write into receipts what rolls have done whose end this database was not told of; returns how many."""

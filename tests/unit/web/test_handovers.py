@@ -13,13 +13,14 @@ from sqlalchemy import text
 import platform_kit
 from deid_kit import decode, pixels
 from share_kit import ACME, BETA, Desk, a_desk
-from unit.web.test_results import receiver_token
+from unit.web.test_results import received, receiver_token
 from vault_kit import CAME, open_vault, report, secrets_of, series, way_of
 from wardlight.access.model import TokenScope
 from wardlight.agreements.model import Level
 from wardlight.audit.actions import Action
 from wardlight.bootstrap import WORKER
 from wardlight.db.engine import EVERYWHERE
+from wardlight.errors import WardlightError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
 from wardlight.receiver.anew import Maker
 from wardlight.receiver.body import Part
@@ -264,11 +265,65 @@ def test_between_identified_releases_the_platform_does_it(desk: Desk, gate: Gate
     assert {row[0] for row in queued} == {ACME}
 
 
+def test_nothing_moves_without_its_entry(desk: Desk, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwritable(*_: object) -> None:
+        raise WardlightError("unavailable")
+
+    def states() -> list[tuple]:
+        return [
+            tuple(row)
+            for row in desk.hospital.sql("SELECT id, state, attempts FROM archive_handover ORDER BY id")
+        ]
+
+    originals = series(1)
+    mine = gate.send(originals, A, "66" * 16)[0]
+    gate.send(originals, B, "66" * 16)
+    stored(desk, mine)
+    (row,) = gate.rows()
+    path = f"{HANDOVERS}/{row['id']}"
+    result, token = report(mine), desk.hospital.token(ACME, "images.results")
+    recorder, before = desk.hospital.platform.recorder, states()
+    with monkeypatch.context() as broken:
+        broken.setattr(recorder, "write", unwritable)
+        assert desk.ask("GET", HANDOVERS, gate.collect).status_code == 503
+        answer = desk.ask("GET", path, gate.collect)
+        assert answer.status_code == 503 and b"DICM" not in answer.content
+        settled = desk.ask("POST", f"{path}/settle", gate.collect, json={"reason": "too-large"})
+        assert settled.status_code == 503
+        assert desk.stow(f"/dicom-web/studies/{mine.StudyInstanceUID}", token, result).status_code == 503
+    assert states() == before
+    names(desk, set())
+    with monkeypatch.context() as broken:
+        broken.setattr(recorder, "write", unwritable)
+        assert (
+            desk.ask("GET", HANDOVERS, gate.collect).status_code == 503
+        )  # It may not go on, and cannot end.
+    assert states() == before
+    names(desk, {ACME})
+    assert gate.rows() == [row]
+    # The platform's own part: what cannot be done is tried again, and ends with an entry only.
+    first, second = (Target(one, Level.IDENTIFIED) for one in (ACME, BETA))
+    mine = gate.send(originals, first, "66" * 16)[0]
+    gate.send(originals, second, "66" * 16)
+    stored(desk, mine)
+    handing, handovers = desk.hospital.platform.handing, desk.hospital.platform.archive.handovers
+    (due,) = [one for one in handovers.due(WORKER) if one.row.receiver is None]
+    assert handovers.begin(due, 60_000) and not handovers.begin(due, 60_000)
+    with monkeypatch.context() as broken:
+        broken.setattr(recorder, "write", unwritable)
+        with pytest.raises(WardlightError):
+            handovers.give_up(due, "instance-conflict")
+    with desk.hospital.platform.database.begin(EVERYWHERE) as tx:
+        tx.execute(text("UPDATE archive_handover SET due_ms = 0"))
+    assert handing.work(WORKER) == 1
+    for one in gate.rows():
+        path = f"{HANDOVERS}/{one['id']}/settle"
+        assert desk.ask("POST", path, gate.collect, json={"reason": "too-large"}).status_code == 200
+
+
 def test_shares_have_no_way_back(desk: Desk, gate: Gate) -> None:
     """Their pseudonyms are of the platform's own domain: the receiver could not restore what is made of them."""
     uid = series(1)[0].StudyInstanceUID
-    from unit.web.test_results import received
-
     received(desk, uid)
     shares = {name: desk.share(uid, application=name, level="high") for name in (ACME, BETA)}
     image = desk.hospital.seen(desk.hospital.as_application(ACME), shares[ACME]["study"])[0]
