@@ -167,6 +167,7 @@ def scan(const unsigned char[::1] data, Py_ssize_t begin, Py_ssize_t stop, const
     cdef const unsigned int* out
     cdef const unsigned char* cls
     cdef unsigned int flags, state
+    cdef unsigned char kind, last
     cdef const void* newline
     if stop <= begin:
         return found
@@ -179,7 +180,14 @@ def scan(const unsigned char[::1] data, Py_ssize_t begin, Py_ssize_t stop, const
         end = stop if newline == NULL else <const unsigned char*> newline - b
         flags = _shapes(b + start, 0, end - start)
         state = move[cls[10]]
+        last = OTHER
         for p in range(start, end):
+            kind = KIND[b[p]]
+            if kind == UPPER and last == LOWER:
+                # patientName: two words.
+                state = move[state * width]
+                flags |= out[state]
+            last = kind
             state = move[state * width + cls[b[p]]]
             flags |= out[state]
         if end > start:

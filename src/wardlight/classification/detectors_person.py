@@ -19,7 +19,7 @@ _PERSONAL: Final = DataClass.PERSONAL
 
 _WORD: Final = r"[^\W\d_](?:[^\W\d_]|['’.\-·]){0,29}+"
 #: Up to five words of letters, as people, DICOM (PN) and HL7 (XPN) write names.
-_NAME: Final = rf"{_WORD}(?:(?:, ?|[ ^]{{1,2}}){_WORD}){{0,4}}+"
+_NAME: Final = rf"{_WORD}(?:(?:, ?|[ ^]{{1,2}}){_WORD}){{0,4}}+(?![\w])"
 #: Words that stand where names do and are none.
 _NO_NAMES: Final = tokens(
     """
@@ -116,7 +116,7 @@ def _any_name(match: re.Match[str]) -> Judged:
         return _MEDIUM if not caret else _HIGH, "name after a word for name", end
     given = value[:end].strip(",").lower() in GIVEN
     if count == 1 and (given or _PART.search(match.string[max(0, match.start() - 20) : match.start("v")])):
-        return (_MEDIUM if given else _LOW), "name after a word for a part of a name", end
+        return _MEDIUM, "name after a word for a part of a name", end
     return None
 
 

@@ -71,12 +71,20 @@ class Finding:
         }
 
 
+#: Say less than others of the same place: a national number after a word for insurance is that number.
+_GENERAL: Final = frozenset(("mrn", "insurance-number", "accession", "device-serial", "phone"))
+
+
 def settled(hits: list[Hit]) -> list[Hit]:
     """Hits in their order, of those that overlap the surest, then the longest, then the first."""
     if len(hits) < 2:
         return hits
     kept: list[Hit] = []
-    for hit in sorted(hits, key=lambda one: (-RANK[one.confidence], one.start - one.end, one.start)):
+    for hit in sorted(hits, key=_order):
         if all(hit.end <= other.start or hit.start >= other.end for other in kept):
             kept.append(hit)
     return sorted(kept)
+
+
+def _order(hit: Hit) -> tuple[int, bool, int, int]:
+    return -RANK[hit.confidence], hit.detector in _GENERAL, hit.start - hit.end, hit.start

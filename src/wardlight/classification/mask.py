@@ -6,8 +6,8 @@
 
     value, found = masker.mask_json(record)  # parsed
 
-What is found is replaced by `[detector]`. Lines without a candidate, nearly all of an ordinary log, cost one pass in C. A
-masker may be used by several threads; its counters are then approximate.
+What is found is replaced by `[detector]`. Lines without a candidate, nearly all of an ordinary log, cost one pass in C.
+A masker may be used by several threads; its counters are then approximate.
 """
 
 from __future__ import annotations

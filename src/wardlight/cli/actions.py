@@ -167,6 +167,8 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "audit report breach": (Action.AUDIT_REPORT_CREATE,),
     "audit witness": "cosigns a peer's log with a state of its own; opens no platform",
     "audit actions": "lists what entries can say; opens no platform",
+    "datamap show": (Action.CLASSIFY_RECORD_EXPORT,),
+    "datamap export": (Action.CLASSIFY_RECORD_EXPORT,),
     "study delete": (
         Action.ARCHIVE_STUDY_DELETE,
         Action.ACCESS_GRANT_REVOKE,
@@ -187,5 +189,6 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
         Action.AUDIT_LOG_CONTINUE,
     ),
     "deidentify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
+    "classify": "works on files of whoever calls it: it opens no platform, and has no log to write to",
     "fsck": (Action.PLATFORM_CHECK_RUN, Action.ARCHIVE_OBJECT_REPAIR, Action.ARCHIVE_KEY_DESTROY),
 }

@@ -118,7 +118,7 @@ class Worker:
         protected = protect(
             self._deidentifier,
             stream,
-            lambda: _again(item, stream),
+            lambda: pixel_value(item, stream),
             report=self._report,
             reader=self._reader,
             knowledge=self._knowledge,
@@ -231,7 +231,7 @@ class Source:
             yield memoryview(chunk)
 
 
-def _again(item: Input, stream: DataSetStream) -> Iterator[Buffer]:
+def pixel_value(item: Input, stream: DataSetStream) -> Iterator[Buffer]:
     """The pixel value, from the input opened once more. Raises Refused where it is another by now."""
     with opened(item) as file:
         source = Source(file)
