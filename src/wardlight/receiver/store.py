@@ -5,7 +5,6 @@ The functions take an open transaction where a caller joins several steps, else 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    inspect,
     not_,
     select,
     tuple_,
@@ -30,9 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from wardlight import clock
-from wardlight.db.engine import Database, open_database
-from wardlight.errors import WardlightError
 from wardlight.receiver.model import DEFAULT_ROUTE, Level, Quarantined, Received, Target, UploadState, Work
+from wardlight.receiver.own_database import OwnDatabase
 from wardlight.receiver.routes import insert_route
 from wardlight.receiver.statements import (
     ADD,
@@ -47,7 +44,6 @@ from wardlight.receiver.statements import (
 from wardlight.receiver.tables import (
     SCHEMA_VERSION,
     held_back,
-    metadata,
     quarantine,
     schema_version,
     spool_file,
@@ -97,45 +93,11 @@ class StudyReceived:
     last: int
 
 
-class ReceiverStore:
+class ReceiverStore(OwnDatabase):
     """The receiver's database. Threads may share one; each process opens its own."""
 
     def __init__(self, path: Path) -> None:
-        self.database: Database = open_database(f"sqlite:///{path}")
-        self._path = path
-        self._watch: sqlite3.Connection | None = None
-        with self.database.begin() as tx:
-            found = None
-            if inspect(tx).has_table(schema_version.name):
-                found = tx.execute(select(schema_version.c.version)).scalar()
-            if found not in (None, SCHEMA_VERSION):
-                raise WardlightError(
-                    "unavailable", f"receiver.db has schema {found}, this program {SCHEMA_VERSION}"
-                )
-            metadata.create_all(tx)
-            if found is None:
-                tx.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-                insert_route(tx, DEFAULT_ROUTE)
-
-    def close(self) -> None:
-        """Close the connections."""
-        if self._watch is not None:
-            self._watch.close()
-        self.database.close()
-
-    def version(self) -> int:
-        """A number that changes with every commit of anybody, for a twentieth of what a query costs. For one thread.
-
-        Raises WardlightError("unavailable").
-        """
-        try:
-            if self._watch is None:
-                # Opened in read-write mode, as a reader of WAL must be able to make its shared memory. In autocommit,
-                # since a transaction would see one state for ever.
-                self._watch = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
-        except sqlite3.Error:
-            raise WardlightError("unavailable") from None
+        super().__init__(path, schema_version, SCHEMA_VERSION, lambda tx: insert_route(tx, DEFAULT_ROUTE))
 
     # Registrar -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    SmallInteger,
     String,
     Table,
     UniqueConstraint,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 
 from wardlight.classification.model import DataClass
 from wardlight.db.columns import Id, column
+from wardlight.receiver.own_database import version_table
 
 metadata: Final = MetaData()
 """Apart from the index database's: the receiver may run on another machine, and has its own file."""
@@ -211,8 +211,4 @@ followed: Final = Table(
     column("alarm_ms", BigInteger, server_default="0", data_class=DataClass.STATUS),
 )
 
-schema_version: Final = Table(
-    "schema_version",
-    metadata,
-    column("version", SmallInteger, primary_key=True, autoincrement=False, data_class=DataClass.STATUS),
-)
+schema_version: Final = version_table(metadata)

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, func, insert, inspect, select
+from sqlalchemy import Connection, Table, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from wardlight.db.engine import Database, open_database
 from wardlight.errors import WardlightError
+from wardlight.receiver.own_database import OwnDatabase
 from wardlight.receiver.vault_tables import (
     SCHEMA_VERSION,
     alias,
-    metadata,
     person,
     release,
     schema_version,
@@ -32,39 +31,11 @@ _READ_GENERATION: Final = select(state.c.value).where(state.c.name == _GENERATIO
 _PAGE: Final = 2000
 
 
-class VaultStore:
+class VaultStore(OwnDatabase):
     """The vault's database. Threads may share one; each process opens its own."""
 
     def __init__(self, path: Path) -> None:
-        self.database: Database = open_database(f"sqlite:///{path}")
-        self._path = path
-        self._watch: sqlite3.Connection | None = None
-        with self.database.begin() as tx:
-            found = None
-            if inspect(tx).has_table(schema_version.name):
-                found = tx.execute(select(schema_version.c.version)).scalar()
-            if found not in (None, SCHEMA_VERSION):
-                raise WardlightError(
-                    "unavailable", f"vault.db has schema {found}, this program {SCHEMA_VERSION}"
-                )
-            metadata.create_all(tx)
-            if found is None:
-                tx.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-
-    def close(self) -> None:
-        """Close the connections."""
-        if self._watch is not None:
-            self._watch.close()
-        self.database.close()
-
-    def version(self) -> int:
-        """A number that changes with every commit of anybody; cheap. For one thread. Raises `unavailable`."""
-        try:
-            if self._watch is None:
-                self._watch = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
-        except sqlite3.Error:
-            raise WardlightError("unavailable") from None
+        super().__init__(path, schema_version, SCHEMA_VERSION)
 
     def generation(self, tx: Connection | None = None) -> int:
         """Erasures, merges and imports so far."""

@@ -6,24 +6,34 @@ what is sealed opens under the key of this vault alone, in its own row (security
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, SmallInteger, String, Table
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, String, Table
 
 from wardlight.classification.model import DataClass
 from wardlight.db.columns import column
+from wardlight.receiver.own_database import version_table
 
 metadata: Final = MetaData()
 """A file of its own: it is in no backup of the platform, and of the receiver's only where the hospital makes one."""
 
 SCHEMA_VERSION: Final = 1
 
+
+def _token(name: str, data_class: DataClass, *, primary_key: bool = False) -> Column[Any]:
+    return column(name, LargeBinary(16), primary_key=primary_key, data_class=data_class, protection="token")
+
+
+def _sealed(data_class: DataClass) -> Column[Any]:
+    return column("sealed", LargeBinary, data_class=data_class, protection="sealed")
+
+
 # One row a patient. sealed: who it is, and what is searched in all of the patient's objects, frozen at first sight.
 person: Final = Table(
     "vault_person",
     metadata,
-    column("token", LargeBinary(16), primary_key=True, data_class=DataClass.PERSONAL, protection="token"),
-    column("sealed", LargeBinary, data_class=DataClass.PERSONAL, protection="sealed"),
+    _token("token", DataClass.PERSONAL, primary_key=True),
+    _sealed(DataClass.PERSONAL),
     sqlite_with_rowid=False,
 )
 
@@ -31,9 +41,9 @@ person: Final = Table(
 alias: Final = Table(
     "vault_alias",
     metadata,
-    column("token", LargeBinary(16), primary_key=True, data_class=DataClass.PERSONAL, protection="token"),
-    column("into", LargeBinary(16), data_class=DataClass.PERSONAL, protection="token"),
-    column("sealed", LargeBinary, data_class=DataClass.PERSONAL, protection="sealed"),
+    _token("token", DataClass.PERSONAL, primary_key=True),
+    _token("into", DataClass.PERSONAL),
+    _sealed(DataClass.PERSONAL),
     sqlite_with_rowid=False,
 )
 
@@ -41,9 +51,9 @@ alias: Final = Table(
 release: Final = Table(
     "vault_release",
     metadata,
-    column("token", LargeBinary(16), primary_key=True, data_class=DataClass.PERSONAL, protection="token"),
-    column("person", LargeBinary(16), data_class=DataClass.PERSONAL, protection="token"),
-    column("sealed", LargeBinary, data_class=DataClass.PERSONAL, protection="sealed"),
+    _token("token", DataClass.PERSONAL, primary_key=True),
+    _token("person", DataClass.PERSONAL),
+    _sealed(DataClass.PERSONAL),
     sqlite_with_rowid=False,
 )
 Index("vault_release_person", release.c.person)
@@ -52,9 +62,9 @@ Index("vault_release_person", release.c.person)
 study: Final = Table(
     "vault_study",
     metadata,
-    column("token", LargeBinary(16), primary_key=True, data_class=DataClass.HEALTH, protection="token"),
-    column("person", LargeBinary(16), data_class=DataClass.PERSONAL, protection="token"),
-    column("sealed", LargeBinary, data_class=DataClass.HEALTH, protection="sealed"),
+    _token("token", DataClass.HEALTH, primary_key=True),
+    _token("person", DataClass.PERSONAL),
+    _sealed(DataClass.HEALTH),
     sqlite_with_rowid=False,
 )
 Index("vault_study_person", study.c.person)
@@ -63,9 +73,9 @@ Index("vault_study_person", study.c.person)
 uid: Final = Table(
     "vault_uid",
     metadata,
-    column("token", LargeBinary(16), primary_key=True, data_class=DataClass.HEALTH, protection="token"),
-    column("study", LargeBinary(16), primary_key=True, data_class=DataClass.HEALTH, protection="token"),
-    column("sealed", LargeBinary, data_class=DataClass.HEALTH, protection="sealed"),
+    _token("token", DataClass.HEALTH, primary_key=True),
+    _token("study", DataClass.HEALTH, primary_key=True),
+    _sealed(DataClass.HEALTH),
     sqlite_with_rowid=False,
 )
 Index("vault_uid_study", uid.c.study)
@@ -78,8 +88,4 @@ state: Final = Table(
     column("value", BigInteger, data_class=DataClass.STATUS),
 )
 
-schema_version: Final = Table(
-    "schema_version",
-    metadata,
-    column("version", SmallInteger, primary_key=True, autoincrement=False, data_class=DataClass.STATUS),
-)
+schema_version: Final = version_table(metadata)
