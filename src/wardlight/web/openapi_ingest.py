@@ -261,6 +261,13 @@ PARAMETERS: Final[dict[str, Any]] = {
         "in": "path",
         "required": True,
         "description": "Id of a result that waits for a receiver.",
+    "handover": {
+        "name": "handover",
+        "in": "path",
+        "required": True,
+        "description": "Id of a result that another application is to have.",
+        "schema": _ID,
+    },
         "schema": _ID,
     },
 }
