@@ -21,6 +21,8 @@ from bench.runner import OURS, Claim, Run, per_operation
 from bench.web_client import Client
 
 OFF: Final = "without audit"
+#: A second server that is as the first one: by how much the two differ is what the measurement cannot tell.
+AGAIN: Final = "A/A, with audit again"
 
 
 def without(part: str) -> dict[str, str]:
@@ -37,26 +39,30 @@ _INCLUDES: Final = (
 
 
 def audit_cost(run: Run) -> None:
-    """End to end, and frames: from one client, one after the other, and from four at once."""
+    """End to end, and frames: from one client, one after the other, and from four at once.
+
+    In each round a second server with its audit trail on is measured like the first: rows "A/A" are the noise.
+    """
     count = run.size(1000, 2000)
     files = run.files("b", count)
-    both = {
+    servers = {
         OURS: partial(ours.wardlight, run.folder),
         OFF: partial(ours.wardlight, run.folder, environment=without("audit")),
+        AGAIN: partial(ours.wardlight, run.folder),
     }
     run.compare(
         "audit on against off, end to end (b), 4 associations",
         "inst/s",
         {
             name: partial(until_found, _start(start), run.folder, files, 4, ours.count_instances)
-            for name, start in both.items()
+            for name, start in servers.items()
         },
         [Claim(Target(0.95), OFF)],
         f"as end to end above, {_INCLUDES}",
     )
     with ExitStack() as stack:
         sides = {}
-        for name, start in both.items():
+        for name, start in servers.items():
             server = stack.enter_context(start())
             sides[name] = _loaded(stack, server, run.files("a", run.size(200, 300, 20)))
         _require_off(sides)
@@ -100,7 +106,7 @@ def _crowd(side: Loaded, seconds: float) -> Sample:
 
 
 def _require_off(sides: dict[str, Loaded]) -> None:
-    """Raise unless one server has entries of what was stored, and the other none: else nothing is compared."""
+    """Raise unless servers have entries of what was stored, and the one without has none: else nothing is compared."""
     for name, side in sides.items():
         assert side.server.data is not None
         with closing(
