@@ -1,5 +1,5 @@
 // The navigation: which pages there are, for whom, under which key.
-import { IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconUpload, IconListCheck, type TablerIcon } from "@tabler/icons-react";
+import { IconShieldExclamation, IconBell, IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconUpload, IconListCheck, type TablerIcon } from "@tabler/icons-react";
 
 import type { Role } from "./session";
 import { words } from "./words";
@@ -27,6 +27,7 @@ export const NAVIGATION: readonly Group[] = [
     pages: [
       { to: "/studies", label: words.nav.studies, icon: IconPhoto, key: "S", roles: EVERYONE },
       { to: "/upload", label: words.upload.title, icon: IconUpload, key: "U", roles: ["administrator", "clinician"] },
+      { to: "/quarantine", label: words.quarantine.title, icon: IconShieldExclamation, key: "Q", roles: ["administrator", "clinician", "privacy-officer"] },
     ],
   },
   {
@@ -39,7 +40,10 @@ export const NAVIGATION: readonly Group[] = [
   },
   {
     label: words.trail.group,
-    pages: [{ to: "/trail", label: words.trail.title, icon: IconListCheck, key: "T", roles: MANAGERS }],
+    pages: [
+      { to: "/notifications", label: words.bell.title, icon: IconBell, key: "N", roles: EVERYONE },
+      { to: "/trail", label: words.trail.title, icon: IconListCheck, key: "T", roles: MANAGERS },
+    ],
   },
   {
     label: words.nav.manage,

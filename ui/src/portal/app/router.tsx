@@ -83,6 +83,18 @@ const upload = createRoute({
   component: lazyRouteComponent(() => import("../pages/upload/index"), "Upload"),
 });
 
+const quarantine = createRoute({
+  getParentRoute: () => root,
+  path: "/quarantine",
+  component: lazyRouteComponent(() => import("../pages/quarantine/index"), "Quarantine"),
+});
+
+const notifications = createRoute({
+  getParentRoute: () => root,
+  path: "/notifications",
+  component: lazyRouteComponent(() => import("../pages/notifications/index"), "Notifications"),
+});
+
 /** Texts that the trail's filters in the address may be. */
 const TRAIL = ["day", "from", "to", "actor", "group", "action", "outcome", "study"] as const;
 
@@ -101,7 +113,7 @@ const account = [
   }),
 ] as const;
 
-export const routeTree = root.addChildren([home, studies, upload, study, ...developers, ...admin, ...account]);
+export const routeTree = root.addChildren([home, studies, upload, notifications, quarantine, study, ...developers, ...admin, ...account]);
 
 export const router = createRouter({ routeTree, context: { queries: undefined as unknown as QueryClient }, defaultPreload: "intent" });
 

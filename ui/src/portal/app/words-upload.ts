@@ -50,7 +50,7 @@ export const upload = {
     notAgreed: "The agreement does not have this level",
     become: "what these files become",
     held: "Held back",
-    heldHint: "not stored, the file stays with you",
+    heldHint: "not stored: see Quarantine",
     refused: "Refused",
     leftOut: "Not sent",
     others: (count: string) => `and ${count} more`,

@@ -1,6 +1,8 @@
 // Every string that people read, in one catalogue.
 import { admin } from "./words-admin";
 import { find } from "./words-find";
+import { notifications } from "./words-notifications";
+import { quarantine } from "./words-quarantine";
 import { study } from "./words-study";
 import { upload } from "./words-upload";
 import { trailWords } from "./words-trail";
@@ -41,6 +43,8 @@ export const words = {
   ...admin,
   ...study,
   ...find,
+  ...notifications,
   ...upload,
+  ...quarantine,
   ...trailWords,
 } as const;
