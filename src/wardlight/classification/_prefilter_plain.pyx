@@ -97,6 +97,8 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
                     dots = 0
                 if n == 2 and one == 2 and two == 4 and (b[start - 1] == 45 or b[start - 1] == 47):
                     run = 0  # a date
+                if n == 4 and one == 8 and start - last_end == 1 and (b[start - 1] == 45 or b[start - 1] == 43):
+                    flags |= DIGITS  # a date of eight digits and four more: personnummer
                 two = one if start - last_end == 1 else 0
                 one = n
             else:

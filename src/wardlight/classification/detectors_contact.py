@@ -89,8 +89,12 @@ def _american(match: re.Match[str]) -> Judged:
 _PEER: Final = phrase_regex(
     "client|user|remote|peer|from|source|src|ip|address|addr|login|host|x forwarded for|forwarded for"
 )
+#: Just before the number, and anywhere near it.
 _VERSION: Final = re.compile(
-    r"(?:version|firmware|release|build|ver|v|rev|oid|sdk|driver|chrome|safari)[ :=/\"']{0,3}$", re.I
+    r"(?:ver|v|rev|oid|sdk|chrome|safari|edge|firefox)[ :=/\"']{0,3}$", re.IGNORECASE
+)
+_VERSIONS: Final = phrase_regex(
+    "version|firmware|release|released|build|upgrade|upgraded|library|package|driver|revision"
 )
 
 
@@ -104,6 +108,7 @@ def _ipv4(match: re.Match[str]) -> Judged:
     near = before(match)
     if (
         _VERSION.search(near)
+        or _VERSIONS.search(near[-40:])
         or match[0].endswith(".0")
         or match.string[match.end() : match.end() + 3] in ("/8 ", "/16", "/24")
     ):
@@ -148,11 +153,11 @@ _STREET_DE: Final = (
 )
 _STREET_ROMANCE: Final = (
     r"\d{1,4}(?: bis| ter)?,? (?i:rue|avenue|boulevard|place|chemin|allée|impasse)"
-    rf"(?: (?:de|du|des|la|le|les|l'|d')){{0,3}}+[ '’]?{_NAMED}"
+    rf"(?: (?:des|de|du|les|le|la|l'|d')){{0,3}}+[ '’]?{_NAMED}"
 )
 _STREET_FIRST: Final = (
     r"(?:Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Via|Viale|Piazza|Corso|Rua|Travessa|ul\.|ulica|al\.|aleja|ул\.|улица)"
-    r"(?: (?:de|del|della|dei|da|do|dos|la|las|los|el)){0,3}+ ?"
+    r"(?: (?:della|del|dei|de|dos|das|do|da|las|los|la|el)){0,3}+ ?"
     rf"{_LETTER}{{2,24}}+(?:[ '’-]{_LETTER}{{1,24}}+){{0,3}}+,? (?:n[.º°] ?|nº ?|д\. ?)?\d{{1,4}}"
 )
 _STREET_EAST: Final = (

@@ -18,6 +18,7 @@ _OF_SOMEBODY: Final = phrase_regex(
     f"{words.PATIENT}|male|female|man|woman|year old|yo|jahre|jährige|jähriger|ans|años|anni|jaar|anos|he|she|mr|mrs|"
     "herr|frau|known|bekannt|history|history of|suffers|diagnosed"
 )
+_GROUPS: Final = int(Flag.PATIENT | Flag.TITLE | Flag.BIRTH | Flag.HEALTH)
 #: What stands after such a word in messages of machines.
 _NO_TEXT: Final = re.compile(
     r"(?:none|null|true|false|unknown|ok|pending|n/?a|normal|unremarkable|report|code|status|error|ongoing|enabled|disabled)\b",
@@ -30,11 +31,11 @@ _ICD: Final = re.compile(r"(?<!\w)[A-TV-Z][0-9]{2}(?:\.[0-9]{1,4})?(?!\w)")
 
 def _diagnosis(match: re.Match[str]) -> Judged:
     value = match["v"].strip()
-    if len(value) < 4 or _NO_TEXT.match(value) or sum(c.isalpha() for c in value) < 3:
+    if _NO_TEXT.match(value):
         return None
     if _ICD.search(value) or any(Words(value).conditions()):
         return Confidence.HIGH, "a condition after a word for diagnosis or history"
-    if len(value.split()) < 2 and value.isascii():
+    if len(value) < 4 or (len(value.split()) < 2 and value.isascii()) or sum(c.isalpha() for c in value) < 3:
         return None
     return Confidence.LOW, "text after a word for diagnosis or history"
 
@@ -47,7 +48,7 @@ def find(line: Words) -> Iterator[Hit]:
     """Names of conditions."""
     for start, end in line.conditions():
         near = f"{line.text[max(0, start - BEFORE) : start]} | {line.text[end : end + BEFORE]}"
-        if _OF_SOMEBODY.search(near):
+        if _OF_SOMEBODY.search(near) or line.near(_GROUPS, start, end, BEFORE, BEFORE):
             yield Hit(
                 start,
                 end,
@@ -61,7 +62,7 @@ def find(line: Words) -> Iterator[Hit]:
 
 
 DETECTORS: Final = (
-    labelled("health", _HEALTH, Flag.HEALTH, r"[^\n\"|<>{}=]{3,160}+", _diagnosis),
+    labelled("health", _HEALTH, Flag.HEALTH, r"[^\n\"|<>{}=]{2,160}+", _diagnosis),
     labelled(
         *("icd-code", _HEALTH, Flag.HEALTH, r"[A-TV-Z][0-9]{2}(?:\.[0-9]{1,4})?(?!\w)", _icd),
         between=LOOSE,

@@ -120,7 +120,7 @@ _NATIONAL: Final = (
         ),
         phrase_regex("personnummer|samordningsnummer|personnr|pnr"),
         "date and Luhn",
-        lambda digits: len(digits) == 10 and _epoch(digits),
+        lambda digits: _epoch(digits) if len(digits) == 10 else digits[:2] == "20" and digits[8:] < "2400",
     ),
     National(
         *("pl-pesel", "Polish PESEL"),

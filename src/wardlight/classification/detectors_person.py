@@ -100,7 +100,9 @@ def _patient_loose(match: re.Match[str]) -> Judged:
     if not _PATIENT_WORD.search(match.string[max(0, match.start() - 12) : match.start()]):
         return None
     first = value.split()[0].strip(",").lower()
-    return (_MEDIUM if first in GIVEN else _LOW), "capitalised words after a word for patient", end
+    said = _SPLIT.findall(match.string[max(0, match.start() - 24) : match.start()])[-1]
+    sure = _MEDIUM if first in GIVEN or said.islower() else _LOW  # headings have capitals, too
+    return sure, "capitalised words after a word for patient", end
 
 
 _PATIENT_WORD: Final = re.compile(
@@ -130,7 +132,8 @@ _PART: Final = re.compile(
 def _titled(match: re.Match[str]) -> Judged:
     value = match["v"]
     title = _SPLIT.findall(match.string[max(0, match.start() - 12) : match.start()])
-    if not title or not title[-1].lstrip("\"'(").istitle():
+    last = title[-1].lstrip("\"'(") if title else ""
+    if not last[:1].isupper() or last.isupper():
         return None  # titles begin with a capital; abbreviations of units do not
     count, end = _person(value)
     if not count or (value[:end].isupper() and end < 4):
@@ -173,6 +176,10 @@ _DATE: Final = (
     rf"(?i:{_MONTHS})[^\W\d_]{{0,9}}\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}|\d{{4}}年 ?\d{{1,2}}月 ?\d{{1,2}}日)"
 )
 _YEAR: Final = re.compile(r"(?:18|19|20)\d\d")
+
+
+def _eastern(_match: re.Match[str]) -> Judged:
+    return _MEDIUM, "name after a word for patient or physician"
 
 
 def _birth(match: re.Match[str]) -> Judged:
@@ -218,6 +225,17 @@ DETECTORS: Final = (
             r"(?:\^[^\W\d_.]{0,20}+){0,3}+(?![\w^])"
         ),
         _pn,
+    ),
+    labelled(
+        *("name", _PERSONAL, Flag.PATIENT),
+        r"[\u3400-\u9fff\u30a0-\u30ff]{2,5}(?=さん|様|氏|先生|[，,、。（(])",
+        _eastern,
+        between="",
+    ),
+    Detector(
+        *("birth-date", _PERSONAL, int(Flag.BIRTH)),
+        re.compile(r"(?P<v>\d{4}年 ?\d{1,2}月 ?\d{1,2}日) ?(?:生|出生)"),
+        _birth,
     ),
     labelled("birth-date", _PERSONAL, Flag.BIRTH, rf"{_DATE}(?!\d)", _birth, between=r"[^\w\n]{0,8}"),
     labelled(

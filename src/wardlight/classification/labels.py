@@ -14,6 +14,8 @@ _TOKEN: Final = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL: Final = re.compile(r"(?<=[a-zß-ÿ])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 #: Between words of one phrase.
 _GAP: Final = 3
+#: Names of conditions of so many letters are found within a word, too.
+INSIDE: Final = 6
 
 
 class Label(NamedTuple):
@@ -63,6 +65,10 @@ _FIRST, _EASTERN, _EASTERN_GROUPS = _phrases()
 _STEMS: Final[dict[str, tuple[str, ...]]] = {}
 for _stem in words.words(words.CONDITIONS):
     _STEMS[_stem[:3]] = (*_STEMS.get(_stem[:3], ()), _stem)
+#: In languages that make one word of several: `Bronchialkarzinom`.
+_INSIDE: Final = re.compile(
+    "|".join(re.escape(s) for s in words.words(words.CONDITIONS) if len(s) >= INSIDE and not _EAST.search(s))
+)
 _EASTERN_CONDITIONS: Final = re.compile(
     "|".join(re.escape(stem) for stem in words.words(words.CONDITIONS) if _EAST.search(stem))
 )
@@ -89,14 +95,16 @@ class Words:
         tokens = self.tokens
         for place, (word, start, end) in enumerate(tokens):
             entries = _FIRST.get(word)
-            if entries is None:
+            # Next to a digit it is a part of a code: a hash may spell a word.
+            if entries is None or self.text[start - 1 : start].isdigit():
                 continue
             seen = 0
             for rest, group in entries:
                 # Of the phrases of one group the longest.
-                if not seen & group and (last := self._continued(place, rest)) >= 0:
+                if not seen & group and (last := self._continued(place, rest) or end) >= 0:
                     seen |= group
-                    yield Label(group, start, last or end)
+                    if not self.text[last : last + 1].isdigit():
+                        yield Label(group, start, last)
         if not self.text.isascii() and _EAST.search(self.text):
             for match in _EASTERN.finditer(self.text):
                 yield Label(_EASTERN_GROUPS[match[0]], *match.span())
@@ -121,7 +129,7 @@ class Words:
         """Words that name a condition."""
         for word, start, end in self.tokens:
             stems = _STEMS.get(word[:3])
-            if stems and word.startswith(stems):
+            if (stems and word.startswith(stems)) or (end - start > INSIDE and _INSIDE.search(word, 1)):
                 yield start, end
         if not self.text.isascii() and _EAST.search(self.text):
             yield from (match.span() for match in _EASTERN_CONDITIONS.finditer(self.text))

@@ -63,7 +63,7 @@ def labelled(
     flags: int = re.IGNORECASE,
 ) -> Detector:
     """A value after a label of the group. between: what stands there; `LOOSE` takes a space alone, too."""
-    pattern = re.compile(rf"(?![^\W\d_]){NUMBER}{between}(?P<v>{value})", flags)
+    pattern = re.compile(rf"{NUMBER}{between}(?P<v>{value})", flags)
     return Detector(name, data_class, int(group), pattern, judge, int(group))
 
 

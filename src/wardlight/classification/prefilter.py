@@ -92,7 +92,7 @@ def _phrases() -> list[tuple[tuple[int, ...], int]]:
             for spelt in {phrase, phrase.upper().lower(), _capital(phrase)}:
                 body = tuple(_SEPARATOR if byte == 32 else byte for byte in spelt.encode())
                 foreign = body[0] >= 0x80 and len(phrase) < _LONG and not phrase[0].isalpha()
-                wide = len(phrase) >= _LONG or _is_ideographic(phrase) or ends
+                wide = len(phrase) >= (_LONG if closed else _LONG - 1) or _is_ideographic(phrase) or ends
                 before = () if wide or foreign else (_SEPARATOR,)
                 short = closed and len(phrase) < _LONG and phrase not in _OPEN and not _is_ideographic(phrase)
                 after = (_SEPARATOR,) if short or ends else ()

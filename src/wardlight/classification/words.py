@@ -25,7 +25,7 @@ NAME: Final = (
     "fornavn|etternavn|efternavn|nimi|etunimi|sukunimi|imię|imie|nazwisko|имя|фамилия|фио|氏名|姓名|名前|お名前"
 )
 TITLES: Final = (
-    "mr|mrs|miss|dr|prof|herr|herrn|frau|monsieur|madame|mme|mlle|señor|señora|senor|senora|sr|sra|sig|signor|"
+    "mr|mrs|miss|dr|prof|herr|herrn|frau|monsieur|madame|mme|mlle|señor|señora|senor|senora|sr|sra|sig|sig ra|dott ssa|signor|"
     "signora|signor|dott|dottssa|dhr|mevr|mevrouw|meneer|pan|pani|hr|fru|senhor|senhora|rouva|herra"
 )
 BIRTH: Final = (
@@ -33,7 +33,7 @@ BIRTH: Final = (
     "geboren|geburtsdatum|geburtstag|date de naissance|né le|née le|ddn|fecha de nacimiento|fecha nacimiento|"
     "nacido el|nacida el|f nac|data di nascita|nato il|nata il|nascita|geboortedatum|geboren op|data de nascimento|nascido em|"
     "nascida em|nascimento|födelsedatum|född|fødselsdato|fødselsdag|født|syntymäaika|syntynyt|data urodzenia|"
-    "urodzony|urodzona|дата рождения|生年月日|出生日期|出生年月日"
+    "urodzony|urodzona|дата рождения|生年月日|生まれ|出生|出生日期|出生年月日"
 )
 MRN: Final = (
     "mrn|medical record number|medical record no|medical record|med rec|patient id|patientid|patient identifier|"
@@ -75,7 +75,7 @@ ADDRESS: Final = (
 #: Ways and streets themselves, where they are words of their own; those that end a word are looked for by the detector.
 STREETS: Final = (
     "street|avenue|road|lane|drive|boulevard|court|crescent|close|terrace|rue|chemin|allée|impasse|calle|avenida|"
-    "avda|plaza|paseo|viale|piazza|corso|via|rua|travessa|ul|ulica|aleja|丁目|番地|ave|blvd|platz|st|rd"
+    "avda|plaza|paseo|viale|piazza|corso|via|rua|travessa|ul|ulica|al|aleja|丁目|番地|大道|市|省|県|ave|blvd|platz|st|rd"
 )
 #: Ends of one-word street names: they bring the line as well, wherever they stand in a word.
 STREET_ENDS: Final = (
@@ -101,9 +101,9 @@ DIAGNOSIS: Final = (
 )
 #: Names of conditions and what tells of them; beginnings of words.
 CONDITIONS: Final = (
-    "carcinom|karzinom|karcinom|cancer|krebs|kanker|cáncer|cancro|tumor|tumeur|metasta|métastas|melanom|leukemi|leukäm|"
-    "leucémi|lymphom|lymfom|linfom|diabet|hiv|aids|hepatitis|hépatite|epatite|tubercul|tuberkul|covid|pneumonia|"
-    "pneumonie|neumonía|polmonit|lungenentzündung|longontsteking|fracture|fraktur|fractuur|fractura|frattura|"
+    "carcinom|carcinoom|karzinom|karcinom|cancer|krebs|kanker|cáncer|cancro|tumor|tumeur|metasta|métastas|melanom|leukemi|leukäm|"
+    "leucémi|lymphom|lymfom|linfom|diabet|diabèt|hiv|aids|hepatitis|hépatite|epatite|tubercul|tuberkul|covid|pneumonia|"
+    "pneumonie|neumonía|polmonit|lungenentzündung|longontsteking|fracture|fraktur|fractuur|fractura|frattura|fratura|"
     "schlaganfall|stroke|infarkt|infarct|infarto|infarctus|embolism|embolie|embolia|aneurysm|anévrism|aneurisma|"
     "stenos|sténos|estenosis|thrombos|trombos|hypertens|hipertens|ipertens|asthma|asthme|copd|epilep|demen|alzheimer|"
     "parkinson|schizophren|depressi|dépressi|pregnan|schwanger|enceinte|embaraz|gravidanza|zwanger|abortion|fertility|"
