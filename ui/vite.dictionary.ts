@@ -1,20 +1,22 @@
 // Cornerstone names some hundred elements of DICOM by a library that knows five thousand, in two thirds of a megabyte.
 // It is given those that it names: all that our way to the images (DICOMweb's JSON) asks for. Who reads whole files in
 // the browser, or makes them, imports that library itself.
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
 import type { Plugin } from "vite";
 
 const NAME = "dcmjs";
 const ASKER = /node_modules\/@cornerstonejs\/(metadata|utils)\//;
-const MODULES = new URL("node_modules/@cornerstonejs/metadata/dist/esm/utilities/modules/index.js", import.meta.url);
+const FOLDER = new URL("node_modules/@cornerstonejs/metadata/dist/esm/", import.meta.url).pathname;
 
 interface Word { tag: string; vr: string; vm: string; name: string }
 interface Library {
   default: { data: { DicomMetaDictionary: { nameMap: Record<string, Word> } } };
   constants: Record<string, unknown>;
 }
-interface Named { moduleDefinitions: Iterable<[string | null, readonly (string | readonly [string, string])[]]> }
 
-/** The library's dictionary, as far as Cornerstone reads it. */
+/** The library's dictionary, as far as the sources of Cornerstone's metadata name its elements, by keyword or by tag. */
 export function dictionary(): Plugin {
   return {
     name: "dictionary",
@@ -23,22 +25,21 @@ export function dictionary(): Plugin {
     load: async (id) => {
       if (id !== `\0${NAME}`) return null;
       const { default: { data }, constants } = (await import(NAME)) as Library;
-      const { moduleDefinitions } = (await import(MODULES.href)) as Named;
-      const wanted = new Set<string>();
-      const hex = new Set<string>();
-      for (const [, words] of moduleDefinitions) {
-        for (const one of words) {
-          if (typeof one === "string") wanted.add(one.toLowerCase());
-          else hex.add(one[1].toUpperCase());
-        }
-      }
+      const named = await namedBy(FOLDER);
       const words = Object.values(data.DicomMetaDictionary.nameMap).filter(
-        ({ tag, name }) => wanted.has(name.toLowerCase()) || hex.has(plain(tag)),
+        ({ tag, name }) => named.has(name.toLowerCase()) || named.has(plain(tag).toLowerCase()),
       );
-      if (words.length < wanted.size / 2) throw new Error(`${NAME} names its elements otherwise than before`);
+      if (!words.some(({ name }) => name === "PixelSpacing")) throw new Error(`${NAME} names its elements otherwise than before`);
       return code(words, constants);
     },
   };
+}
+
+/** All words in the sources of a folder, in lower case: a keyword may be meant in any case. */
+async function namedBy(folder: string): Promise<Set<string>> {
+  const files = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".js"));
+  const texts = await Promise.all(files.map((name) => readFile(join(folder, name))));
+  return new Set(texts.flatMap((text) => new TextDecoder().decode(text).toLowerCase().match(/\w+/g) ?? []));
 }
 
 const plain = (tag: string): string => tag.replace(/[(),]/g, "").toUpperCase();

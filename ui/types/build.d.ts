@@ -1,7 +1,7 @@
 // The little of Node that the portal's build uses.
 
 declare module "node:fs/promises" {
-  export function readdir(path: string): Promise<string[]>;
+  export function readdir(path: string, options?: { recursive: boolean }): Promise<string[]>;
   export function readFile(path: string): Promise<Uint8Array>;
   export function writeFile(path: string, data: Uint8Array): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-route
 import type { ReactNode } from "react";
 
 import { api } from "../api/client";
+import { Find } from "./find";
 import { NAVIGATION } from "./navigation";
 import { useSession } from "./session";
 import { StepUp } from "./step-up";
@@ -65,6 +66,7 @@ export function Top({ crumbs, children }: { crumbs: ReactNode; children?: ReactN
     <header className="top">
       <div className="crumbs">{crumbs}</div>
       <div className="row end">
+        <Find />
         {children}
         <Scheme />
       </div>

@@ -9,4 +9,14 @@ export const find = {
     longest: "At most",
     days: "days",
   },
+  spotlight: {
+    label: "Go to",
+    pages: "Pages",
+    studies: "Studies",
+    applications: "Applications",
+    people: "People",
+    looking: "Looking…",
+    none: "Nothing begins like this",
+    keys: "↑ ↓ to choose, Enter to go",
+  },
 } as const;

@@ -36,6 +36,18 @@ const MEMORY = 1_500_000_000;
 let count = 0;
 let started = false;
 
+/** One part alone: whoever looks through half a megabyte for the end of a part takes longer than for drawing it. */
+const ONE_FRAME = "application/octet-stream; transfer-syntax=*";
+
+/** Begins what takes a while, decoders above all, before there is anything to be shown. */
+export function warm(): void {
+  try {
+    start();
+  } catch {
+    // Who shows pictures says it.
+  }
+}
+
 function start(): void {
   if (started) return;
   started = true;
@@ -44,7 +56,7 @@ function start(): void {
   // Software that plays a graphics card is slower than what Cornerstone draws by itself.
   if (!can.webgl || can.softwareRasterizer) setUseCPURendering(true);
   cache.setMaxCacheSize(MEMORY);
-  initLoader({ maxWebWorkers: Math.max(1, Math.min(4, Math.floor((navigator.hardwareConcurrency || 2) / 2))) });
+  initLoader({ beforeSend: async () => ({ Accept: ONE_FRAME }), maxWebWorkers: Math.max(1, Math.min(4, Math.floor((navigator.hardwareConcurrency || 2) / 2))) });
   imageRetrievalPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Prefetch, AHEAD);
   imageRetrievalPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Interaction, 4);
   initTools();

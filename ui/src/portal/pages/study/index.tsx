@@ -4,7 +4,7 @@ import "./study.css";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { IconChevronRight } from "@tabler/icons-react";
-import { lazy, type ReactNode, Suspense, useCallback, useMemo, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useMemo, useState } from "react";
 
 import type { components } from "../../api/schema";
 import { ApiError } from "../../api/client";
@@ -18,20 +18,30 @@ import { When } from "../../parts/when";
 import { isOpen } from "./access";
 import { Actions, EndAll } from "./actions";
 import { Current } from "./current";
-import { firstQuery, framesOf, grantsQuery, hasThumbnail, isShifted, kindOf, levelOf, metadataQuery, numeric, seriesQuery, studyQuery, T } from "./data";
+import { firstQuery, framesOf, grantsQuery, hasThumbnail, isPicture, isShifted, kindOf, levelOf, metadataQuery, numeric, seriesQuery, studyQuery, T } from "./data";
 import { Document } from "./document";
 import { Panel } from "./panel";
 import { SeriesStrip } from "./series";
 
-// Asked for at once, beside the data: the first picture needs both.
+// Asked for at once, beside the data: the first picture needs both. Not by Suspense, which holds back what has come for a
+// third of a second after the last thing that it waited for.
 const viewer = import("./viewer");
-const Viewer = lazy(() => viewer);
+
+function useViewer(): typeof import("./viewer").default | undefined {
+  const [state, setState] = useState<{ component?: typeof import("./viewer").default; failed?: unknown }>({});
+  useEffect(() => {
+    viewer.then((one) => setState({ component: one.default }), (failed: unknown) => setState({ failed }));
+  }, []);
+  if (state.failed) throw state.failed;
+  return state.component;
+}
 const route = getRouteApi("/studies/$study");
 
 type Grant = components["schemas"]["Grant"];
 
 export function Study(): ReactNode {
   const { study } = route.useParams();
+  const Viewer = useViewer();
   const found = useQuery(studyQuery(study));
   const series = useQuery(seriesQuery(study));
   const [wanted, setWanted] = useState("");
@@ -39,7 +49,11 @@ export function Study(): ReactNode {
   const chosen = rows.find((row) => text(row, T.series) === wanted) ?? rows.find((row) => hasThumbnail(text(row, T.modality))) ?? rows[0];
   const uid = chosen === undefined ? "" : text(chosen, T.series);
   const first = useQuery({ ...firstQuery(study, uid), enabled: uid !== "" });
-  const whole = useQuery({ ...metadataQuery(study, uid), enabled: uid !== "" });
+  // The metadata of a long series is large: the first picture does not wait behind it.
+  const [pictured, setPictured] = useState("");
+  const later = first.isPending || (first.data !== null && first.data !== undefined && isPicture(first.data) && pictured !== uid);
+  const whole = useQuery({ ...metadataQuery(study, uid), enabled: uid !== "" && !later });
+  const onPicture = useCallback(() => setPictured(uid), [uid]);
   const objects = useMemo(() => whole.data ?? (first.data ? [first.data] : []), [whole.data, first.data]);
   const frames = useMemo(() => framesOf(objects), [objects]);
   const [current, setCurrent] = useState<DicomRow | null>(null);
@@ -68,7 +82,7 @@ export function Study(): ReactNode {
                 objects={objects}
                 empty={whole.isSuccess || (series.isSuccess && rows.length === 0)}
               >
-                <Viewer study={found.data ?? {}} series={chosen ?? {}} frames={frames} whole={whole.isSuccess} onObject={setCurrent} onSeries={step} />
+                {Viewer && <Viewer study={found.data ?? {}} series={chosen ?? {}} frames={frames} whole={whole.isSuccess} onObject={setCurrent} onPicture={onPicture} onSeries={step} />}
               </Stage>
               {found.data === undefined ? <aside className="pan" aria-busy aria-label={words.study.panel} /> : <Panel study={study} />}
             </div>
@@ -92,7 +106,7 @@ function Stage({ error, again, objects, empty, children }: Staged): ReactNode {
   if (error) return <div className="vw"><Failure error={error} again={again} /></div>;
   if (objects.length === 0) return <div className="vw" aria-busy={!empty}>{empty && <Empty title={words.study.noPictures} />}</div>;
   const kind = kindOf(objects);
-  if (kind === "pictures") return <Suspense fallback={<div className="vw" aria-busy />}>{children}</Suspense>;
+  if (kind === "pictures") return children || <div className="vw" aria-busy />;
   return <Document kind={kind} rows={objects} />;
 }
 

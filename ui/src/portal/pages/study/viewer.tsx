@@ -10,7 +10,10 @@ import { words } from "../../app/words";
 import { type DicomRow, date, text, texts } from "../../parts/dicom";
 import { Empty } from "../../parts/states";
 import { type Frame, isShifted, levelOf, numbers, numeric, T } from "./data";
-import { StackView, type Tool, type View } from "./engine";
+import { StackView, type Tool, type View, warm } from "./engine";
+
+// While the first object is being asked for.
+warm();
 
 interface Shown {
   study: DicomRow;
@@ -18,6 +21,8 @@ interface Shown {
   frames: readonly Frame[];
   whole: boolean;
   onObject: (row: DicomRow) => void;
+  /** A picture is on the screen, or cannot be. */
+  onPicture: () => void;
   onSeries: (by: number) => void;
 }
 
@@ -48,7 +53,7 @@ function presetsOf(row: DicomRow, modality: string): Preset[] {
   return [...(modality === "CT" ? own.slice(0, 2) : own.slice(0, 5)), ...(modality === "CT" ? CT : [{ name: words.viewer.wholeRange }])];
 }
 
-export default function Viewer({ study, series, frames, whole, onObject, onSeries }: Shown): ReactNode {
+export default function Viewer({ study, series, frames, whole, onObject, onPicture, onSeries }: Shown): ReactNode {
   const box = useRef<HTMLElement>(null);
   const canvas = useRef<HTMLDivElement>(null);
   const engine = useRef<StackView | null>(null);
@@ -74,6 +79,8 @@ export default function Viewer({ study, series, frames, whole, onObject, onSerie
   const frame = frames[Math.max(0, view.index)];
   const object = frame?.of;
   useEffect(() => { if (object !== undefined) onObject(object); }, [object, onObject]);
+  const pictured = view.index >= 0 || view.failed !== "" || broken !== "";
+  useEffect(() => { if (pictured) onPicture(); }, [pictured, onPicture]);
   const presets = useMemo(() => presetsOf(frame?.row ?? {}, text(series, T.modality)), [frame, series]);
   const colour = /RGB|YBR|PALETTE/.test(text(frame?.row ?? {}, T.photometric));
   const apply = (preset: Preset | undefined): void => {
