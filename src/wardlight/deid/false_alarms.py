@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Never: without these nothing was verified.
-NEVER: Final = frozenset({"unreadable", "unknown-level", "marker-missing"})
+#: That a value or word may identify is a judgement, and a person's may be better. All others say that something was not
+#: done, or that nothing was verified.
+ANSWERABLE: Final = frozenset(
+    {"identifier", "words", "code", "private-element", "unknown-element", "unchanged-element"}
+)

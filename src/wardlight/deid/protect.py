@@ -126,7 +126,9 @@ def protect(
         pixel_length=result.body_length if pixel is not None and not syntax.encapsulated else None,
         known=result.known,
     )
-    findings = [one for one in findings if one.code in false_alarms.NEVER or str(one) not in accepted]
+    findings = [
+        one for one in findings if one.code not in false_alarms.ANSWERABLE or str(one) not in accepted
+    ]
     if findings or refused:
         raise Refused(*dict.fromkeys((*refused, *map(str, findings))))
     syntax_uid = looked.syntax if looked is not None and looked.anew else stream.syntax.uid

@@ -37,8 +37,6 @@ from wardlight.objects.store import ObjectReader, ObjectStore
 
 #: Why a person calls a finding a false alarm. Words of their own could name the patient.
 WHY: Final = ("names-nobody", "device", "checked")
-#: Reasons that another look may answer, and no person: the file could not be read, or was not looked at.
-_NO_FINDING: Final = frozenset({"internal", "detector-unavailable", "not-deidentified", "refused"})
 _STANDARD: Final = "1.2.840.10008."
 _PAGE: Final = 100
 
@@ -59,10 +57,8 @@ class Kept:
 
 def findings(row: Held) -> tuple[str, ...]:
     """What the verifier found in the output, where that is all that holds the file: else nothing can be accepted."""
-    codes = [one.partition(" ")[0] for one in row.reasons]
-    verified = all(code not in false_alarms.NEVER | _NO_FINDING for code in codes)
-    # The verifier's findings end with a tag; what refuses an object before there is an output has none.
-    return row.reasons if verified and all(one.endswith(")") for one in row.reasons) else ()
+    codes = {one.partition(" ")[0] for one in row.reasons}
+    return row.reasons if codes <= false_alarms.ANSWERABLE else ()
 
 
 class Quarantine:

@@ -25,7 +25,7 @@ from wardlight.keys.wrap import KeyKind
 from web_kit import a_web
 
 ROOT = "/api/v1/quarantine"
-FINDINGS = (Finding("words", (0x00081030,)), Finding("patient-identifier", (0x00400275, 0x00321060)))
+FINDINGS = (Finding("words", (0x00081030,)), Finding("identifier", (0x00400275, 0x00321060)))
 SCOPES = (TokenScope.MANAGE, TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.STEP_UP)
 
 
@@ -91,7 +91,7 @@ def test_what_is_held_says_why_and_shows_nothing(web, alarm):
     assert row["state"] == "held" and row["level"] == "high" and not row["own"]
     assert row["reasons"] == [
         {"code": "words", "tags": ["00081030"]},
-        {"code": "patient-identifier", "tags": ["00400275", "00321060"]},
+        {"code": "identifier", "tags": ["00400275", "00321060"]},
     ]
     assert row["findings"] == [str(one) for one in FINDINGS]
     (fresh,) = keys(web) - before
@@ -204,14 +204,14 @@ def test_a_false_alarm_is_released_for_what_was_seen_and_no_more(web, alarm):
     ends(web)
 
 
-@pytest.mark.parametrize("code", ["unreadable", "marker-missing"])
+@pytest.mark.parametrize("code", ["unreadable", "marker-missing", "uid-not-replaced", "forbidden-element"])
 def test_nobody_answers_for_what_was_not_verified(web, alarm, code):
-    alarm[:] = [Finding(code)]
+    alarm[:] = [Finding(code, (0x00100010,))]
     assert sent(As(web, "clinician"), [image(107)]) == [f"quarantined:{code}"]
     person = web.people["administrator"]
     row = person.get(f"{ROOT}?limit=1").json()["files"][0]
     assert row["findings"] == []
-    body = {"why": "checked", "findings": [code]}
+    body = {"why": "checked", "findings": [f"{code} (0010,0010)"]}
     assert person.post(f"{ROOT}/{row['id']}/release", json=body).status_code == 409
 
 

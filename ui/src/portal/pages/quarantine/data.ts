@@ -16,7 +16,7 @@ export async function pageOf(after?: string): Promise<components["schemas"]["Qua
 
 /** In words; a code that has none as it is. */
 export function codeText(code: string): string {
-  return say.codes[code] ?? code;
+  return say.codes[code] ?? say.families.find(([begin]) => code.startsWith(begin))?.[1] ?? code;
 }
 
 /** (0010,0010) › (0040,A168) */

@@ -2,6 +2,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 
+import "../admin.css";
 import { api } from "../../api/client";
 import { useRole } from "../../app/session";
 import { Top } from "../../app/shell";
@@ -79,7 +80,7 @@ function Row({ row, on, name, choose }: { row: Held; on: boolean; name: string; 
   return (
     <tr className={on ? "sel" : ""} onClick={choose}>
       <td><button type="button" className="fold ell" aria-current={on} onClick={choose}>{kindText(row)}</button></td>
-      <td>
+      <td className="ell">
         {row.state === "queued" ? <span className="st run">{say.queued}</span> : (
           <span className="st warn">{first ? codeText(first.code) : "–"}{row.reasons.length > 1 && <span className="t3"> {say.more(row.reasons.length - 1)}</span>}</span>
         )}
