@@ -16,18 +16,18 @@ from sqlalchemy import select
 from deid_kit import decode, deidentifier, encode, minimal, new_uid, pixels
 from wardlight.agreements.model import Level
 from wardlight.deid.engine import WANTED
+from wardlight.deid.patient_study import study_elements
 from wardlight.deid.protect import protect
+from wardlight.deid.restore import NotRestored
 from wardlight.dicom.stream import DataSetStream
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target
 from wardlight.receiver.reidentify import Reidentifier
-from wardlight.receiver.restore import NotRestored
 from wardlight.receiver.secrets import ReceiverSecrets, load
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.tables import audit_pending
 from wardlight.receiver.vault import Vault, WayBack
-from wardlight.receiver.vault_study import study_elements
 
 HIGH = Target("app", Level.HIGH)
 #: The day on which the images of `Hospital` came.

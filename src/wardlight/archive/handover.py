@@ -45,12 +45,16 @@ _PAUSE_MS: Final = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A handover whose result is there. level: of the release that it goes to."""
+    """A handover whose result is there. level: of the release that it goes to.
+
+    source: the release that the platform made both of; None where nothing has to be made anew, or a receiver does it.
+    """
 
     row: Handover
     location: InstanceLocation
     whole: Whole
     level: Level
+    source: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +206,14 @@ class Handovers:
             token = share_store.instance_token(tx, row.instance)
             places = store.find_instances(tx, row.release, token=token) if token else []
             target = store.release_by_id(tx, row.target)
-        if not places or target is None:
+            origin = share_store.origin(tx, row.release)
+        if not places or target is None or origin is None:
             return None
+        as_it_is = whole.release.level is target.level is Level.IDENTIFIED
         key = release_key(self._keystore, whole.release)
         place = locations(whole.release, key, places, whole.study_uid, None)[0]
-        return Waiting(row, place, whole, target.level)
+        source = None if as_it_is or row.receiver is not None else origin.derived_from
+        return Waiting(row, place, whole, target.level, source)
 
     def _one(self, scope: Scope, id_: UUID) -> Waiting:
         scope.require(Operation.COLLECT)
@@ -236,11 +243,7 @@ class Handovers:
 
     def _told(self, scope: Scope, found: list[Waiting], counts: dict[str, int], reason: str = "") -> Event:
         references = self._recorder.references(scope.institution)
-        subjects = {
-            one.references(references): None
-            for waiting in found
-            for one in waiting.whole.subjects
-        }
+        subjects = {one.references(references): None for waiting in found for one in waiting.whole.subjects}
         classes = {name for one in found for name in image_classes(one.whole.release.level)}
         return Event(
             scope.action,

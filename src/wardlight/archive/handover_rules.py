@@ -150,6 +150,10 @@ def _maker(tx: Connection, source: ReleaseRow, target: ReleaseRow) -> tuple[str 
         # Both name patient, study and images as the hospital does.
         return None, ""
     origins = [share_store.origin(tx, one.id) for one in (source, target)]
+    sources = {None if one is None else one.derived_from for one in origins}
+    if len(sources) == 1 and None not in sources:
+        # The platform made both of one release: it can make the way back again.
+        return None, ""
     made = [one.producer for one in origins if one is not None and one.derived_from is None and one.producer]
     if len(made) == 2 and all(one.startswith(_RECEIVER) for one in made):
         return made[0].removeprefix(_RECEIVER), ""

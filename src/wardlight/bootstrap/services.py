@@ -136,7 +136,8 @@ class Platform(IdentityServices):
     @property
     def handing(self) -> Handing:
         """Hands results over to other applications."""
-        return Handing(self.archive)
+        copier = Copier(self.archive, self.keystore)
+        return Handing(self.archive, copier, lambda institution: text_reader(self.settings, institution))
 
     @property
     def uploads(self) -> Uploads:

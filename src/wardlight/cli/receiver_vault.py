@@ -93,8 +93,8 @@ def reidentify(
 
     Example: wardlight receiver reidentify result.dcm --out to-pacs
     """
+    from wardlight.deid.restore import NotRestored
     from wardlight.receiver.reidentify import Reidentifier
-    from wardlight.receiver.restore import NotRestored
 
     refused = 0
     with _opened(config) as here:

@@ -67,7 +67,7 @@ class Copier:
         """The Study UID of the release that is made of another one."""
         if level is Level.IDENTIFIED:
             return original
-        keys = self._keys(institution, application, level)
+        keys = self.keys(institution, application, level)
         return map_uids(keys.uid, original.encode("ascii")).rstrip(b"\0").decode("ascii")
 
     def copy(
@@ -90,7 +90,7 @@ class Copier:
         """
         institution = whole.release.institution
         identified = level is Level.IDENTIFIED
-        deidentifier = None if identified else self._deidentifier(institution, application, level)
+        deidentifier = None if identified else self.deidentifier(institution, application, level)
         study_uid = self.study_uid(institution, application, level, whole.study_uid)
         target = self._archive.existing(institution, release, study_uid)
         actor = Principal(PrincipalKind.SYSTEM, scope.reason, institution)
@@ -165,13 +165,15 @@ class Copier:
                 break
         return taken, refused
 
-    def _keys(self, institution: UUID, application: str, level: Level) -> DeidKeys:
+    def keys(self, institution: UUID, application: str, level: Level) -> DeidKeys:
+        """Of an application's releases that the platform makes at a level."""
         _, secret = self._keystore.institution_key(institution, KeyKind.PSEUDONYM)
         return DeidKeys.derive(secret, application, level.value)
 
-    def _deidentifier(self, institution: UUID, application: str, level: Level) -> Deidentifier:
+    def deidentifier(self, institution: UUID, application: str, level: Level) -> Deidentifier:
+        """What makes an application's releases at a level."""
         from wardlight.deid.engine import (
             Deidentifier,
         )  # Most workers never need it, and it takes a while to load.
 
-        return Deidentifier(load_profile(level.value), self._keys(institution, application, level))
+        return Deidentifier(load_profile(level.value), self.keys(institution, application, level))

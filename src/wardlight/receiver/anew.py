@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from wardlight.deid.restore import NotRestored
+from wardlight.deid.result import Result, read_result
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.part10 import read_meta
 from wardlight.errors import WardlightError
@@ -17,8 +19,7 @@ from wardlight.receiver.batches import Protected
 from wardlight.receiver.model import Level, Target, Work
 from wardlight.receiver.protect import Protector
 from wardlight.receiver.reading import follow
-from wardlight.receiver.restore import NotRestored, Origin, identified_origin, origin_of
-from wardlight.receiver.result import Result, read_result
+from wardlight.receiver.restore import VaultOrigin, identified_origin, origin_of
 from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.sink import SOP_CLASS, STUDY, read_identifiers
 from wardlight.receiver.vault import Vault
@@ -53,18 +54,18 @@ class Maker:
             raise NotRestored(error.code) from None
         return made, made.work.study
 
-    def _origin(self, result: Result, source: Target) -> Origin:
+    def _origin(self, result: Result, source: Target) -> VaultOrigin:
         patient, study = result.names
         if source.level is Level.IDENTIFIED:
             return identified_origin(self._vault, source, study)
         origin = origin_of(self._vault, patient, study)
-        if origin.release.target != source:
+        if origin.target != source:
             raise NotRestored("another-release")
         return origin
 
-    def _protected(self, result: Result, origin: Origin, recipient: Target, own_days: int) -> Protected:
-        part, read, _ = result.restored(self._vault, origin, own_days)
-        restored = b"".join(part.chunks(read))
+    def _protected(self, result: Result, origin: VaultOrigin, recipient: Target, own_days: int) -> Protected:
+        pieces, _ = result.restored(self._vault, origin, own_days)
+        restored = b"".join(pieces)
         meta = read_meta(restored)
         body = memoryview(restored)[meta.end :]
 

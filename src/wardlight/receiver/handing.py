@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from wardlight import log
 from wardlight.audit.actions import Action
+from wardlight.deid.restore import NotRestored
 from wardlight.identity.model import TokenScope
 from wardlight.receiver.anew import Maker
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.exchange import Exchange, ExchangeError
 from wardlight.receiver.model import Level, Target
 from wardlight.receiver.protect import NotReleased
-from wardlight.receiver.restore import NotRestored
 from wardlight.receiver.setbacks import Backoff
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.upload import Platform, Trouble, UnreadableObject, UploadError

@@ -9,6 +9,7 @@ from wardlight.agreements.model import Level
 from wardlight.deid.burned_in import PixelReader
 from wardlight.deid.engine import Deidentified, Deidentifier
 from wardlight.deid.keys import DeidKeys
+from wardlight.deid.patient_study import study_elements
 from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, protect, reasons_of
 from wardlight.deid.uids import study_group
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -27,7 +28,6 @@ from wardlight.receiver.site_profiles import BUILT_IN, SiteProfiles
 from wardlight.receiver.spool import Spool
 from wardlight.receiver.upload import Outgoing
 from wardlight.receiver.vault import Vault, WayBack
-from wardlight.receiver.vault_study import study_elements
 
 
 class NotReleased(Exception):

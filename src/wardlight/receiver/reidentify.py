@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from wardlight.deid.restore import NotRestored
+from wardlight.deid.result import Buffer, read_result
 from wardlight.dicom.errors import DicomError
 from wardlight.errors import WardlightError
 from wardlight.keys.files import sync_folder
-from wardlight.receiver.body import Part, Reader
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.model import Target
-from wardlight.receiver.restore import NotRestored, origin_of
-from wardlight.receiver.result import read_result
+from wardlight.receiver.restore import origin_of
 from wardlight.receiver.secrets import ReceiverSecrets
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.vault import Vault
@@ -44,8 +44,8 @@ class Reidentifier:
         try:
             result = read_result(lambda offset: _chunks(file, offset))
             origin = origin_of(self._vault, *result.names)
-            study, target = self._secrets.study_token(origin.study_uid.decode("ascii")), origin.release.target
-            part, read, name = result.restored(self._vault, origin)
+            study, target = self._secrets.study_token(origin.study_uid.decode("ascii")), origin.target
+            pieces, name = result.restored(self._vault, origin)
             place = folder / f"{name}.dcm"
             if place.exists():
                 raise NotRestored("already-exists")
@@ -57,7 +57,7 @@ class Reidentifier:
             self._store.append([self._entries.reidentified(study, target, refusal.code)])
             raise
         entry = self._entries.reidentified(study, target)
-        _write(part, read, place, lambda: self._store.append([entry]))
+        _write(pieces, place, lambda: self._store.append([entry]))
         return place
 
 
@@ -68,13 +68,13 @@ def _chunks(file: Path, offset: int) -> Iterator[bytes]:
             yield chunk
 
 
-def _write(part: Part, read: Reader, place: Path, before: Callable[[], None]) -> None:
+def _write(pieces: Iterator[Buffer], place: Path, before: Callable[[], None]) -> None:
     """The file whole and durable in its place, for its owner only, or not at all."""
     temporary = place.with_name(f".{stdlib_secrets.token_hex(8)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as opened:
-            for chunk in part.chunks(read):
+            for chunk in pieces:
                 opened.write(chunk)
             opened.flush()
             os.fsync(opened.fileno())

@@ -229,6 +229,11 @@ class Vault:
         target = Target(found["a"], Level(found["l"]))
         return Release(target, patient, found["d"], self.current(row[0]))
 
+    def whose(self, pseudonym: bytes) -> bytes | None:
+        """The person that a pseudonym stands for; None where the vault does not know it."""
+        found = self.release(pseudonym)
+        return None if found is None else found.person
+
     def study(self, original: bytes) -> Study | None:
         """An original study, by its Study Instance UID."""
         token = self.keys.token(Kind.STUDY, original)

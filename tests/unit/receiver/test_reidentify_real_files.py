@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 import real_files
 from deid_kit import new_uid
 from vault_kit import Hospital, report, series
+from wardlight.deid.patient_study import ALWAYS, CHARSET, WHERE_THERE
+from wardlight.deid.restore import NotRestored
 from wardlight.errors import WardlightError
-from wardlight.receiver.restore import NotRestored
-from wardlight.receiver.vault_study import ALWAYS, CHARSET, WHERE_THERE
 
 #: What restoring may change at the top level, beside dates.
 CHANGED = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import text
 
 import platform_kit
 from deid_kit import decode, pixels
-from share_kit import ACME, BETA, Desk, a_desk
+from share_kit import ACME, BETA, CANARIES, Desk, a_desk
 from unit.web.test_results import received, receiver_token
 from vault_kit import CAME, open_vault, report, secrets_of, series, way_of
 from wardlight.access.model import TokenScope
@@ -321,12 +322,52 @@ def test_nothing_moves_without_its_entry(desk: Desk, gate: Gate, monkeypatch: py
         assert desk.ask("POST", path, gate.collect, json={"reason": "too-large"}).status_code == 200
 
 
-def test_shares_have_no_way_back(desk: Desk, gate: Gate) -> None:
-    """Their pseudonyms are of the platform's own domain: the receiver could not restore what is made of them."""
+def test_between_shares_the_platform_makes_it_anew(desk: Desk, gate: Gate) -> None:
+    """Their pseudonyms are of the platform's own domain, so that the way back can be made again, and only there."""
     uid = series(1)[0].StudyInstanceUID
     received(desk, uid)
     shares = {name: desk.share(uid, application=name, level="high") for name in (ACME, BETA)}
     image = desk.hospital.seen(desk.hospital.as_application(ACME), shares[ACME]["study"])[0]
+    theirs = desk.hospital.seen(desk.hospital.as_application(BETA), shares[BETA]["study"])[0]
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = (
+        image.SOPClassUID,
+        image.SOPInstanceUID,
+    )
+    today = f"{datetime.now(UTC):%Y%m%d}"
+    result = stored(
+        desk,
+        image,
+        ReferencedInstanceSequence=[reference],
+        SeriesDescription=f"Findings of {image.PatientID}",
+        ContentDate=today,
+    )
+    assert decisions(desk)[-1] == ("success", "") and gate.rows() == []
+    assert desk.hospital.platform.handing.work(WORKER) == 1
+    desk.hospital.platform.archive.complete(WORKER)
+    (made,) = [ds for ds in seen(desk, theirs) if ds.Modality == "SR"]
+    assert (made.PatientID, made.StudyInstanceUID) == (theirs.PatientID, theirs.StudyInstanceUID)
+    assert made.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID in {
+        ds.SOPInstanceUID for ds in seen(desk, theirs)
+    }
+    assert made.get("ContentDate", "") in ("", today)
+    text_ = str(made)
+    for canary in (image.PatientID, image.StudyInstanceUID, image.SOPInstanceUID, result.SOPInstanceUID):
+        assert str(canary) not in text_
+    for canary in CANARIES.values():
+        assert canary not in text_
+    assert events(desk)[-1].endswith("study.changed")
+
+
+def test_a_share_and_what_the_receiver_made_have_no_way_to_each_other(desk: Desk, gate: Gate) -> None:
+    originals = series(1)
+    uid = originals[0].StudyInstanceUID
+    received(desk, uid)
+    share = desk.share(uid, application=ACME, level="high")
+    image = desk.hospital.seen(desk.hospital.as_application(ACME), share["study"])[0]
+    newest = "SELECT study_group FROM access_grant ORDER BY created_ms DESC, id DESC LIMIT 1"
+    ((group,),) = desk.hospital.sql(newest)
+    gate.send(originals, B, bytes(group).hex())
     stored(desk, image)
     assert decisions(desk)[-1] == ("denied", "way-back-unknown") and gate.rows() == []
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import chain
+from typing import Final, TypeAlias
 
+from wardlight.deid.patient_study import PATIENT_ID
+from wardlight.deid.restore import SOP_INSTANCE, STUDY_UID, WANTED, NotRestored, Origin, Restorer, Ways
 from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import META_OFFSET, read_meta, write_meta
-from wardlight.dicom.stream import DataSetStream
+from wardlight.dicom.stream import DataSetStream, cut, deflated, inflated
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax
-from wardlight.receiver.body import Part, Reader, deflated_part, plain_part
-from wardlight.receiver.restore import SOP_INSTANCE, STUDY_UID, WANTED, NotRestored, Origin, Restorer
-from wardlight.receiver.vault import Vault
-from wardlight.receiver.vault_study import PATIENT_ID
 
+Buffer: TypeAlias = bytes | memoryview
 #: File meta information is looked for in so many bytes.
 _META_BYTES: Final = 1 << 20
 _UID_CHARACTERS: Final = frozenset(b"0123456789.")
@@ -37,8 +37,8 @@ class Result:
             raise NotRestored("missing-identifier")
         return patient, study
 
-    def restored(self, vault: Vault, origin: Origin, own_days: int = 0) -> tuple[Part, Reader, str]:
-        """The file with its patient put back, and its SOP Instance UID. Raises NotRestored, DicomError.
+    def restored(self, ways: Ways, origin: Origin, own_days: int = 0) -> tuple[Iterator[Buffer], str]:
+        """The file with its patient put back, piece by piece, and its SOP Instance UID. Raises NotRestored, DicomError.
 
         own_days: as `Restorer` has it.
         """
@@ -47,7 +47,7 @@ class Result:
         if not sop_class or not sop_uid or not _UID_CHARACTERS.issuperset(sop_class + sop_uid):
             raise NotRestored("missing-identifier")
         syntax = EXPLICIT_LITTLE if stream.syntax.deflated else stream.syntax
-        header = Restorer(vault, origin, own_days).restore(stream.header or b"", syntax, stream.elements)
+        header = Restorer(ways, origin, own_days).restore(stream.header or b"", syntax, stream.elements)
         meta = write_meta(
             sop_class.decode(),
             sop_uid.decode(),
@@ -55,20 +55,21 @@ class Result:
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version=IMPLEMENTATION_VERSION,
         )
-        pixel, start, end = stream.pixel, 0, 0
-        if pixel is not None:
-            # What follows the pixel data is padding, or signatures that hold no more.
-            start = stream.value_offset
-            whole = stream.total if stream.tail_offset is None else stream.tail_offset
-            end = start + pixel.length if pixel.length >= 0 else whole
-        head = meta + header + (b"" if pixel is None else pixel.head)
+        pieces: Iterator[Buffer] = chain((header,), self._pixels())
+        return chain((meta,), deflated(pieces) if stream.syntax.deflated else pieces), sop_uid.decode()
 
-        def read(offset: int) -> Iterator[bytes]:
-            return self.chunks(self.begins + offset)
-
-        if stream.syntax.deflated:
-            return deflated_part(head, len(meta), start, end, read), read, sop_uid.decode()
-        return plain_part(head, len(meta), start, end), read, sop_uid.decode()
+    def _pixels(self) -> Iterator[Buffer]:
+        stream = self.stream
+        if stream.pixel is None:
+            return iter(())
+        # What follows the pixel data is padding, or signatures that hold no more.
+        start = stream.value_offset
+        whole = stream.total if stream.tail_offset is None else stream.tail_offset
+        end = start + stream.pixel.length if stream.pixel.length >= 0 else whole
+        data = self.chunks(self.begins)
+        return chain(
+            (stream.pixel.head,), cut(inflated(data) if stream.syntax.deflated else data, start, end)
+        )
 
     def _text(self, tag: int) -> bytes:
         element = self.stream.elements.get(tag)
