@@ -91,8 +91,10 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
                 run += n
                 if start - last_end == 1 and b[start - 1] == 46:
                     dots += 1
-                    if dots >= 3:
+                    if dots >= 3 or n > 18:
                         flags |= DOTTED
+                    if one == 1 or one > 4 or n > 4:
+                        run = n  # a decimal number: nobody groups digits so
                 else:
                     dots = 0
                 if n == 2 and one == 2 and two == 4 and (b[start - 1] == 45 or b[start - 1] == 47):

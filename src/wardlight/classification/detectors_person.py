@@ -59,7 +59,7 @@ _LABELS: Final = frozenset(
     for first in (phrase.split()[0] for phrase in words.words(listed))
     if len(first) > 2 or not first.isascii()
 )
-_SPLIT: Final = re.compile(r"[^ ,^]+")
+_SPLIT: Final = re.compile(r"[^ ,^]++")
 
 
 def _person(value: str) -> tuple[int, int]:

@@ -47,28 +47,29 @@ _FIELDS: Final[dict[str, dict[int, tuple[str, DataClass]]]] = {
     },
     "MRG": {1: ("mrn", _P), 7: ("name", _P)},
 }
-_SEGMENT: Final = re.compile(rf"(?<![A-Za-z0-9])(?P<s>{'|'.join(_FIELDS)})\|(?P<f>[^\r\n\x0b\x1c]*)")
-_LITERAL_END: Final = re.compile(r"\\r|\\n|\r|\n")
+_SEGMENT: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_FIELDS)})\|")
+#: Ends of a segment: in a message, and where a line of a log has one with its ends spelt out.
+_END: Final = re.compile(r"\\r|\\n|[\r\n\x0b\x1c]")
 _EMPTY: Final = frozenset(('""', "^", "^^", "", "~"))
+#: Fields of a segment that are looked at.
+_MOST: Final = 60
 
 
 def find(text: str) -> Iterator[Hit]:
     """The fields of all segments in a text."""
-    at = 0
-    while found := _SEGMENT.search(text, at):
-        name, start = found["s"], found.start("f")
-        ended = _LITERAL_END.search(text, start, found.end())
-        stop = ended.start() if ended else found.end()
-        following = _SEGMENT.search(text, start, stop)
-        if following:
-            stop = following.start()
-        at = max(stop, found.end("s") + 1)
-        fields = text[start:stop].split("|", 60)
-        if len(fields) < 2 and name not in ("OBX", "DG1"):
-            continue
-        place = start
-        for number, value in enumerate(fields, 1):
-            known = _FIELDS[name].get(number)
-            if known and value.strip("^~& \"'") not in _EMPTY and any(c.isalnum() for c in value):
-                yield Hit(place, place + len(value), *known, Confidence.HIGH, f"HL7 v2 field {name}-{number}")
-            place += len(value) + 1
+    starts = [match.span() for match in _SEGMENT.finditer(text)]
+    for place, (begin, start) in enumerate(starts):
+        stop = starts[place + 1][0] if place + 1 < len(starts) else len(text)
+        ended = _END.search(text, start, stop)
+        yield from _fields(text, text[begin : begin + 3], start, ended.start() if ended else stop)
+
+
+def _fields(text: str, name: str, start: int, stop: int) -> Iterator[Hit]:
+    values = text[start:stop].split("|", _MOST)
+    if len(values) < 2:
+        return
+    for number, value in enumerate(values, 1):
+        known = _FIELDS[name].get(number)
+        if known and value.strip("^~& \"'") not in _EMPTY and any(c.isalnum() for c in value):
+            yield Hit(start, start + len(value), *known, Confidence.HIGH, f"HL7 v2 field {name}-{number}")
+        start += len(value) + 1
