@@ -127,7 +127,7 @@ INGEST: Final = (
             (JSON,),
             consumes=(JSON,),
             statuses=(201,),
-            schema="Link",
+            schema="ViewerLink",
             takes="ViewerLinkWish",
         ),
         method="POST",

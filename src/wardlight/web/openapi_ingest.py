@@ -169,6 +169,11 @@ SCHEMAS: Final[dict[str, Any]] = {
         },
         "additionalProperties": False,
     },
+    "ViewerLink": {
+        "type": "object",
+        "required": ["url", "expires_at"],
+        "properties": {"url": {"type": "string", "format": "uri"}, "expires_at": _TIME},
+    },
     "LinksEnded": {"type": "object", "required": ["ended"], "properties": {"ended": _COUNT}},
     **_MEASUREMENTS,
     "Results": {
@@ -256,11 +261,6 @@ PARAMETERS: Final[dict[str, Any]] = {
         "description": "Our own id of an instance, as the link has it.",
         "schema": {"type": "string", "format": "uuid"},
     },
-    "result": {
-        "name": "result",
-        "in": "path",
-        "required": True,
-        "description": "Id of a result that waits for a receiver.",
     "handover": {
         "name": "handover",
         "in": "path",
@@ -268,6 +268,11 @@ PARAMETERS: Final[dict[str, Any]] = {
         "description": "Id of a result that another application is to have.",
         "schema": _ID,
     },
+    "result": {
+        "name": "result",
+        "in": "path",
+        "required": True,
+        "description": "Id of a result that waits for a receiver.",
         "schema": _ID,
     },
 }

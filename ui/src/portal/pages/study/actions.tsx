@@ -10,12 +10,15 @@ import { useApplications } from "../trail/entry";
 import { isOpen, revoke, usePeople } from "./access";
 import { grantsQuery, T } from "./data";
 import { DeleteButton } from "./delete";
+import { OpenIn } from "./open-in";
 import { ShareButton } from "./share";
 
 /** The buttons in the head of the page. `row`: the study as QIDO-RS gives it. */
 export function Actions({ study, row }: { study: string; row: DicomRow }): ReactNode {
+  const looks = useRole("administrator", "clinician", "researcher");
   return (
     <>
+      {looks && <OpenIn study={study} />}
       <ShareButton study={study} />
       <DeleteButton study={study} name={text(row, T.patientId) || text(row, T.patientName) || study} />
     </>

@@ -5,8 +5,8 @@ import {
 } from "@cornerstonejs/core";
 import { init as initLoader, wadors } from "@cornerstonejs/dicom-image-loader";
 import {
-  addTool, AngleTool, annotation, EllipticalROITool, Enums as ToolEnums, init as initTools, LengthTool, PanTool, StackScrollTool, ToolGroupManager, WindowLevelTool,
-  ZoomTool,
+  addTool, AngleTool, annotation, EllipticalROITool, Enums as ToolEnums, init as initTools, LengthTool, PanTool, RectangleROITool, StackScrollTool, ToolGroupManager,
+  WindowLevelTool, ZoomTool,
 } from "@cornerstonejs/tools";
 
 import { request } from "../../api/client";
@@ -15,7 +15,7 @@ import { type Frame, numbers, numeric, T } from "./data";
 
 export const TOOLS = {
   scroll: StackScrollTool.toolName, window: WindowLevelTool.toolName, zoom: ZoomTool.toolName, pan: PanTool.toolName,
-  length: LengthTool.toolName, angle: AngleTool.toolName, region: EllipticalROITool.toolName,
+  length: LengthTool.toolName, angle: AngleTool.toolName, region: EllipticalROITool.toolName, box: RectangleROITool.toolName,
 } as const;
 export type Tool = keyof typeof TOOLS;
 
@@ -60,7 +60,7 @@ function start(): void {
   imageRetrievalPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Prefetch, AHEAD);
   imageRetrievalPoolManager.setMaxSimultaneousRequests(Enums.RequestType.Interaction, 4);
   initTools();
-  for (const tool of [StackScrollTool, WindowLevelTool, ZoomTool, PanTool, LengthTool, AngleTool, EllipticalROITool]) addTool(tool);
+  for (const tool of [StackScrollTool, WindowLevelTool, ZoomTool, PanTool, LengthTool, AngleTool, EllipticalROITool, RectangleROITool]) addTool(tool);
   const style = annotation.config.style.getDefaultToolStyles();
   annotation.config.style.setDefaultToolStyles({
     ...style,
@@ -124,45 +124,45 @@ export class StackView {
     this.use("window");
   }
 
-  get #viewport(): StackViewport | undefined {
+  get viewport(): StackViewport | undefined {
     return this.#over ? undefined : (this.#engine.getViewport(this.#id) as StackViewport | undefined);
   }
 
   /** Shows these pictures; the one in view stays in view where it is among them. */
   async show(frames: readonly Frame[]): Promise<void> {
     const before = this.#frames[this.index]?.id;
-    const known = this.#viewport?.getCornerstoneImage() !== undefined;
+    const known = this.viewport?.getCornerstoneImage() !== undefined;
     const meta = await Promise.all(frames.map(async (frame) => [frame.id, await withPalette(frame)] as const));
     for (const [id, row] of meta) wadors.metaDataManager.add(id, row as never);
     if (this.#over) return;
     this.#frames = frames;
     this.#at = new Map(frames.map((frame, index) => [frame.id, index]));
     const at = Math.max(0, before === undefined ? 0 : (this.#at.get(before) ?? 0));
-    const { voiRange: voi, invert: inverted } = (known ? this.#viewport?.getProperties() : undefined) ?? {};
-    const camera = known ? this.#viewport?.getCamera() : undefined;
+    const { voiRange: voi, invert: inverted } = (known ? this.viewport?.getProperties() : undefined) ?? {};
+    const camera = known ? this.viewport?.getCamera() : undefined;
     try {
-      await this.#viewport?.setStack(frames.map((frame) => frame.id), at);
+      await this.viewport?.setStack(frames.map((frame) => frame.id), at);
     } catch (error) {
       this.#failed = error instanceof Error ? error.message : String(error);
     }
-    if (voi) this.#viewport?.setProperties({ voiRange: voi, invert: inverted ?? false });
-    if (camera) this.#viewport?.setCamera(camera);
-    this.#viewport?.render();
+    if (voi) this.viewport?.setProperties({ voiRange: voi, invert: inverted ?? false });
+    if (camera) this.viewport?.setCamera(camera);
+    this.viewport?.render();
     this.#tell();
     for (let one = 0; one < AHEAD; one += 1) void this.#prefetch();
   }
 
   get index(): number {
-    return this.#viewport?.getCurrentImageIdIndex() ?? 0;
+    return this.viewport?.getCurrentImageIdIndex() ?? 0;
   }
 
   goto(index: number): void {
     const to = Math.max(0, Math.min(this.#frames.length - 1, index));
-    void this.#viewport?.setImageIdIndex(to).catch(() => undefined);
+    void this.viewport?.setImageIdIndex(to).catch(() => undefined);
   }
 
   scroll(by: number): void {
-    const target = this.#viewport?.getTargetImageIdIndex() ?? 0;
+    const target = this.viewport?.getTargetImageIdIndex() ?? 0;
     this.goto(target + by);
   }
 
@@ -179,36 +179,37 @@ export class StackView {
   }
 
   window(width: number, centre: number): void {
-    this.#viewport?.setProperties({ voiRange: utilities.windowLevel.toLowHighRange(width, centre) });
-    this.#viewport?.render();
+    this.viewport?.setProperties({ voiRange: utilities.windowLevel.toLowHighRange(width, centre) });
+    this.viewport?.render();
     this.#tell();
   }
 
   wholeRange(): void {
-    const image = this.#viewport?.getCornerstoneImage();
+    const image = this.viewport?.getCornerstoneImage();
     if (image === undefined) return;
-    this.#viewport?.setProperties({ voiRange: { lower: image.minPixelValue, upper: image.maxPixelValue } });
-    this.#viewport?.render();
+    this.viewport?.setProperties({ voiRange: { lower: image.minPixelValue, upper: image.maxPixelValue } });
+    this.viewport?.render();
     this.#tell();
   }
 
   invert(): void {
-    const inverted = this.#viewport?.getProperties().invert ?? false;
-    this.#viewport?.setProperties({ invert: !inverted });
-    this.#viewport?.render();
+    const inverted = this.viewport?.getProperties().invert ?? false;
+    this.viewport?.setProperties({ invert: !inverted });
+    this.viewport?.render();
     this.#tell();
   }
 
   reset(): void {
-    this.#viewport?.resetCamera();
-    this.#viewport?.resetProperties();
-    this.#viewport?.render();
+    this.viewport?.resetCamera();
+    this.viewport?.resetProperties();
+    this.viewport?.render();
     this.#tell();
   }
 
-  clear(): void {
-    annotation.state.removeAllAnnotations();
-    this.#viewport?.render();
+  /** Where a place in the patient, in mm, is on the canvas. */
+  toCanvas(world: [number, number, number]): [number, number] {
+    const [x = 0, y = 0] = this.viewport?.worldToCanvas(world) ?? [];
+    return [x, y];
   }
 
   /** Runs through the pictures, over and over; a picture that is late is waited for. */
@@ -221,7 +222,7 @@ export class StackView {
     const wait = 1000 / Math.max(1, Math.min(60, rate));
     const next = async (): Promise<void> => {
       const begun = performance.now();
-      await this.#viewport?.setImageIdIndex((this.index + 1) % this.#frames.length)?.catch(() => undefined);
+      await this.viewport?.setImageIdIndex((this.index + 1) % this.#frames.length)?.catch(() => undefined);
       if (this.#playing) this.#playing = window.setTimeout(() => void next(), Math.max(0, wait - (performance.now() - begun)));
     };
     this.#playing = window.setTimeout(() => void next(), wait);
@@ -273,13 +274,13 @@ export class StackView {
 
   #error = (event: Event): void => {
     const said = (event as CustomEvent<{ imageId?: string; error?: { status?: number; message?: string } }>).detail;
-    if (said?.imageId !== undefined && said.imageId !== this.#viewport?.getCurrentImageId()) return;
+    if (said?.imageId !== undefined && said.imageId !== this.viewport?.getCurrentImageId()) return;
     this.#failed = said?.error?.message ?? "error";
     this.#tell();
   };
 
   #tell(): void {
-    const viewport = this.#viewport;
+    const viewport = this.viewport;
     if (viewport === undefined) return;
     const image = viewport.getCornerstoneImage() as { imageId?: string } | undefined;
     const range = viewport.getProperties().voiRange;

@@ -20,6 +20,7 @@ import { Actions, EndAll } from "./actions";
 import { Current } from "./current";
 import { firstQuery, framesOf, grantsQuery, hasThumbnail, isPicture, isShifted, kindOf, levelOf, metadataQuery, numeric, seriesQuery, studyQuery, T } from "./data";
 import { Document } from "./document";
+import { isOverlay, type Layer, layersQuery, underOf } from "./overlays";
 import { Panel } from "./panel";
 import { SeriesStrip } from "./series";
 
@@ -35,7 +36,9 @@ function useViewer(): typeof import("./viewer").default | undefined {
   if (state.failed) throw state.failed;
   return state.component;
 }
+
 const route = getRouteApi("/studies/$study");
+const NONE: readonly Layer[] = [];
 
 type Grant = components["schemas"]["Grant"];
 
@@ -46,7 +49,9 @@ export function Study(): ReactNode {
   const series = useQuery(seriesQuery(study));
   const [wanted, setWanted] = useState("");
   const rows = useMemo(() => series.data ?? [], [series.data]);
-  const chosen = rows.find((row) => text(row, T.series) === wanted) ?? rows.find((row) => hasThumbnail(text(row, T.modality))) ?? rows[0];
+  const layers = useQuery({ ...layersQuery(study, rows), enabled: rows.some((row) => isOverlay(text(row, T.modality))) }).data ?? NONE;
+  const under = underOf(layers, wanted, rows) || wanted;
+  const chosen = rows.find((row) => text(row, T.series) === under) ?? rows.find((row) => hasThumbnail(text(row, T.modality))) ?? rows[0];
   const uid = chosen === undefined ? "" : text(chosen, T.series);
   const first = useQuery({ ...firstQuery(study, uid), enabled: uid !== "" });
   // The metadata of a long series is large: the first picture does not wait behind it.
@@ -82,7 +87,7 @@ export function Study(): ReactNode {
                 objects={objects}
                 empty={whole.isSuccess || (series.isSuccess && rows.length === 0)}
               >
-                {Viewer && <Viewer study={found.data ?? {}} series={chosen ?? {}} frames={frames} whole={whole.isSuccess} onObject={setCurrent} onPicture={onPicture} onSeries={step} />}
+                {Viewer && <Viewer study={found.data ?? {}} series={chosen ?? {}} frames={frames} whole={whole.isSuccess} onObject={setCurrent} onPicture={onPicture} onSeries={step} layers={layers} rows={rows} />}
               </Stage>
               {found.data === undefined ? <aside className="pan" aria-busy aria-label={words.study.panel} /> : <Panel study={study} />}
             </div>

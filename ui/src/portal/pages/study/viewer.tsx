@@ -1,8 +1,8 @@
 // The viewer: tools above, the picture, what is to be known about it in its corners. Keys act while it has the focus.
 import { Menu } from "@mantine/core";
 import {
-  IconAngle, IconArrowsMove, IconChevronDown, IconCircle, IconContrast, IconEraser, IconLungs, IconMaximize, IconPlayerPause, IconPlayerPlay, IconRefresh, IconRuler2, IconStack2,
-  IconTimeline, IconZoomIn, type TablerIcon,
+  IconAngle, IconArrowsMove, IconChevronDown, IconCircle, IconContrast, IconDeviceFloppy, IconEraser, IconLungs, IconMaximize, IconPlayerPause, IconPlayerPlay, IconQuestionMark, IconRectangle,
+  IconRefresh, IconRuler2, IconStack2, IconStack3, IconTimeline, IconZoomIn, type TablerIcon,
 } from "@tabler/icons-react";
 import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 
@@ -10,6 +10,10 @@ import { words } from "../../app/words";
 import { type DicomRow, date, text, texts } from "../../parts/dicom";
 import { Empty } from "../../parts/states";
 import { type Frame, isShifted, levelOf, numbers, numeric, T } from "./data";
+import { Help } from "./help";
+import { layersOn, OverlayCanvas, OverlayList, type Shown as Layered } from "./overlay";
+import type { Layer } from "./overlays";
+import { useDrawing } from "./use-drawing";
 import { StackView, type Tool, type View, warm } from "./engine";
 
 // While the first object is being asked for.
@@ -24,6 +28,8 @@ interface Shown {
   /** A picture is on the screen, or cannot be. */
   onPicture: () => void;
   onSeries: (by: number) => void;
+  layers: readonly Layer[];
+  rows: readonly DicomRow[];
 }
 
 interface Preset {
@@ -34,9 +40,9 @@ interface Preset {
 
 const BUTTONS: readonly (readonly [Tool, TablerIcon, string] | null)[] = [
   ["scroll", IconStack2, "S"], ["window", IconTimeline, "W"], ["zoom", IconZoomIn, "Z"], ["pan", IconArrowsMove, "P"], null,
-  ["length", IconRuler2, "L"], ["angle", IconAngle, "A"], ["region", IconCircle, "R"],
+  ["length", IconRuler2, "L"], ["angle", IconAngle, "A"], ["region", IconCircle, "R"], ["box", IconRectangle, "B"],
 ];
-const KEYS: Record<string, Tool> = { s: "scroll", w: "window", z: "zoom", p: "pan", l: "length", a: "angle", r: "region" };
+const KEYS: Record<string, Tool> = { s: "scroll", w: "window", z: "zoom", p: "pan", l: "length", a: "angle", r: "region", b: "box" };
 const MOVES: Record<string, number> = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 const AT_FIRST: View = { index: -1, width: 0, centre: 0, zoom: 1, inverted: false, failed: "" };
 const CT: readonly Preset[] = [
@@ -53,7 +59,7 @@ function presetsOf(row: DicomRow, modality: string): Preset[] {
   return [...(modality === "CT" ? own.slice(0, 2) : own.slice(0, 5)), ...(modality === "CT" ? CT : [{ name: words.viewer.wholeRange }])];
 }
 
-export default function Viewer({ study, series, frames, whole, onObject, onPicture, onSeries }: Shown): ReactNode {
+export default function Viewer({ study, series, frames, whole, onObject, onPicture, onSeries, layers, rows }: Shown): ReactNode {
   const box = useRef<HTMLElement>(null);
   const canvas = useRef<HTMLDivElement>(null);
   const engine = useRef<StackView | null>(null);
@@ -61,6 +67,10 @@ export default function Viewer({ study, series, frames, whole, onObject, onPictu
   const [tool, setTool] = useState<Tool>("window");
   const [playing, setPlaying] = useState(false);
   const [broken, setBroken] = useState("");
+  const [helping, setHelping] = useState(false);
+  const [listed, setListed] = useState(true);
+  const [layered, setLayered] = useState<Layered>({ hidden: new Set(), opacity: 0.5 });
+  const over = useMemo(() => layersOn(layers, frames), [layers, frames]);
 
   useEffect(() => {
     if (canvas.current === null) return undefined;
@@ -75,6 +85,8 @@ export default function Viewer({ study, series, frames, whole, onObject, onPictu
   useEffect(() => { void engine.current?.show(frames); }, [frames]);
   useEffect(() => { engine.current?.use(tool); }, [tool]);
   useEffect(() => { engine.current?.play(playing && whole); }, [playing, whole, frames]);
+
+  const drawing = useDrawing(text(study, T.study), rows, frames, engine, view.index >= 0);
 
   const frame = frames[Math.max(0, view.index)];
   const object = frame?.of;
@@ -92,13 +104,13 @@ export default function Viewer({ study, series, frames, whole, onObject, onPictu
   const keyed = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const target = event.target as HTMLElement;
-    if (target.closest("[role=menu]") || target.closest("[role=slider]")) return;
+    if (target.closest("[role=menu], [role=slider], [role=dialog], input")) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const chosen = KEYS[key];
     const act: Record<string, () => void> = {
       i: () => engine.current?.invert(), c: () => setPlaying((on) => !on), 0: () => engine.current?.reset(), f: full,
       PageUp: () => onSeries(-1), PageDown: () => onSeries(1), Home: () => engine.current?.goto(0), End: () => engine.current?.goto(frames.length - 1),
-      Delete: () => engine.current?.clear(),
+      Delete: drawing.remove, Backspace: drawing.remove, m: drawing.keep, o: () => setListed((on) => !on), "?": () => setHelping(true), h: () => setHelping(true),
     };
     if (chosen !== undefined) setTool(chosen);
     else if (MOVES[key] !== undefined) engine.current?.scroll(MOVES[key]);
@@ -122,7 +134,17 @@ export default function Viewer({ study, series, frames, whole, onObject, onPictu
         <Button icon={playing ? IconPlayerPause : IconPlayerPlay} label={playing ? words.viewer.stop : words.viewer.cine} shortcut="C" on={playing} off={frames.length < 2} act={() => setPlaying(!playing)} />
         <Button icon={IconRefresh} label={words.viewer.reset} shortcut="0" act={() => { engine.current?.reset(); }} />
         <span className="end row">
-          <button type="button" className="vp hide-md" aria-label={words.viewer.clear} title={`${words.viewer.clear} (Del)`} onClick={() => engine.current?.clear()}><IconEraser size={16} stroke={1.7} aria-hidden /></button>
+          <button type="button" className="vp hide-md" aria-label={words.viewer.clear} title={`${words.viewer.clear} (Del)`} onClick={drawing.remove}><IconEraser size={16} stroke={1.7} aria-hidden /></button>
+          {drawing.may && (
+            <button type="button" className="vp" aria-label={`${words.viewer.keep} (M)`} title={`${words.viewer.keep} (M)`} disabled={drawing.changed === 0 || drawing.busy} onClick={drawing.keep}>
+              <IconDeviceFloppy size={16} stroke={1.7} aria-hidden /><span className="hide-md">{words.viewer.keepShort}{drawing.changed > 0 && ` ${drawing.changed}`}</span>
+            </button>
+          )}
+          {over.length > 0 && (
+            <button type="button" className={listed ? "vp on" : "vp"} aria-pressed={listed} aria-label={`${words.viewer.overlays} (O)`} title={`${words.viewer.overlays} (O)`} onClick={() => setListed(!listed)}>
+              <IconStack3 size={16} stroke={1.7} aria-hidden />
+            </button>
+          )}
           {!colour && (
             <Menu position="bottom-end" withinPortal={false}>
               <Menu.Target>
@@ -141,12 +163,17 @@ export default function Viewer({ study, series, frames, whole, onObject, onPictu
             </Menu>
           )}
           <button type="button" className="vp" aria-label={`${words.viewer.full} (F)`} title={`${words.viewer.full} (F)`} onClick={full}><IconMaximize size={16} stroke={1.7} aria-hidden /></button>
+          <button type="button" className="vp" aria-label={`${words.viewer.help} (?)`} title={`${words.viewer.help} (?)`} onClick={() => setHelping(true)}><IconQuestionMark size={16} stroke={1.7} aria-hidden /></button>
         </span>
       </div>
       <div className="vi" data-index={view.index} data-shown={view.index >= 0}>
         <div className="pic" ref={canvas} onContextMenu={(event) => event.preventDefault()} onMouseDown={() => box.current?.focus()} />
+        {frame !== undefined && over.length > 0 && view.index >= 0 && engine.current !== null && <OverlayCanvas layers={over} frame={frame} view={view} engine={engine.current} shown={layered} />}
         {frame !== undefined && <Overlay study={study} series={series} frame={frame} view={view} frames={frames.length} whole={whole} colour={colour} />}
         {view.failed && <div className="v-bad" role="alert">{words.viewer.failed}<span>{view.failed}</span></div>}
+        {over.length > 0 && listed && <OverlayList layers={over} shown={layered} change={setLayered} />}
+        {drawing.said && <div className="v-said" role={drawing.failed ? "alert" : "status"}>{drawing.said}</div>}
+        {helping && <Help close={() => { setHelping(false); box.current?.focus(); }} />}
         {frames.length > 1 && <Position at={Math.max(0, view.index)} of={frames.length} go={(index) => engine.current?.goto(index)} />}
       </div>
     </section>
