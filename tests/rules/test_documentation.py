@@ -19,7 +19,7 @@ def _generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "errors.md", "audit-actions.md"])
+@pytest.mark.parametrize("name", ["settings.md", "errors.md", "audit-actions.md", "data-map.md"])
 def test_generated_pages_are_current(name):
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == _generator().PAGES[name]()
 

@@ -16,6 +16,7 @@ from wardlight.archive.service import Archive
 from wardlight.archive.viewing import ViewerLinks
 from wardlight.audit.log import AuditLog
 from wardlight.audit.recorder import Recorder
+from wardlight.datamap.service import DataMaps
 from wardlight.db.engine import Database
 from wardlight.delivery.feed import Feed
 from wardlight.delivery.webhooks import Webhooks
@@ -84,5 +85,6 @@ class ApiParts:
     webhooks: Webhooks
     notifications: Notifications
     definitions: Definitions
+    data_maps: DataMaps
     #: Of the receiver on this machine, where there is one.
     dicom_port: int | None = None

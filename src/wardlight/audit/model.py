@@ -121,6 +121,7 @@ DETAIL: Final[Mapping[Action, Mapping[str, type]]] = {
     Action.AGREEMENT_AGREEMENT_AMEND: _AGREED,
     Action.AGREEMENT_AGREEMENT_WITHDRAW: {"application": str, "versions": list},
     Action.AGREEMENT_AGREEMENT_EXPIRE: {"application": str, "versions": list},
+    Action.CLASSIFY_RECORD_EXPORT: {"format": str, "kind": str},
     Action.AGREEMENT_ENTITLEMENT_REQUEST: {"purposes": list, "level": str, "regions": list},
     Action.AGREEMENT_SOURCE_RECORD: {"kind": str, "basis": str, "anonymised": bool},
     Action.PLATFORM_INSTITUTION_CREATE: {"region": str},

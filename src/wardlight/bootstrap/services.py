@@ -13,6 +13,7 @@ from wardlight.archive.receipts import Receipts
 from wardlight.archive.viewing import ViewerLinks
 from wardlight.bootstrap.adapters import text_reader
 from wardlight.bootstrap.identity import IdentityServices
+from wardlight.datamap.service import DataMaps
 from wardlight.delivery.feed import Feed
 from wardlight.delivery.secrets import Secrets as WebhookSecrets
 from wardlight.delivery.webhooks import Webhooks
@@ -198,6 +199,11 @@ class Platform(IdentityServices):
         )
 
     @property
+    def data_maps(self) -> DataMaps:
+        """What is held of each institution."""
+        return DataMaps(self.database, self.recorder, self.entitlements, self.settings)
+
+    @property
     def api(self) -> ApiParts:
         """What the handlers of the JSON API use."""
         return ApiParts(
@@ -242,6 +248,7 @@ class Platform(IdentityServices):
             webhooks=self.webhooks,
             notifications=self.notifications,
             definitions=self.definitions,
+            data_maps=self.data_maps,
             dicom_port=self.settings.own_dicom_port,
         )
 

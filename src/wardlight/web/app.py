@@ -29,6 +29,7 @@ from wardlight.web import (
     uploads,
 )
 from wardlight.web.cors import Cors
+from wardlight.web.datamap import DATA_MAP
 from wardlight.web.deletions import DELETIONS
 from wardlight.web.delivery import DELIVERY
 from wardlight.web.ingest import INGEST
@@ -136,6 +137,7 @@ PLATFORM: Final[tuple[Operation, ...]] = (
     *SIGN_IN,
     *PEOPLE,
     *DELIVERY,
+    *DATA_MAP,
     *NOTIFICATIONS,
 )
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from wardlight.web import (
     openapi_agreements,
+    openapi_datamap,
     openapi_deletions,
     openapi_delivery,
     openapi_grants,
@@ -19,6 +20,7 @@ from wardlight.web import (
 )
 
 _AREAS: Final = (
+    openapi_datamap,
     openapi_grants,
     openapi_deletions,
     openapi_agreements,

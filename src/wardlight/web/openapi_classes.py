@@ -24,6 +24,7 @@ CLASSES: Final = Fields(
         DataClass.ACCOUNT: "actor actors attested_by created_by declared_by deleted_by withdrawn_by login member"
         " owner person preferred_username sub user address seen timezone this Person.name Session.name UserInfo.name"
         " Invitation.name AdministratorInvitation.name FactorName.name Factors.name used role id_token_hint sent_by own"
+        " contact representative officer"
         " return signed_in limited given people bell mail confirmed",
         DataClass.AUDIT: "action actor_kind AuditEntry.source codes day direction entry flows groups group halted index"
         " leaf local log log_vkey object origin outcome pruned recorded salt v vkey vkeys from to complete checkpoints"
@@ -37,10 +38,13 @@ CLASSES: Final = Fields(
         " jwks_uri key kid kind kinds kty legal_basis level levels limit max_age method minimum_level n name names"
         " network networks of_version params path port post_logout_redirect_uri post_logout_uris prompt public purpose"
         " purpose_of_use purposes redirect_uri redirect_uris region regions release_application response_type"
-        " response_types_supported results_of retention_days rights scope scopes slug source subject_types_supported transfer"
+        " response_types_supported results_of retention_days rights scope scopes slug source subject_types_supported"
+        " transfer"
+        " node_region objects_region runs_in transfer_dpv store protection leaves_region encryption readers fideslang"
+        " class stores bases kept personal special subjects recipients transfers measures"
         " token_endpoint token_type token_type_hint type url use userinfo_endpoint vendor version vr x y factor"
         " receiver webhook transferSyntax sop_class before after viewer release_level recipient"
-        " channels permission licence definition",
+        " channels permission licence definition keyword detector confidence least",
         DataClass.STATUS: "accept access_ended_at acknowledged acknowledged_at active again allowed_again_at annotation"
         " attempts attested aware backups_unreadable_since base bytes charset checks code code_expires columns"
         " contentType created cursor datacontenttype deletion delivery detail ended ended_reason enrolled enrolment"
@@ -51,7 +55,10 @@ CLASSES: Final = Fields(
         " old_secret_until overlap_hours quality quarantined reason reasons received request requestType result rows s"
         " seconds sequence signature size specversion state status step_up stored tags time title total tried until"
         " upload viewport wait window windowCenter windowWidth withdrawn findings why held"
-        " text ids all unread read values retired",
+        " granted_studies grants next_end first last of count subscribed refused DataMap.studies"
+        " DataMapApplication.studies DataMapApplication.instances"
+        " text ids all unread read values retired line Classified.element Classified.field more Classified.class"
+        " Classified.classes",
     },
 )
 
