@@ -63,7 +63,7 @@ PLACES |= {
     "receiver": "rc-0",
     "kid": "k1",
 }
-PLACES |= dict.fromkeys(("upload", "held", "result", "row", "event", "webhook", "delivery"), "0" * 32)
+PLACES |= dict.fromkeys(("upload", "held", "result", "handover", "row", "event", "webhook", "delivery"), "0" * 32)
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {
