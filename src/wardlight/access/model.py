@@ -22,7 +22,8 @@ class Operation(StrEnum):
     entries and cosignatures. OWN: one's own account and sessions. CONFIGURATION: to read agreements, people, receivers;
     CONFIGURE: to change them. GRANTS: who can see what; REVOKE: to end that. ENTITLEMENT: whether an application may
     ask. PLATFORM: institutions and applications, for operators. RESULTS, UPLOAD, ENTRIES, FEED, WEBHOOKS, NOTIFY:
-    what applications do. COLLECT: what is queued for one receiver.
+    what applications do. COLLECT: what is queued for one receiver. CLASSIFY: to have something looked
+    at that is not kept.
     """
 
     SEARCH = "search"
@@ -49,6 +50,7 @@ class Operation(StrEnum):
     WEBHOOKS = "webhooks"
     NOTIFY = "notify"
     COLLECT = "collect"
+    CLASSIFY = "classify"
 
 
 _CONTAINS: Final = {operation: frozenset({operation}) for operation in Operation} | {

@@ -51,7 +51,7 @@ ROLES: Final = {
     | _TRAIL
     | _RIGHTS
     | _OWN
-    | {Operation.CONFIGURE, Operation.SHARE, Operation.DELETE, Operation.REVOKE},
+    | {Operation.CONFIGURE, Operation.SHARE, Operation.DELETE, Operation.REVOKE, Operation.CLASSIFY},
     # Own uploads, and own shares: what is whose is for those who know the study.
     Role.CLINICIAN: _IMAGES
     | _OWN
@@ -61,9 +61,10 @@ ROLES: Final = {
         Operation.GRANTS,
         Operation.REVOKE,
         Operation.ENTITLEMENT,
+        Operation.CLASSIFY,
     },
     Role.PRIVACY_OFFICER: frozenset(
-        {Operation.SEARCH, Operation.METADATA, Operation.DELETE, Operation.REVOKE}
+        {Operation.SEARCH, Operation.METADATA, Operation.DELETE, Operation.REVOKE, Operation.CLASSIFY}
     )
     | _TRAIL
     | _RIGHTS
@@ -76,7 +77,10 @@ ROLES: Final = {
 #: A scope that the token needs, any one of these, beside its holder's role.
 _PERSON_SCOPES: Final = (
     dict.fromkeys(_READS, frozenset({TokenScope.IMAGES_READ}))
-    | {Operation.STORE: frozenset({TokenScope.IMAGES_STORE})}
+    | {
+        Operation.STORE: frozenset({TokenScope.IMAGES_STORE}),
+        Operation.CLASSIFY: frozenset({TokenScope.IMAGES_STORE, TokenScope.MANAGE}),
+    }
     | dict.fromkeys(_TRAIL, frozenset({TokenScope.AUDIT_READ}))
     | dict.fromkeys(
         (
@@ -107,6 +111,7 @@ _APPLICATION_SCOPES: Final = (
     dict.fromkeys(_READS, frozenset({TokenScope.IMAGES_READ}))
     | {
         Operation.STORE: frozenset({TokenScope.IMAGES_RESULTS, TokenScope.IMAGES_UPLOAD}),
+        Operation.CLASSIFY: frozenset({TokenScope.IMAGES_RESULTS, TokenScope.IMAGES_UPLOAD}),
         Operation.RESULTS: frozenset({TokenScope.IMAGES_RESULTS}),
         Operation.UPLOAD: frozenset({TokenScope.IMAGES_UPLOAD}),
         Operation.ENTRIES: frozenset({TokenScope.AUDIT_WRITE}),

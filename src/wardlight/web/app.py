@@ -28,6 +28,7 @@ from wardlight.web import (
     trail_receiver,
     uploads,
 )
+from wardlight.web.classify import CLASSIFY
 from wardlight.web.cors import Cors
 from wardlight.web.datamap import DATA_MAP
 from wardlight.web.deletions import DELETIONS
@@ -137,6 +138,7 @@ PLATFORM: Final[tuple[Operation, ...]] = (
     *SIGN_IN,
     *PEOPLE,
     *DELIVERY,
+    *CLASSIFY,
     *DATA_MAP,
     *NOTIFICATIONS,
 )

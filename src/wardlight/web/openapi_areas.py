@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from wardlight.web import (
     openapi_agreements,
+    openapi_classify,
     openapi_datamap,
     openapi_deletions,
     openapi_delivery,
@@ -29,6 +30,7 @@ _AREAS: Final = (
     openapi_oidc,
     openapi_people,
     openapi_delivery,
+    openapi_classify,
     openapi_uploads,
     openapi_quarantine,
     openapi_notifications,
