@@ -50,6 +50,7 @@ class Couriers:
             store,
             Entries(chosen.node),
             stop,
+            secrets_dir,
         )
         self._threads = [
             # Daemons: one may wait for a platform that does not answer, and what it was at is tried again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets as stdlib_secrets
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from wardlight import log
@@ -12,9 +13,10 @@ from wardlight.audit.actions import Action
 from wardlight.deid.restore import NotRestored
 from wardlight.identity.model import TokenScope
 from wardlight.receiver.anew import Maker
+from wardlight.receiver.credential import enrolled
 from wardlight.receiver.entries import Entries
 from wardlight.receiver.exchange import Exchange, ExchangeError
-from wardlight.receiver.model import Level, Target
+from wardlight.receiver.model import HANDOVERS_NOTE, Level, Target
 from wardlight.receiver.protect import NotReleased
 from wardlight.receiver.setbacks import Backoff
 from wardlight.receiver.store import ReceiverStore
@@ -26,8 +28,6 @@ PATH: Final = "/api/v1/receiver/handovers"
 SCOPE: Final = TokenScope.RECEIVER_COLLECT.value
 #: How often the platform is asked, in seconds.
 EVERY_S: Final = 5.0
-#: Under this name `status` finds how it stands.
-NOTE: Final = "handovers"
 #: Larger results stay where they are: one is in memory whole, restored, and nowhere else.
 LARGEST: Final = 256 << 20
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -37,7 +37,10 @@ _DUPLICATE: Final = 0x0111
 
 
 class Handing:
-    """One thread with its own connections. platform: where it stores, with the token for that."""
+    """One thread with its own connections.
+
+    exchange: collects. platform: stores, with a token for that. place: the receiver's secrets folder.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Handing:
         store: ReceiverStore,
         entries: Entries,
         stop: threading.Event,
+        place: Path,
     ) -> None:
         self._exchange = exchange
         self._platform = platform
@@ -56,6 +60,7 @@ class Handing:
         self._store = store
         self._entries = entries
         self._stop = stop
+        self._place = place
         self._backoff = Backoff()
         self._noted = ""
 
@@ -64,9 +69,12 @@ class Handing:
         pause = 0.0
         while not self._stop.wait(pause):
             try:
+                pause = EVERY_S
+                if enrolled(self._place) is None:
+                    # A token that was put in place stores, and collects nothing.
+                    continue
                 self.work()
                 self._note("ok")
-                pause = EVERY_S
                 self._backoff.reset()
             except (ExchangeError, UploadError) as error:
                 self._note(error.code)
@@ -145,7 +153,7 @@ class Handing:
 
     def _note(self, value: str) -> None:
         if value != self._noted:
-            self._store.note(NOTE, value)
+            self._store.note(HANDOVERS_NOTE, value)
             self._noted = value
 
 

@@ -15,6 +15,7 @@ from wardlight.errors import WardlightError
 
 __all__ = [
     "DEFAULT_ROUTE",
+    "HANDOVERS_NOTE",
     "Level",
     "Quarantined",
     "Received",
@@ -123,6 +124,8 @@ class Route:
         )
 
 
+#: Under this name `status` finds how handing results over stands.
+HANDOVERS_NOTE: Final = "handovers"
 #: The route a fresh receiver has (R3.1, R4.1).
 DEFAULT_ROUTE: Final = Route("TEAMPLAYISHARE", (Target(IMAGES, Level.HIGH),))
 

@@ -18,7 +18,7 @@ from wardlight.errors import WardlightError
 from wardlight.receiver import agreed, shipping
 from wardlight.receiver.connection import Address
 from wardlight.receiver.followed import NOTE
-from wardlight.receiver.model import UploadState
+from wardlight.receiver.model import HANDOVERS_NOTE, UploadState
 from wardlight.receiver.places import database_path, platform_address, spool_dir
 from wardlight.receiver.secrets import CREDENTIAL_FILE, TOKEN_FILE, WITNESS_FILE
 from wardlight.receiver.store import ReceiverStore
@@ -151,6 +151,10 @@ def _from_database(store: ReceiverStore) -> dict[str, Any]:
             "refused": refused,
             "last": notes[shipping.NOTE].value if shipping.NOTE in notes else None,
             "since": _moment(notes[shipping.NOTE].at_ms) if shipping.NOTE in notes else None,
+        },
+        "handovers": {
+            "last": notes[HANDOVERS_NOTE].value if HANDOVERS_NOTE in notes else None,
+            "since": _moment(notes[HANDOVERS_NOTE].at_ms) if HANDOVERS_NOTE in notes else None,
         },
         "witness": {
             "last": notes[NOTE].value if NOTE in notes else None,

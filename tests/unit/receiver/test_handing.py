@@ -104,7 +104,7 @@ class World:
         place = folder / "secrets"
         self.handing = Handing(
             Exchange(address, place, SCOPE), Platform(address, place), maker, self.vault, self.store,
-            Entries("node-1"), threading.Event(),
+            Entries("node-1"), threading.Event(), place,
         )  # fmt: skip
 
     @property
