@@ -57,7 +57,7 @@ LANGUAGES = (
         ("Patient name", "Date of birth", "MRN", "Phone", "Address", "Insurance number", "Diagnosis", "Serial number",
          "Accession number"),
         "Mrs. {}", "{y}-{m:02d}-{d:02d}", ("14 Primrose Lane", "221 Harley Street", "7 Old Mill Road"),
-        "+44 20 7946 {}", ("uk-nhs", "uk-nino", "us-ssn"),
+        "+44 20 7946 {}", ("uk-nhs", "uk-nino", "us-ssn", "in-aadhaar"),
         ("small cell carcinoma of the right lung", "type 2 diabetes with nephropathy", "fracture of the left femur"),
         ("The examination was performed with the usual protocol.", "Comparison is made with the previous study.",
          "Contrast agent was given without complications.", "The table position was adjusted twice."),
@@ -68,7 +68,7 @@ LANGUAGES = (
         ("Patient", "Geburtsdatum", "Patientennummer", "Telefon", "Anschrift", "Versicherungsnummer", "Diagnose",
          "Seriennummer", "Auftragsnummer"),
         "Frau {}", "{d:02d}.{m:02d}.{y}", ("Lindenstraße 12", "Am Markt 3, 80331 München", "Goetheplatz 5a"),
-        "+49 89 5160{}", ("de-steuer-id", "de-kvnr", "at-svnr", "ch-ahv"),
+        "+49 89 5160{}", ("de-steuer-id", "de-kvnr", "at-svnr", "ch-ahv", "iban"),
         ("Bronchialkarzinom rechts", "Diabetes mellitus Typ 2", "Fraktur des Schenkelhalses"),
         ("Die Untersuchung erfolgte in üblicher Technik.", "Zum Vergleich liegt die Voruntersuchung vor.",
          "Keine Komplikationen bei der Kontrastmittelgabe.", "Der Tisch wurde zweimal verschoben."),
@@ -244,7 +244,9 @@ def form(r: Random, language: Language, number: int) -> Document:
         out.add(f"{label}{between}{person.values[name]}", name)
         if r.random() < 0.3:
             out.add(r.choice(language.nothing))
-    out.add(f"{numbers.NATIONAL[person.national][1]}: {person.number}", person.national)
+    for national in language.national:
+        make, word = numbers.NATIONAL[national]
+        out.add(f"{word}: {make(r)}", national)
     out.add(f"E-Mail: {person.email}", "email")
     return out.document(f"form-{language.code}-{number}.txt", language.code, "form")
 
@@ -282,10 +284,10 @@ def log(r: Random, language: Language, number: int) -> Document:
     out.add(f"{_stamp(r)} INFO mail sent to {person.email}", "email")
     address = f"{r.choice((81, 93, 151, 185))}.{r.randint(1, 250)}.{r.randint(1, 250)}.{r.randint(1, 250)}"
     out.add(f"{_stamp(r)} INFO login from {address} succeeded", "ip-address")
-    out.add(
-        f"{_stamp(r)} DEBUG lookup {numbers.NATIONAL[person.national][1]} {person.number} -> 1 row",
-        person.national,
-    )
+    for national in language.national:
+        make, word = numbers.NATIONAL[national]
+        out.add(f"{_stamp(r)} DEBUG lookup {word} {make(r)} -> 1 row", national)
+        out.add(f"{_stamp(r)} DEBUG rejected {word} {numbers.wrong(r, national)}")
     uid = f"1.2.826.0.1.3680043.{r.randint(2, 9)}.{r.randint(100, 9999)}.{numbers.digits(r, 14).lstrip('0')}.{r.randint(1, 99)}"
     out.add(f"{_stamp(r)} INFO stored study {uid}", "uid")
     out.add(

@@ -83,6 +83,7 @@ ELSEWHERE = {
     "archive/deletion.Deletion.shown": "test_deletion: not without its entry",
     "archive/deletion_work.DeletionWork._advance": "test_deletion: not without its entry",
     "archive/deletion_work.DeletionWork._remove": "test_deletion: not without its entry",
+    "api/classify.Classifying.finish": "asked here as a route",
     "archive/deletion.Deletion._shown": "asked here as a route",
     "archive/deletion.Deletion.acknowledge": "asked here as a route",
     "archive/deletion_work.DeletionWork._settle": "test_deletions: the times of a roll, told again in the next round",

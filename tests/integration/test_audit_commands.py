@@ -132,7 +132,7 @@ CALLS = (
 #: Commands that run until they are ended, whose processes `tests/fault` and `test_start` run; with them what writes an
 #: entry only where there is something to do.
 ELSEWHERE = {
-    "demo", "serve", "web", "worker", "receiver", "deidentify", "audit witness", "audit verify",
+    "demo", "serve", "web", "worker", "receiver", "deidentify", "classify", "audit witness", "audit verify",
     "admin webhook redeliver",
     # tests/integration/test_deletion_commands.py
     # tests/unit/cli/test_admin.py and unit/receiver/test_receiver_cli.py: the two sides of an enrolment

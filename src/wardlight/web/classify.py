@@ -28,12 +28,12 @@ async def classify(call: Following) -> Response:
     """POST /api/v1/classify: which classes are in the body."""
     looking = await call.guarded(partial(_begin, call))
     try:
-        last = await pump(call.request, looking)
-        return AnswerResponse(await call.guarded(partial(looking.finish, last)))
-    except WardlightError as error:
-        if error.code == "too-large":
+        try:
+            last = await pump(call.request, looking)
+        except WardlightError as error:
             await call.guarded(partial(_fail, error))
-        raise
+            raise
+        return AnswerResponse(await call.guarded(partial(looking.finish, last)))
     finally:
         await asyncio.shield(in_thread(looking.abort))
 
