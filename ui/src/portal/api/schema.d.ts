@@ -1934,6 +1934,80 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/receiver/handovers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Handovers
+         * @description Results of applications that others are to have and this receiver makes anew, oldest first.
+         */
+        get: operations["get_api_v1_receiver_handovers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * List Handovers
+         * @description Results of applications that others are to have and this receiver makes anew, oldest first. Without its body.
+         */
+        head: operations["head_api_v1_receiver_handovers"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/receiver/handovers/{handover}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a result that another application is to have. */
+                handover: components["parameters"]["handover"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Collect Handover
+         * @description The result as its application stored it.
+         */
+        get: operations["get_api_v1_receiver_handovers_handover"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Collect Handover
+         * @description The result as its application stored it. Without its body.
+         */
+        head: operations["head_api_v1_receiver_handovers_handover"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/receiver/handovers/{handover}/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a result that another application is to have. */
+                handover: components["parameters"]["handover"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Settle Handover
+         * @description It cannot be made anew, for a reason, or not now, without one. What can is stored with Wardlight-Handover.
+         */
+        post: operations["post_api_v1_receiver_handovers_handover_settle"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/uploads": {
         parameters: {
             query?: never;
@@ -2064,7 +2138,7 @@ export interface paths {
         };
         /**
          * Picture of Quarantined File
-         * @description A small picture as the file came, with what may identify: for those who may see the study.
+         * @description A small picture as the file came, with what may identify: for administrators, and for the clinician who sent it.
          */
         get: operations["get_api_v1_quarantine_held_picture"];
         put?: never;
@@ -2073,7 +2147,7 @@ export interface paths {
         options?: never;
         /**
          * Picture of Quarantined File
-         * @description A small picture as the file came, with what may identify: for those who may see the study. Without its body.
+         * @description A small picture as the file came, with what may identify: for administrators, and for the clinician who sent it. Without its body.
          */
         head: operations["head_api_v1_quarantine_held_picture"];
         patch?: never;
@@ -3567,6 +3641,312 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/classify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Classify
+         * @description Which data classes are in the body, where, and why: DICOM, JSON, tables, HL7, logs and other text, each also in gzip. It is looked at while it comes and kept nowhere.
+         */
+        post: operations["post_api_v1_classify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/data-map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Data Map
+         * @description What is held of the institution, where, how much, how long, on which basis, and who may see it.
+         */
+        get: operations["get_api_v1_data_map"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Data Map
+         * @description What is held of the institution, where, how much, how long, on which basis, and who may see it. Without its body.
+         */
+        head: operations["head_api_v1_data_map"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/data-map/record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Record of Processing
+         * @description The record of processing activities (GDPR Art. 30(1)).
+         */
+        get: operations["get_api_v1_data_map_record"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Record of Processing
+         * @description The record of processing activities (GDPR Art. 30(1)). Without its body.
+         */
+        head: operations["head_api_v1_data_map_record"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/data-map/assessment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Impact Assessment
+         * @description The beginning of a data protection impact assessment (GDPR Art. 35(7)), to be completed.
+         */
+        get: operations["get_api_v1_data_map_assessment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Impact Assessment
+         * @description The beginning of a data protection impact assessment (GDPR Art. 35(7)), to be completed. Without its body.
+         */
+        head: operations["head_api_v1_data_map_assessment"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notifications
+         * @description One's own, newest first: those that one may be shown now.
+         */
+        get: operations["get_api_v1_notifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * List Notifications
+         * @description One's own, newest first: those that one may be shown now. Without its body.
+         */
+        head: operations["head_api_v1_notifications"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Notifications
+         * @description Events `unread`, with the number in `unread`, and `studies` where there are others than before.
+         */
+        get: operations["get_api_v1_notifications_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Follow Notifications
+         * @description Events `unread`, with the number in `unread`, and `studies` where there are others than before. Without its body.
+         */
+        head: operations["head_api_v1_notifications_stream"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark Notifications Read
+         * @description These, or all.
+         */
+        post: operations["post_api_v1_notifications_read"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notification Preferences
+         * @description What one may be told, what one wants of it, and where mail goes.
+         */
+        get: operations["get_api_v1_notifications_preferences"];
+        /**
+         * Choose Notifications
+         * @description In the bell or not; mail at once, daily, or none.
+         */
+        put: operations["put_api_v1_notifications_preferences"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * List Notification Preferences
+         * @description What one may be told, what one wants of it, and where mail goes. Without its body.
+         */
+        head: operations["head_api_v1_notifications_preferences"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/address": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Mail Address
+         * @description A code is sent there; nothing else is before it was confirmed.
+         */
+        put: operations["put_api_v1_notifications_address"];
+        post?: never;
+        /**
+         * Remove Mail Address
+         * @description No mail any more, nor what waits.
+         */
+        delete: operations["delete_api_v1_notifications_address"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/address/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Mail Address
+         * @description The code that came there.
+         */
+        post: operations["post_api_v1_notifications_address_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notification-definitions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Notification Definitions
+         * @description What the application may tell people of the institution.
+         */
+        get: operations["get_api_v1_notification_definitions"];
+        put?: never;
+        /**
+         * Register Notification Definition
+         * @description A new one, or a new version of one; the same again changes nothing.
+         */
+        post: operations["post_api_v1_notification_definitions"];
+        delete?: never;
+        options?: never;
+        /**
+         * List Notification Definitions
+         * @description What the application may tell people of the institution. Without its body.
+         */
+        head: operations["head_api_v1_notification_definitions"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notification-definitions/{definition}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a definition. */
+                definition: components["parameters"]["definition"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Retire Notification Definition
+         * @description Nobody is told of it any more.
+         */
+        delete: operations["delete_api_v1_notification_definitions_definition"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notification-definitions/{definition}/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a definition. */
+                definition: components["parameters"]["definition"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Notify People
+         * @description Tell the people of the institution who may be told and want it.
+         */
+        post: operations["post_api_v1_notification_definitions_definition_send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3597,7 +3977,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "agreement-withdrawn" | "already-exists" | "audit-fork" | "audit-id-reused" | "bad-data-set" | "bad-request" | "cannot-decode" | "checksum-mismatch" | "conflict" | "enrolment-refused" | "forbidden" | "instance-conflict" | "instance-mismatch" | "internal" | "key-destroyed" | "level-not-agreed" | "matching-key-not-supported" | "method-not-allowed" | "missing-identifier" | "no-agreement" | "not-acceptable" | "not-deidentified" | "not-found" | "not-subscribed" | "object-damaged" | "out-of-resources" | "precondition-failed" | "query-too-broad" | "range-not-satisfiable" | "rate-limited" | "settings-unsafe" | "sign-in-failed" | "sop-class-not-allowed" | "study-deleted" | "too-large" | "transfer-syntax-not-supported" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "wrong-key";
+            code: "agreement-withdrawn" | "already-exists" | "audit-fork" | "audit-id-reused" | "bad-data-set" | "bad-request" | "cannot-decode" | "checksum-mismatch" | "conflict" | "enrolment-refused" | "forbidden" | "instance-conflict" | "instance-mismatch" | "internal" | "key-destroyed" | "level-not-agreed" | "matching-key-not-supported" | "method-not-allowed" | "missing-identifier" | "no-agreement" | "not-acceptable" | "not-deidentified" | "not-found" | "not-subscribed" | "object-damaged" | "out-of-resources" | "precondition-failed" | "query-too-broad" | "range-not-satisfiable" | "rate-limited" | "region-not-agreed" | "settings-unsafe" | "sign-in-failed" | "sop-class-not-allowed" | "study-deleted" | "too-large" | "transfer-syntax-not-supported" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "wrong-key";
             request: string;
             detail?: string;
             reason?: string;
@@ -3634,7 +4014,7 @@ export interface components {
             /** @enum {unknown} */
             source: "platform" | "receiver" | "application";
             /** @enum {unknown} */
-            action: "access:decision:deny" | "access:grant:change" | "access:grant:create" | "access:grant:expire" | "access:grant:read" | "access:grant:revoke" | "access:grant:share" | "access:result:handover" | "access:stream:cut" | "access:url:create" | "agreement:agreement:amend" | "agreement:agreement:create" | "agreement:agreement:expire" | "agreement:agreement:read" | "agreement:agreement:withdraw" | "agreement:entitlement:request" | "agreement:entitlement:subscribe" | "agreement:entitlement:unsubscribe" | "agreement:source:record" | "app:data:send" | "app:record:note" | "app:result:create" | "app:setting:change" | "app:study:delete" | "app:study:export" | "app:study:process" | "app:study:view" | "app:user:deny" | "app:user:login" | "app:user:logout" | "archive:key:create" | "archive:key:destroy" | "archive:key:rewrap" | "archive:object:repair" | "archive:receipt:acknowledge" | "archive:receipt:issue" | "archive:study:change" | "archive:study:complete" | "archive:study:delete" | "archive:study:erase" | "archive:study:expire" | "archive:study:hold" | "archive:study:store" | "archive:study:unhold" | "audit:anchor:change" | "audit:anchor:fail" | "audit:anchor:send" | "audit:definition:change" | "audit:entries:prune" | "audit:entry:export" | "audit:entry:read" | "audit:entry:search" | "audit:entry:store" | "audit:forward:change" | "audit:forward:fail" | "audit:log:alarm" | "audit:log:continue" | "audit:log:end" | "audit:log:heartbeat" | "audit:log:read" | "audit:log:rotate_key" | "audit:log:start" | "audit:patient:search" | "audit:report:create" | "audit:retention:change" | "audit:witness:change" | "audit:witness:cosign" | "audit:witness:fail" | "classify:item:classify" | "classify:record:export" | "classify:retention:change" | "dicomweb:bulkdata:read" | "dicomweb:frame:read" | "dicomweb:metadata:read" | "dicomweb:rendered:read" | "dicomweb:result:store" | "dicomweb:study:export" | "dicomweb:study:query" | "dicomweb:study:read" | "dicomweb:study:store" | "dicomweb:thumbnail:read" | "events:feed:read" | "events:notification:acknowledge" | "events:notification:dead" | "events:notification:deliver" | "events:notification:fail" | "events:notification:redeliver" | "events:notification:send" | "events:webhook:change" | "events:webhook:create" | "events:webhook:delete" | "events:webhook:read" | "events:webhook:test" | "identity:account:lock" | "identity:account:unlock" | "identity:application:approve" | "identity:application:change" | "identity:application:delete" | "identity:application:register" | "identity:application:rotate_key" | "identity:application:suspend" | "identity:consent:give" | "identity:consent:withdraw" | "identity:factor:add" | "identity:factor:remove" | "identity:factor:reset" | "identity:federation:change" | "identity:password:change" | "identity:password:reset" | "identity:person:change" | "identity:person:create" | "identity:person:delete" | "identity:person:invite" | "identity:person:read" | "identity:person:role" | "identity:person:suspend" | "identity:receiver:enrol" | "identity:receiver:revoke" | "identity:receiver:rotate_key" | "identity:session:expire" | "identity:session:login" | "identity:session:logout" | "identity:session:revoke" | "identity:token:issue" | "identity:token:refuse" | "identity:token:revoke" | "ingest:class:anonymised" | "ingest:object:refuse" | "ingest:quarantine:discard" | "ingest:quarantine:release" | "ingest:quarantine:view" | "ingest:study:protect" | "ingest:study:quarantine" | "ingest:study:verify" | "ingest:upload:abandon" | "ingest:upload:finish" | "ingest:upload:start" | "machine:data:delete" | "machine:data:query" | "machine:data:read" | "machine:data:store" | "machine:subscription:create" | "machine:subscription:delete" | "notify:definition:change" | "notify:mail:fail" | "notify:mail:send" | "notify:preference:change" | "platform:backup:create" | "platform:backup:restore" | "platform:check:run" | "platform:clock:skew" | "platform:institution:change" | "platform:institution:close" | "platform:institution:create" | "platform:institution:suspend" | "platform:lock:break" | "platform:migration:run" | "platform:node:start" | "platform:node:stop" | "platform:setting:change" | "platform:setting:read" | "receiver:association:accept" | "receiver:association:reject" | "receiver:commitment:confirm" | "receiver:object:refuse" | "receiver:pacs:change" | "receiver:pacs:create" | "receiver:pacs:delete" | "receiver:pacs:query" | "receiver:pacs:retrieve" | "receiver:profile:load" | "receiver:quarantine:discard" | "receiver:quarantine:release" | "receiver:quarantine:view" | "receiver:result:reidentify" | "receiver:result:send" | "receiver:route:change" | "receiver:route:create" | "receiver:route:delete" | "receiver:setting:change" | "receiver:study:protect" | "receiver:study:quarantine" | "receiver:study:receive" | "receiver:study:upload" | "receiver:study:verify" | "receiver:vault:erase" | "receiver:vault:export" | "receiver:vault:read" | "subject:data:erase" | "subject:data:export" | "subject:data:find" | "subject:data:rectify" | "subject:data:restrict" | "subject:report:access" | "subject:request:close" | "subject:request:extend" | "subject:request:open";
+            action: "access:decision:deny" | "access:grant:change" | "access:grant:create" | "access:grant:expire" | "access:grant:read" | "access:grant:revoke" | "access:grant:share" | "access:result:handover" | "access:stream:cut" | "access:url:create" | "agreement:agreement:amend" | "agreement:agreement:create" | "agreement:agreement:expire" | "agreement:agreement:read" | "agreement:agreement:withdraw" | "agreement:entitlement:request" | "agreement:entitlement:subscribe" | "agreement:entitlement:unsubscribe" | "agreement:source:record" | "app:data:send" | "app:record:note" | "app:result:create" | "app:setting:change" | "app:study:delete" | "app:study:export" | "app:study:process" | "app:study:view" | "app:user:deny" | "app:user:login" | "app:user:logout" | "archive:key:create" | "archive:key:destroy" | "archive:key:rewrap" | "archive:object:repair" | "archive:receipt:acknowledge" | "archive:receipt:issue" | "archive:study:change" | "archive:study:complete" | "archive:study:delete" | "archive:study:erase" | "archive:study:expire" | "archive:study:hold" | "archive:study:store" | "archive:study:unhold" | "audit:anchor:change" | "audit:anchor:fail" | "audit:anchor:send" | "audit:definition:change" | "audit:entries:prune" | "audit:entry:export" | "audit:entry:read" | "audit:entry:search" | "audit:entry:store" | "audit:forward:change" | "audit:forward:fail" | "audit:log:alarm" | "audit:log:continue" | "audit:log:end" | "audit:log:heartbeat" | "audit:log:read" | "audit:log:rotate_key" | "audit:log:start" | "audit:patient:search" | "audit:report:create" | "audit:retention:change" | "audit:witness:change" | "audit:witness:cosign" | "audit:witness:fail" | "classify:item:classify" | "classify:record:export" | "classify:retention:change" | "dicomweb:bulkdata:read" | "dicomweb:frame:read" | "dicomweb:metadata:read" | "dicomweb:rendered:read" | "dicomweb:result:store" | "dicomweb:study:export" | "dicomweb:study:query" | "dicomweb:study:read" | "dicomweb:study:store" | "dicomweb:thumbnail:read" | "events:feed:read" | "events:notification:acknowledge" | "events:notification:dead" | "events:notification:deliver" | "events:notification:fail" | "events:notification:redeliver" | "events:notification:send" | "events:webhook:change" | "events:webhook:create" | "events:webhook:delete" | "events:webhook:read" | "events:webhook:test" | "identity:account:lock" | "identity:account:unlock" | "identity:application:approve" | "identity:application:change" | "identity:application:delete" | "identity:application:register" | "identity:application:rotate_key" | "identity:application:suspend" | "identity:consent:give" | "identity:consent:withdraw" | "identity:factor:add" | "identity:factor:remove" | "identity:factor:reset" | "identity:federation:change" | "identity:password:change" | "identity:password:reset" | "identity:person:change" | "identity:person:create" | "identity:person:delete" | "identity:person:invite" | "identity:person:read" | "identity:person:role" | "identity:person:suspend" | "identity:receiver:enrol" | "identity:receiver:revoke" | "identity:receiver:rotate_key" | "identity:session:expire" | "identity:session:login" | "identity:session:logout" | "identity:session:revoke" | "identity:token:issue" | "identity:token:refuse" | "identity:token:revoke" | "ingest:class:anonymised" | "ingest:object:refuse" | "ingest:quarantine:discard" | "ingest:quarantine:release" | "ingest:quarantine:view" | "ingest:study:protect" | "ingest:study:quarantine" | "ingest:study:verify" | "ingest:upload:abandon" | "ingest:upload:finish" | "ingest:upload:start" | "machine:data:delete" | "machine:data:query" | "machine:data:read" | "machine:data:store" | "machine:subscription:create" | "machine:subscription:delete" | "notify:bell:read" | "notify:definition:change" | "notify:definition:read" | "notify:mail:fail" | "notify:mail:send" | "notify:message:send" | "notify:preference:change" | "platform:backup:create" | "platform:backup:restore" | "platform:check:run" | "platform:clock:skew" | "platform:institution:change" | "platform:institution:close" | "platform:institution:create" | "platform:institution:suspend" | "platform:lock:break" | "platform:migration:run" | "platform:node:start" | "platform:node:stop" | "platform:setting:change" | "platform:setting:read" | "receiver:association:accept" | "receiver:association:reject" | "receiver:commitment:confirm" | "receiver:object:refuse" | "receiver:pacs:change" | "receiver:pacs:create" | "receiver:pacs:delete" | "receiver:pacs:query" | "receiver:pacs:retrieve" | "receiver:profile:load" | "receiver:quarantine:discard" | "receiver:quarantine:release" | "receiver:quarantine:view" | "receiver:result:reidentify" | "receiver:result:send" | "receiver:route:change" | "receiver:route:create" | "receiver:route:delete" | "receiver:setting:change" | "receiver:study:protect" | "receiver:study:quarantine" | "receiver:study:receive" | "receiver:study:upload" | "receiver:study:verify" | "receiver:vault:erase" | "receiver:vault:export" | "receiver:vault:read" | "subject:data:erase" | "subject:data:export" | "subject:data:find" | "subject:data:rectify" | "subject:data:restrict" | "subject:report:access" | "subject:request:close" | "subject:request:extend" | "subject:request:open";
             actor: Record<string, never>;
             /** @enum {unknown} */
             outcome: "success" | "partial" | "unknown" | "denied" | "failed";
@@ -3762,6 +4142,8 @@ export interface components {
                 halted: number;
                 vkeys: string[];
             }[];
+            /** @description Verifier keys of those who cosign its heads now. */
+            witnesses: string[];
         };
         AuditProof: {
             log: components["schemas"]["AuditLog"];
@@ -3816,6 +4198,125 @@ export interface components {
             created: string;
             checkpoints: Record<string, never>[];
             pruned: Record<string, never>[];
+        };
+        DataMap: {
+            kind: string;
+            version: number;
+            institution: string;
+            /** Format: date-time */
+            created: string;
+            region: string;
+            node_region: string;
+            objects_region: string;
+            /** @description Held, each copy for another application counted. */
+            studies: number;
+            bytes: number;
+            /** @description That give access now. */
+            grants: number;
+            classes: components["schemas"]["DataMapClass"][];
+            applications: components["schemas"]["DataMapApplication"][];
+            declared: components["schemas"]["DataMapPlace"][];
+        };
+        DataMapClass: {
+            /** @enum {unknown} */
+            class: "personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration" | "account data" | "audit data" | "secrets";
+            /** @description IRIs of W3C DPV; together they say what the data is. */
+            dpv: string[];
+            fideslang: string[];
+            /** @description Whether the GDPR applies to it. */
+            personal: boolean;
+            /** @description A special category (GDPR Art. 9). */
+            special: boolean;
+            stores: string[];
+            amounts: {
+                count: number;
+                of: string;
+            }[];
+            /** @description 0 where they are not counted. */
+            bytes: number;
+            bases: string[];
+            purposes: string[];
+            kept: string[];
+            encryption: string;
+            readers: string[];
+            leaves_region: string;
+        };
+        DataMapApplication: {
+            application: string;
+            name: string;
+            vendor: string;
+            subscribed: boolean;
+            /** @description Why it may see nothing new; empty where it may. */
+            refused: string;
+            runs_in: string[];
+            agreement: string | null;
+            agreement_version: number | null;
+            levels: string[];
+            classes: ("personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration" | "account data" | "audit data" | "secrets")[];
+            purposes: {
+                code: string;
+                dpv: string;
+            }[];
+            legal_basis: string;
+            region: string;
+            transfer: string;
+            transfer_dpv: string;
+            access_s: number | null;
+            retention_days: number | null;
+            grants: number;
+            granted_studies: number;
+            /** Format: date-time */
+            next_end: string | null;
+            held: {
+                level: string;
+                /** @enum {unknown} */
+                class: "personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration" | "account data" | "audit data" | "secrets";
+                studies: number;
+                instances: number;
+                bytes: number;
+                /** Format: date-time */
+                first: string;
+                /** Format: date-time */
+                last: string;
+            }[];
+        };
+        DataMapPlace: {
+            store: string;
+            name: string;
+            /** @enum {unknown} */
+            class: "personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration" | "account data" | "audit data" | "secrets";
+            protection: string;
+        };
+        ProcessingRecord: {
+            kind: string;
+            version: number;
+            institution: string;
+            /** Format: date-time */
+            created: string;
+            region: string;
+            node_region: string;
+            objects_region: string;
+            controller: {
+                name: string;
+                contact: string | null;
+                representative: string | null;
+                officer: string | null;
+            };
+            processor: {
+                name: string | null;
+                contact: string | null;
+            };
+            activities: {
+                name: string;
+                purposes: string[];
+                subjects: string[];
+                classes: ("personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration" | "account data" | "audit data" | "secrets")[];
+                recipients: string[];
+                transfers: string[];
+                kept: string[];
+                bases: string[];
+            }[];
+            measures: string[];
         };
         Grant: {
             id: string;
@@ -3944,6 +4445,11 @@ export interface components {
             }[];
             classes: ("personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration")[];
             region: string;
+            /**
+             * @description On what a transfer to another region rests.
+             * @enum {unknown}
+             */
+            transfer: "" | "gdpr:45.3" | "gdpr:46.2.a" | "gdpr:46.2.b" | "gdpr:46.2.c" | "gdpr:46.2.d" | "gdpr:46.2.e" | "gdpr:46.2.f" | "gdpr:46.3.a" | "gdpr:46.3.b" | "gdpr:49.1.a" | "gdpr:49.1.b" | "gdpr:49.1.c" | "gdpr:49.1.d" | "gdpr:49.1.e" | "gdpr:49.1.f" | "gdpr:49.1.g" | "hipaa:164.504.e";
             /** @description How long access to a study lasts, in seconds. */
             access_s: number;
             retention_days?: number | null;
@@ -3989,6 +4495,8 @@ export interface components {
             attested?: string | null;
             classes?: ("personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration")[];
             region?: string;
+            /** @enum {unknown} */
+            transfer?: "" | "gdpr:45.3" | "gdpr:46.2.a" | "gdpr:46.2.b" | "gdpr:46.2.c" | "gdpr:46.2.d" | "gdpr:46.2.e" | "gdpr:46.2.f" | "gdpr:46.3.a" | "gdpr:46.3.b" | "gdpr:49.1.a" | "gdpr:49.1.b" | "gdpr:49.1.c" | "gdpr:49.1.d" | "gdpr:49.1.e" | "gdpr:49.1.f" | "gdpr:49.1.g" | "hipaa:164.504.e";
             access_s?: number | null;
             retention_days?: number | null;
             source?: string | null;
@@ -4162,6 +4670,17 @@ export interface components {
             viewer: "ohif" | "weasis" | "slicer";
             /** @default 900 */
             seconds: number;
+            /**
+             * @description Code of HL7 v3 PurposeOfUse.
+             * @default TREAT
+             */
+            purpose: string;
+        };
+        ViewerLink: {
+            /** Format: uri */
+            url: string;
+            /** Format: date-time */
+            expires_at: string;
         };
         LinksEnded: {
             ended: number;
@@ -4228,6 +4747,34 @@ export interface components {
             id: string;
             received: boolean;
         };
+        Handovers: {
+            handovers: {
+                id: string;
+                /** @description Who made it. */
+                application: string;
+                /** @enum {unknown} */
+                release_level: "high" | "medium" | "low" | "identified";
+                /** @description Who is to have it. */
+                recipient: string;
+                /** @enum {unknown} */
+                level: "high" | "medium" | "low" | "identified";
+                /** @description As who made it sees the study. */
+                study: string;
+                instance: string;
+                bytes: number;
+                /** Format: date-time */
+                created?: string;
+                handed_out: boolean;
+            }[];
+        };
+        HandoverSettlement: {
+            /** @description A code; it is tried again without one. */
+            reason?: string;
+        };
+        HandoverSettled: {
+            id: string;
+            reason: string;
+        };
         Application: {
             id: string;
             name: string;
@@ -4260,14 +4807,14 @@ export interface components {
             kind?: "cloud" | "on-premises";
             /** @enum {unknown} */
             auth_method?: "private_key_jwt" | "client_secret_basic" | "none";
-            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "webhooks.manage")[];
+            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "notifications.send" | "webhooks.manage")[];
             redirect_uris?: string[];
             post_logout_uris?: string[];
         };
         ApplicationChange: {
             name?: string;
             owner?: string;
-            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "webhooks.manage")[];
+            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "notifications.send" | "webhooks.manage")[];
             redirect_uris?: string[];
             post_logout_uris?: string[];
         };
@@ -4710,6 +5257,8 @@ export interface components {
             tried: string | null;
             /** Format: date-time */
             ended: string | null;
+            /** @description How long the try that ended it took, in milliseconds. */
+            took_ms: number | null;
             /** Format: date-time */
             next: string | null;
             /** @description HTTP status of the last answer. */
@@ -4721,6 +5270,33 @@ export interface components {
             deliveries: components["schemas"]["Delivery"][];
             /** @description `after` of the next page. */
             next?: string;
+        };
+        Classified: {
+            findings: {
+                /** @description `body`, with a number within a packed one. */
+                file: string;
+                line?: number;
+                /** @description Tag of a DICOM element, with its sequences. */
+                element?: string;
+                keyword?: string;
+                /** @description Path in JSON, or column of a table. */
+                field?: string;
+                /** @enum {unknown} */
+                class: "personal data" | "health data" | "image data, identified" | "image data, pseudonymised" | "image data, anonymised" | "log files" | "status and processing details" | "configuration" | "account data" | "audit data" | "secrets";
+                detector: string;
+                /** @enum {unknown} */
+                confidence: "high" | "medium" | "low";
+                /** @description Never a value that was found. */
+                reason: string;
+            }[];
+            classes: {
+                [key: string]: number;
+            };
+            bytes: number;
+            /** @description Findings that are not listed. */
+            more: number;
+            /** @description Why it was not looked at to its end: a code. */
+            refused: string | null;
         };
         UploadTerms: {
             /** @description Levels that are agreed, strictest first: the first is the usual one. */
@@ -4820,6 +5396,137 @@ export interface components {
             /** @description All of `findings`, as the person has seen them. */
             findings: string[];
         };
+        Notification: {
+            id: string;
+            /** @description Id of the application; `wardlight` for the platform. */
+            application: string;
+            /** @description Name of the application; empty for the platform. */
+            source: string;
+            name: string;
+            title: string;
+            text: string;
+            /** Format: date-time */
+            created: string;
+            read: boolean;
+            /** @description UID of the study that it is about. */
+            study: string | null;
+            /** @description Id of what it is about. */
+            object: string | null;
+        };
+        Notifications: {
+            notifications: components["schemas"]["Notification"][];
+            /** @description How many of all are not read. */
+            unread: number;
+            /** @description `after` of the next page. */
+            next?: string;
+        };
+        ToMarkRead: {
+            ids?: string[];
+            all?: boolean;
+        };
+        MarkedRead: {
+            read: number;
+        };
+        NotificationPreference: {
+            /** @description Id of the application; `wardlight` for the platform. */
+            application: string;
+            /** @description Name of the application; empty for the platform. */
+            source: string;
+            name: string;
+            title: string;
+            text: string;
+            channels: ("bell" | "mail")[];
+            bell: boolean;
+            /** @enum {unknown} */
+            mail: "none" | "now" | "daily";
+        };
+        NotificationPreferences: {
+            preferences: components["schemas"]["NotificationPreference"][];
+            /** @description Whether this platform sends mail. */
+            mail: boolean;
+            /** @description Where mail goes; empty: nowhere. */
+            address: string;
+            confirmed: boolean;
+        };
+        ToChoose: {
+            /** @description Id of the application; `wardlight` for the platform. */
+            application: string;
+            name: string;
+            bell: boolean;
+            /** @enum {unknown} */
+            mail: "none" | "now" | "daily";
+        };
+        NotificationChoice: {
+            bell: boolean;
+            /** @enum {unknown} */
+            mail: "none" | "now" | "daily";
+        };
+        NewMailAddress: {
+            address: string;
+        };
+        MailAddress: {
+            address: string;
+            confirmed: boolean;
+        };
+        MailCode: {
+            code: string;
+        };
+        MailConfirmed: {
+            confirmed: boolean;
+        };
+        NewNotificationDefinition: {
+            name: string;
+            /** @description Placeholders in braces are of application, institution, count, total, refused, version, date, until, id. */
+            title: string;
+            /** @description Placeholders in braces are of application, institution, count, total, refused, version, date, until, id. */
+            text: string;
+            /**
+             * @description What a person must be allowed to be told of it.
+             * @enum {unknown}
+             */
+            permission?: "any" | "images" | "studies" | "rights" | "manage" | "audit" | "delete";
+            /** @description A purpose that the application must be entitled to. */
+            licence?: string;
+            channels?: ("bell" | "mail")[];
+        };
+        NotificationDefinition: {
+            name: string;
+            /** @description Placeholders in braces are of application, institution, count, total, refused, version, date, until, id. */
+            title: string;
+            /** @description Placeholders in braces are of application, institution, count, total, refused, version, date, until, id. */
+            text: string;
+            /**
+             * @description What a person must be allowed to be told of it.
+             * @enum {unknown}
+             */
+            permission: "any" | "images" | "studies" | "rights" | "manage" | "audit" | "delete";
+            /** @description A purpose that the application must be entitled to. */
+            licence: string;
+            channels: ("bell" | "mail")[];
+            version: number;
+            /** Format: date-time */
+            created: string;
+        };
+        NotificationDefinitions: {
+            definitions: components["schemas"]["NotificationDefinition"][];
+        };
+        NotificationRetired: {
+            name: string;
+            retired: boolean;
+        };
+        ToNotify: {
+            /** @description One for each placeholder that is no name: a number, a time, or an id. */
+            values?: {
+                [key: string]: string | number;
+            };
+            /** @description Whose study it is about: it is told to who may see that. */
+            grant?: string;
+            /** @description Only these people, by id. */
+            people?: string[];
+        };
+        NotificationSent: {
+            id: string;
+        };
     };
     responses: {
         /** @description The request is not understood. Or: A search names an attribute that cannot be matched. Or: The data set cannot be parsed. Or: The data set names another SOP instance or class than the message. Or: The data set lacks a UID that every instance must have. Or: The route does not take this SOP class. */
@@ -4840,7 +5547,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The token does not allow this operation. Or: This enrolment of a receiver is not taken; ask for a new code. Or: No agreement of the institution covers this data. Or: The agreement that covered this data was withdrawn or has ended. Or: The institution does not subscribe to this application. Or: The agreement does not allow data at this privacy level. */
+        /** @description The token does not allow this operation. Or: This enrolment of a receiver is not taken; ask for a new code. Or: No agreement of the institution covers this data. Or: The agreement that covered this data was withdrawn or has ended. Or: The institution does not subscribe to this application. Or: The agreement does not allow data at this privacy level. Or: The agreement does not allow data in the region where it would be. */
         Problem403: {
             headers: {
                 [name: string]: unknown;
@@ -5008,6 +5715,8 @@ export interface components {
         application: string;
         /** @description Our own id of an instance, as the link has it. */
         row: string;
+        /** @description Id of a result that another application is to have. */
+        handover: string;
         /** @description Id of a result that waits for a receiver. */
         result: string;
         /** @description A key's id. */
@@ -5034,6 +5743,8 @@ export interface components {
         upload: string;
         /** @description Id of a file that is held back. */
         held: string;
+        /** @description Name of a definition. */
+        definition: string;
     };
     requestBodies: never;
     headers: never;
@@ -11393,7 +12104,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Link"];
+                    "application/json": components["schemas"]["ViewerLink"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -11817,6 +12528,160 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ResultReceived"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_receiver_handovers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Handovers"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_receiver_handovers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_receiver_handovers_handover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a result that another application is to have. */
+                handover: components["parameters"]["handover"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom": unknown;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_receiver_handovers_handover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a result that another application is to have. */
+                handover: components["parameters"]["handover"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_receiver_handovers_handover_settle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a result that another application is to have. */
+                handover: components["parameters"]["handover"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HandoverSettlement"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandoverSettled"];
                 };
             };
             400: components["responses"]["Problem400"];
@@ -15859,6 +16724,752 @@ export interface operations {
             410: components["responses"]["Problem410"];
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_classify: {
+        parameters: {
+            query?: {
+                /** @description Leave out what is less sure. */
+                least?: "low" | "medium" | "high";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+                "text/plain": unknown;
+                "text/csv": unknown;
+                "application/json": unknown;
+                "application/dicom": unknown;
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Classified"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_data_map: {
+        parameters: {
+            query?: {
+                /** @description The form of the file, in place of Accept. */
+                format?: "json" | "html" | "pdf" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataMap"];
+                    "text/html": unknown;
+                    "application/pdf": unknown;
+                    "text/csv": unknown;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_data_map: {
+        parameters: {
+            query?: {
+                /** @description The form of the file, in place of Accept. */
+                format?: "json" | "html" | "pdf" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_data_map_record: {
+        parameters: {
+            query?: {
+                /** @description The form of the file, in place of Accept. */
+                format?: "json" | "html" | "pdf" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessingRecord"];
+                    "text/html": unknown;
+                    "application/pdf": unknown;
+                    "text/csv": unknown;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_data_map_record: {
+        parameters: {
+            query?: {
+                /** @description The form of the file, in place of Accept. */
+                format?: "json" | "html" | "pdf" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_data_map_assessment: {
+        parameters: {
+            query?: {
+                /** @description The form of the file, in place of Accept. */
+                format?: "html" | "pdf";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": unknown;
+                    "application/pdf": unknown;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_data_map_assessment: {
+        parameters: {
+            query?: {
+                /** @description The form of the file, in place of Accept. */
+                format?: "html" | "pdf";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_notifications: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: string;
+                /** @description Most of them. */
+                limit?: number;
+                /** @description Only those that one has not read. */
+                unread?: "true" | "false";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notifications"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_notifications: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: string;
+                /** @description Most of them. */
+                limit?: number;
+                /** @description Only those that one has not read. */
+                unread?: "true" | "false";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_notifications_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_notifications_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_notifications_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToMarkRead"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MarkedRead"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_notifications_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationPreferences"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_api_v1_notifications_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToChoose"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationChoice"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_notifications_preferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_api_v1_notifications_address: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMailAddress"];
+            };
+        };
+        responses: {
+            /** @description Begun; or, of a store request, some instances were stored and some were not. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailAddress"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_notifications_address: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailAddress"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_notifications_address_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailCode"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailConfirmed"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_notification_definitions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationDefinitions"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_notification_definitions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNotificationDefinition"];
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationDefinition"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            409: components["responses"]["Problem409"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_notification_definitions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_notification_definitions_definition: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a definition. */
+                definition: components["parameters"]["definition"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationRetired"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_notification_definitions_definition_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a definition. */
+                definition: components["parameters"]["definition"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToNotify"];
+            };
+        };
+        responses: {
+            /** @description Begun; or, of a store request, some instances were stored and some were not. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationSent"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
