@@ -94,6 +94,26 @@ def test_shared_read_and_revoked(portal):
     assert ask(portal, f"/api/v1/grants/{grant['id']}")["ended"]
 
 
+def test_a_clinician_chooses_by_name(portal):
+    study = shareable(portal)
+    with portal.person("clinician", path=f"/studies/{study}", scheme="dark") as page:
+        page.wait_for_selector(".acl h2")
+        page.get_by_role("button", name="Share", exact=True).click()
+        page.get_by_text("Colleagues", exact=True).click()
+        page.click("[name=whom]")
+        page.wait_for_selector("section[role=dialog] [role=option]")
+        accessible(page)
+        names = page.locator("section[role=dialog] [role=option]").all_inner_texts()
+        assert names and "Alex Morgan" in names
+        page.keyboard.press("Escape")
+        page.wait_for_selector("[role=listbox]", state="hidden")
+        page.fill("[name=whom]", "alex")
+        page.keyboard.press("Enter")
+        assert page.input_value("[name=whom]") == "Alex Morgan"
+        page.locator("section[role=dialog] button[type=submit]").click()
+        page.locator(".acl .gr:has(.kv)", has_text="Alex Morgan").wait_for(timeout=120_000)
+
+
 def granted(portal):
     """A study that an application can see, with a history."""
     return next(

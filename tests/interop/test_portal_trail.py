@@ -47,6 +47,37 @@ def test_the_trail_is_checked_in_the_browser(portal, scheme):
         assert page.locator(".hm rect.today").count() == 1
 
 
+def banner(page, wanted):
+    """What the page says of the newest head, once it says this: who cosigns comes by every few seconds."""
+
+    def said():
+        text = page.locator(".ban").inner_text()
+        if wanted in text:
+            return text
+        page.wait_for_timeout(5_000)
+        page.get_by_role("button", name="Check again").click()
+        page.wait_for_selector(".ban:not(.wait)", timeout=60_000)
+        return None
+
+    return live.wait_until(said, 90, wanted)
+
+
+def test_who_cosigned_is_checked_in_the_browser(portal):
+    def nobody_known(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "witnesses": []})
+
+    with portal.person(path="/trail") as page:
+        checked(page)
+        banner(page, "cosigned by 1 witness")
+        assert "wardlight-log-witnesses" in page.evaluate("() => Object.keys(localStorage)")
+    with portal.person(path="/account") as page:
+        page.route("**/api/v1/audit/logs", nobody_known)
+        page.goto(f"{portal.url}/trail")
+        checked(page)
+        assert "cosigned by" not in banner(page, "keys that this browser does not know")
+
+
 def test_filters_stand_in_the_address_and_patients_do_not(portal):
     row = portal.wardlight.search("/studies?limit=1")[0]
     pseudonym = row["00100020"]["Value"][0]

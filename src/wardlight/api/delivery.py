@@ -133,6 +133,7 @@ def _delivery(row: Delivery) -> dict[str, Any]:
         "created": clock.timestamp_ms(row.created_ms),
         "tried": _time(row.tried_ms),
         "ended": _time(row.ended_ms),
+        "took_ms": row.took_ms,
         "next": _time(row.next_ms if row.state is State.PENDING else None),
         "status": row.status,
         "reason": row.reason,

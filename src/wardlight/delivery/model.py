@@ -105,3 +105,10 @@ class Delivery:
     ended_ms: int | None
     status: int | None
     reason: str
+
+    @property
+    def took_ms(self) -> int | None:
+        """How long the try took that ended it, in milliseconds; None where none did."""
+        if self.state not in (State.DELIVERED, State.DEAD) or self.tried_ms is None or self.ended_ms is None:
+            return None
+        return max(0, self.ended_ms - self.tried_ms)

@@ -15,6 +15,7 @@ from wardlight.audit.tree import WIDTH, leaf_hash
 from wardlight.dicomweb.call import Answer, is_uid
 from wardlight.dicomweb.conditional import entity_tag
 from wardlight.errors import WardlightError
+from wardlight.trail import witness_store
 from wardlight.trail.call import ApiCall, answer
 from wardlight.trail.filters import GROUPS, filter_of, moment, whole
 from wardlight.trail.service import (
@@ -123,12 +124,14 @@ def logs(call: ApiCall) -> Answer:
     """GET …/audit/logs: the generations of the log, the newest, which is written, last."""
     _only(call.query, ())
     call.scope.require(Operation.AUDIT_LOG)
-    log = call.parts.audit_log
+    log, institution = call.parts.audit_log, call.scope.institution
     rows = [
         {**_head(head)["log"], "halted": head.halted, "vkeys": log.vkeys(head)}
-        for head in log.logs(call.scope.institution)
+        for head in log.logs(institution)
     ]
-    return answer({"logs": rows})
+    with call.parts.database.read(institution) as tx:
+        witnesses = [one.vkey for one in witness_store.active(tx, institution)]
+    return answer({"logs": rows, "witnesses": witnesses})
 
 
 def checkpoint(call: ApiCall) -> Answer:

@@ -75,6 +75,10 @@ SCHEMAS: Final[dict[str, Any]] = {
         created=_TIME,
         tried=_LATER,
         ended=_LATER,
+        took_ms={
+            "type": ["integer", "null"],
+            "description": "How long the try that ended it took, in milliseconds.",
+        },
         next=_LATER,
         status={"type": ["integer", "null"], "description": "HTTP status of the last answer."},
         reason={"type": "string", "description": "Why the last try failed."},

@@ -191,7 +191,12 @@ TRAIL_SCHEMAS: Final[dict[str, Any]] = {
             "logs": {
                 "type": "array",
                 "items": _record({**_LOG, "halted": _COUNT, "vkeys": {"type": "array", "items": {"type": "string"}}}),
-            }
+            },
+            "witnesses": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Verifier keys of those who cosign its heads now.",
+            },
         }
     ),
     "AuditProof": _record(

@@ -72,8 +72,11 @@ def test_a_webhook_from_its_registration_to_its_end(desk):
     assert desk.kit.deliver() == 1 and desk.place.got[-1].id == tested.json()["event"]
     (row,) = desk.ask("GET", f"{hook}/deliveries", log, params={"state": "delivered"}).json()["deliveries"]
     assert (row["event"], row["status"], row["attempts"]) == (tested.json()["event"], 204, 1)
+    assert row["took_ms"] >= 0
     again = desk.ask("POST", f"{hook}/deliveries/{row['id']}/redeliver", f"{log}/{{delivery}}/redeliver")
     assert again.status_code == 202
+    (row,) = desk.ask("GET", f"{hook}/deliveries", log).json()["deliveries"]
+    assert row["state"] == "pending" and row["took_ms"] is None
     assert desk.kit.deliver() == 1 and desk.place.got[-1].id == tested.json()["event"]
     assert desk.ask("GET", f"{hook}/deliveries", log, params={"limit": 0}).status_code == 400
     assert desk.ask("GET", f"{hook}/deliveries", log, params={"state": "x"}).status_code == 400

@@ -6,7 +6,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
 
-import { api, dicomJson } from "../api/client";
+import { api, ApiError, dicomJson } from "../api/client";
 import { matching, type Option } from "../parts/combo";
 import { type DicomRow, date, text, texts } from "../parts/dicom";
 import { NAVIGATION } from "./navigation";
@@ -23,10 +23,19 @@ const UID = /^\d+(\.\d+)+$/;
 
 /** What was typed may be a UID, or how an ID, a pseudonym or a name begins. */
 async function studies(typed: string, signal: AbortSignal): Promise<DicomRow[]> {
-  const keys = UID.test(typed) ? [["StudyInstanceUID", typed]] : ["PatientID", "PatientName"].map((key) => [key, `${typed.replaceAll("*", "")}*`]);
-  const answers = await Promise.all(keys.map(async ([key = "", value = ""]) => {
+  const begins = `${typed.replaceAll("*", "")}*`;
+  // Pseudonyms and most IDs are in capitals, and are compared letter by letter; names are not.
+  const ids = [...new Set([begins, begins.toUpperCase()])].map((value) => ["PatientID", value]);
+  const keys = UID.test(typed) ? [["StudyInstanceUID", typed]] : [...ids, ["PatientName", begins]];
+  const answers = await Promise.all(keys.map(async ([key = "", value = ""]): Promise<DicomRow[]> => {
     const asked = new URLSearchParams({ limit: String(MOST), includefield: "00081030", [key]: value, ...(key === "PatientName" ? { fuzzymatching: "true" } : {}) });
-    return (await dicomJson<DicomRow>(`/dicom-web/studies?${asked}`, signal)).rows;
+    try {
+      return (await dicomJson<DicomRow>(`/dicom-web/studies?${asked}`, signal)).rows;
+    } catch (error) {
+      // Too many begin like this: one types on.
+      if (error instanceof ApiError && error.problem.code === "query-too-broad") return [];
+      throw error;
+    }
   }));
   return [...new Map(answers.flat().map((row) => [text(row, "0020000D"), row])).values()].slice(0, MOST);
 }
@@ -93,7 +102,7 @@ export function Spotlight({ close }: { close: () => void }): ReactNode {
     event.preventDefault();
   };
   return (
-    <Modal opened onClose={close} withCloseButton={false} padding={0} size={600} yOffset="12vh" aria-label={words.spotlight.label} transitionProps={{ duration: 0 }}>
+    <Modal opened onClose={close} withCloseButton={false} padding={0} size={600} yOffset="12vh" attributes={{ content: { "aria-label": words.spotlight.label } }} transitionProps={{ duration: 0 }}>
       <label className="spot-i">
         <IconSearch size={18} aria-hidden />
         <input

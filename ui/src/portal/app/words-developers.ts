@@ -82,6 +82,8 @@ export const developers = {
   },
   webhooks: {
     title: "Webhooks",
+    took: "answered in",
+    median: "median of those shown",
     whoMay: "Administrators and privacy officers see where events of their institution are sent, and what became of it.",
     operator: "An operator sees addresses, failures and what waits, and redelivers what was given up, by command:",
     own: "Webhooks belong to applications: each registers, tests, rotates and redelivers its own, with a token of its own. Here is what the institution's trail says of them.",

@@ -9,6 +9,7 @@ export const find = {
     longest: "At most",
     days: "days",
   },
+  broad: { title: "Too many begin like this", hint: "Type another letter, a modality such as CT, or a month such as 2026-03." },
   spotlight: {
     label: "Go to",
     pages: "Pages",

@@ -55,6 +55,7 @@ export const trailWords = {
     cosigned: "cosigned by",
     witness: "witness",
     witnesses: "witnesses",
+    notWitnessed: "and by keys that this browser does not know:",
     bad: {
       "key-changed": "The log's key has changed",
       "bad-signature": "The head of the log is not signed by its key",

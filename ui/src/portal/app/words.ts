@@ -18,7 +18,7 @@ export const words = {
     skip: "Skip to content",
   },
   studies: {
-    find: "Pseudonym, name or ID…",
+    find: "Pseudonym, name, ID, CT, 2026-03…",
     patient: "Patient",
     study: "Study",
     date: "Study date",

@@ -1,24 +1,36 @@
 // The list of studies: find, and see at a glance who else can see what.
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { IconSearch } from "@tabler/icons-react";
 import { type ReactNode, useDeferredValue, useMemo, useState } from "react";
 
-import { api, dicomJson } from "../api/client";
+import { api, ApiError, dicomJson } from "../api/client";
 import { Top } from "../app/shell";
 import { words } from "../app/words";
 import { AccessBadge, type Access } from "../parts/badges";
 import { type DicomRow, date, number, text, texts } from "../parts/dicom";
 import { Empty, Failure, LoadingRows } from "../parts/states";
+import "./studies.css";
 
 const PAGE = 50;
 const route = getRouteApi("/studies");
 
-/** What one types: digits and dots are an ID or a date, else the beginning of a name or pseudonym. */
+/** In capitals, so that nobody's name is taken for one. */
+const MODALITY = /^(CR|CT|DX|ES|IO|MG|MR|NM|OT|PT|PX|RF|RTDOSE|RTPLAN|RTSTRUCT|SC|SEG|SM|SR|US|XA|XC)$/;
+const DAY = /^(\d{4})-(\d{2})(?:-(\d{2}))?$/;
+
+/** What one types: modalities, a day or a month, and how a name, an ID (with digits) or a pseudonym begins. */
 function keys(typed: string): URLSearchParams {
   const found = new URLSearchParams({ limit: String(PAGE), fuzzymatching: "true", includefield: "00081030" });
-  const wanted = typed.trim();
-  if (wanted) found.set(/\d/.test(wanted) ? "PatientID" : "PatientName", `${wanted.replaceAll("*", "")}*`);
+  const rest: string[] = [];
+  for (const word of typed.trim().split(/\s+/).filter(Boolean)) {
+    const day = DAY.exec(word);
+    if (MODALITY.test(word)) found.set("ModalitiesInStudy", word);
+    else if (day) found.set("StudyDate", day[3] ? day.slice(1, 4).join("") : `${day[1]}${day[2]}01-${day[1]}${day[2]}31`);
+    else rest.push(word.replaceAll("*", ""));
+  }
+  const wanted = rest.join(" ");
+  if (wanted) found.set(/\d/.test(wanted) ? "PatientID" : "PatientName", `${wanted}*`);
   return found;
 }
 
@@ -69,7 +81,7 @@ export function Studies(): ReactNode {
             />
           </label>
         </div>
-        {found.error ? <Failure error={found.error} again={() => void found.refetch()} /> : !found.isPending && rows.length === 0 ? (
+        {broad(found.error) ? <Empty title={words.broad.title}><p className="t2">{words.broad.hint}</p></Empty> : found.error ? <Failure error={found.error} again={() => void found.refetch()} /> : !found.isPending && rows.length === 0 ? (
           <Empty title={wanted ? words.studies.none : words.studies.empty}><p className="t2">{wanted ? words.studies.noneHint : words.studies.emptyHint}</p></Empty>
         ) : (
           <div className="tw">
@@ -99,10 +111,15 @@ export function Studies(): ReactNode {
   );
 }
 
+/** A search that leaves too many candidates is no failure: one types on. */
+function broad(error: unknown): boolean {
+  return error instanceof ApiError && error.problem.code === "query-too-broad";
+}
+
 function StudyRow({ row, grants }: { row: DicomRow; grants: readonly Access[] }): ReactNode {
   return (
-    <tr>
-      <td><span className="mono b">{text(row, "00100020") || text(row, "00100010")}</span></td>
+    <tr className="to">
+      <td><Link className="mono b" to="/studies/$study" params={{ study: text(row, "0020000D") }}>{text(row, "00100020") || text(row, "00100010") || "–"}</Link></td>
       <td>
         <span className="row">
           {texts(row, "00080061").slice(0, 2).map((one) => <span key={one} className="tag mod">{one}</span>)}

@@ -60,6 +60,8 @@ export function Combo({ name, label, options, value, choose, placeholder, none }
           role="combobox"
           aria-label={label}
           aria-expanded={open}
+          // Escape closes the list, not the dialog around it.
+          data-mantine-stop-propagation={open}
           aria-controls={`${id}-list`}
           aria-autocomplete="list"
           aria-activedescendant={open && shown[at] !== undefined ? `${id}-${at}` : undefined}

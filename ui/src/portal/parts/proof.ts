@@ -1,15 +1,16 @@
 // Checks the audit trail in the browser: the head's signature by the log's key, that the head extends the one that this
 // browser saw last, and that entries stand in the tree below it (docs/reference/audit-api.md, audit-bundle.md).
-// Kept in localStorage: the log's public key as it was first seen, and its last signed head. Neither is a secret, nor tells of
-// anybody; a change of one is what must be noticed.
+// Kept in localStorage: public keys, of the log and of those who cosign its heads, as they were first seen, and its last
+// signed head. None is a secret, nor tells of anybody; a change of one is what must be noticed.
 import { equal, fromBase64, toBase64, toHex, type Bytes } from "../../audit/bytes.ts";
 import { canonicalBytes } from "../../audit/canonical.ts";
-import { LOG, Note, VerifierKey } from "../../audit/note.ts";
+import { LOG, Note, VerifierKey, WITNESS } from "../../audit/note.ts";
 import { isConsistent, leafHash, nodeHash, rootFromInclusion } from "../../audit/tree.ts";
 import { api, request } from "../api/client";
 
 const KEY = "wardlight-log-key";
 const HEAD = "wardlight-log-head";
+const WITNESSES = "wardlight-log-witnesses";
 
 export type HeadState = "good" | "key-changed" | "bad-signature" | "truncated" | "forked" | "unsupported";
 
@@ -26,7 +27,10 @@ export interface Head {
   vkeys: readonly string[];
   /** Size of the head that this browser saw before; 0: none. */
   seen: number;
+  /** Witnesses whose cosignature of this head is good, by a key that this browser has known since it saw it first. */
   witnesses: number;
+  /** Names of those who signed it, too, with a key that nobody vouches for: unknown here, or another than before. */
+  unknown: readonly string[];
   checked: number;
 }
 
@@ -54,8 +58,8 @@ function supported(): boolean {
 
 /** The newest signed head, checked. */
 export async function newestHead(): Promise<Head> {
-  const logs = (await api.GET("/api/v1/audit/logs")).data?.logs ?? [];
-  const log = logs.at(-1);
+  const told = (await api.GET("/api/v1/audit/logs")).data;
+  const log = told?.logs.at(-1);
   if (log === undefined) throw new Error("there is no log");
   const text = await (await request(`/api/v1/audit/log/checkpoint?generation=${log.generation}`)).text();
   const note = new Note(text);
@@ -64,11 +68,30 @@ export async function newestHead(): Promise<Head> {
   const head: Head = {
     state: "good", origin: log.origin, generation: log.generation, size: note.size, note, pinned, vkeys: log.vkeys, seen: 0,
     root: `${root.slice(0, 4)} ${root.slice(4, 8)} … ${root.slice(-4)}`,
-    witnesses: note.signatures.filter((one) => one.name !== log.origin).length,
+    witnesses: 0, unknown: [],
     checked: Date.now(),
   };
   if (!supported()) return { ...head, state: "unsupported" };
-  return { ...head, ...(await judged(head, note, text)) };
+  return { ...head, ...(await judged(head, note, text)), ...(await cosigned(head, note, told?.witnesses ?? [])) };
+}
+
+/**
+ * Who else vouches for the head. A witness's key is taken from the server once, as the log's is; one that comes under a
+ * name that had another before is not believed. A cosignature of a known key that is wrong makes the note worthless
+ * (c2sp.org/signed-note).
+ */
+async function cosigned(head: Head, note: Note, said: readonly string[]): Promise<Partial<Head>> {
+  const known = new Map(said.map((vkey) => [new VerifierKey(vkey).name, vkey]));
+  for (const vkey of (stored(WITNESSES)[head.origin] ?? "").split(" ").filter(Boolean)) known.set(new VerifierKey(vkey).name, vkey);
+  const keys = [...known.values()].map((vkey) => new VerifierKey(vkey)).filter((key) => key.kind === WITNESS);
+  const verdicts = await Promise.all(keys.map((key) => note.signedBy(key)));
+  const good = keys.filter((_, at) => verdicts[at] === true);
+  keep(WITNESSES, head.origin, [...known.values()].join(" "));
+  const names = new Set(note.signatures.map((one) => one.name).filter((name) => name !== head.origin));
+  for (const key of good) names.delete(key.name);
+  // One key under two names is one witness.
+  const witnesses = new Set(good.map((key) => key.publicKey)).size;
+  return { witnesses, unknown: [...names], ...(verdicts.includes(false) ? { state: "bad-signature" } : {}) };
 }
 
 async function judged(head: Head, note: Note, text: string): Promise<Partial<Head>> {

@@ -40,6 +40,8 @@ export interface Delivery {
   state: State;
   reason: string;
   at: string;
+  /** From what was sent to the answer, in milliseconds; null where it took more than one try, or there is none yet. */
+  took: number | null;
   /** What happened, newest first. */
   steps: { action: string; at: string; reason: string }[];
 }
@@ -90,7 +92,7 @@ export function deliveriesOf(entries: readonly Entry[]): Delivery[] {
     if (!webhook || !event) continue;
     const key = `${webhook}:${event}`;
     const one = found.get(key) ?? {
-      key, webhook, event, kind: "", application: "", grant: "", state: "sent" as const, reason: entry.reason ?? "", at: entry.recorded, steps: [],
+      key, webhook, event, kind: "", application: "", grant: "", state: "sent" as const, reason: entry.reason ?? "", at: entry.recorded, took: null, steps: [],
     };
     found.set(key, {
       ...one,
@@ -100,7 +102,20 @@ export function deliveriesOf(entries: readonly Entry[]): Delivery[] {
       steps: [...one.steps, { action: entry.action, at: entry.recorded, reason: entry.reason ?? "" }],
     });
   }
-  return [...found.values()].map((one) => ({ ...one, state: stateOf(one.steps) }));
+  return [...found.values()].map((one) => ({ ...one, state: stateOf(one.steps), took: tookOf(one.steps) }));
+}
+
+/** The first try alone is in the trail with both its ends. */
+function tookOf(steps: Delivery["steps"]): number | null {
+  const [end, begin] = steps;
+  if (end?.action !== "events:notification:deliver" || begin?.action !== "events:notification:send") return null;
+  return Math.max(0, Date.parse(end.at) - Date.parse(begin.at));
+}
+
+/** The middle one; null where none is known. */
+export function median(deliveries: readonly Delivery[]): number | null {
+  const took = deliveries.flatMap((one) => (one.took === null ? [] : [one.took])).sort((a, b) => a - b);
+  return took[took.length >> 1] ?? null;
 }
 
 function stateOf(steps: Delivery["steps"]): State {

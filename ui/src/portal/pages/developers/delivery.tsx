@@ -37,6 +37,7 @@ export function Told({ of }: { of: Delivery }): ReactNode {
       <div className="row g3" style={{ flexWrap: "wrap" }}>
         <h2 className="mono" style={{ fontSize: 15 }}>{of.kind}</h2>
         <span className={`st ${WORDS[of.state].dot}`}>{said.states[of.state]}</span>
+        {of.took !== null && <span className="t2 xs">{said.took} {of.took.toLocaleString()} ms</span>}
         <span className="t2 mono xs">{of.application}</span>
       </div>
       <div className="dev-two">

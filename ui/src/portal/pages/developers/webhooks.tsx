@@ -7,7 +7,7 @@ import { useRole } from "../../app/session";
 import { developers } from "../../app/words-developers";
 import { Failure } from "../../parts/states";
 import { When } from "../../parts/when";
-import { type Delivery, deliveriesOf, type Endpoint, endpoints, tellings } from "./deliveries";
+import { type Delivery, deliveriesOf, type Endpoint, endpoints, median, tellings } from "./deliveries";
 import { Told, WORDS } from "./delivery";
 import { DOCUMENT, serverOf } from "./document";
 import { Code, Frame, NotForYou } from "./frame";
@@ -90,6 +90,7 @@ function Log({ deliveries, pending, more }: { deliveries: readonly Delivery[]; p
       (one) => (!bad || one.state === "failed" || one.state === "dead") && `${one.kind} ${one.application} ${one.grant} ${one.event}`.toLowerCase().includes(wanted),
     );
   }, [deliveries, typed, bad]);
+  const middle = useMemo(() => median(shown), [shown]);
   const open = shown.find((one) => one.key === chosen) ?? shown[0];
   return (
     <div className="dev-split" style={{ borderTop: "1px solid var(--border)" }}>
@@ -99,6 +100,7 @@ function Log({ deliveries, pending, more }: { deliveries: readonly Delivery[]; p
             <IconSearch size={14} aria-hidden />
             <input type="search" value={typed} placeholder={said.find} aria-label={said.find} onChange={(event) => setTyped(event.target.value)} />
           </label>
+          {middle !== null && <span className="xs t2" title={said.median}>~ {middle.toLocaleString()} ms</span>}
           <button type="button" className={bad ? "chip on" : "chip"} aria-pressed={bad} onClick={() => setBad(!bad)}>{said.failed}</button>
         </div>
         <div className="dev-rows" aria-busy={pending}>
@@ -108,7 +110,7 @@ function Log({ deliveries, pending, more }: { deliveries: readonly Delivery[]; p
             <button key={one.key} type="button" className={one === open ? "dev-row on" : "dev-row"} aria-current={one === open || undefined} onClick={() => setChosen(one.key)}>
               <span className={`dev-verb mark ${WORDS[one.state].mark}`}>{WORDS[one.state].code(one.reason)}</span>
               <span className="grow col"><b className="mono b ell">{one.kind}</b><span className="xs t2 ell">{said.states[one.state]}</span></span>
-              <span className="xs t2" style={{ textAlign: "right" }}><When at={one.at} /><br />{one.application.split("_")[1] ?? ""}</span>
+              <span className="xs t2" style={{ textAlign: "right" }}><When at={one.at} /><br />{one.took === null ? "" : `${one.took} ms · `}{one.application.split("_")[1] ?? ""}</span>
             </button>
           ))}
         </div>

@@ -55,7 +55,8 @@ export function Banner({ proofs, shown }: { proofs: Proofs; shown: number }): Re
           {head === undefined ? (proofs.error ? String(proofs.error) : " ") : (
             <>
               {words.trail.against} <span className="mono">{head.root}</span>
-              {head.witnesses > 0 && `, ${words.trail.cosigned} ${count(head.witnesses, words.trail.witness, words.trail.witnesses)}`}.{" "}
+              {head.witnesses > 0 && `, ${words.trail.cosigned} ${count(head.witnesses, words.trail.witness, words.trail.witnesses)}`}
+              {head.unknown.length > 0 && `, ${words.trail.notWitnessed} ${head.unknown.join(", ")}`}.{" "}
               {head.seen > 0 ? `${words.trail.extends} ${head.seen.toLocaleString()}.` : words.trail.firstSeen}
             </>
           )}
