@@ -1,7 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """The verifier's plain elements and searches in C: written for it alone. What is not plain is left to `verify_reader.py`."""
 
-from libc.string cimport memcmp, memset
+from cpython.dict cimport PyDict_GetItem
+from cpython.long cimport PyLong_AsLong
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_SIZE
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
 
 cdef unsigned char HEAD[65536]  # by the two bytes of a VR: bytes of an element's header, 0 for what is not plain
 cdef list NAMES = [None] * 65536
@@ -139,3 +144,130 @@ def any_of(tuple words, bytes data):
             if 1 < length <= size - at and w[0] == b[at] and memcmp(w, b + at, length) == 0:
                 return True
     return False
+
+
+def bits_of(const unsigned char[::1] data, int size, bint big):
+    """For the verifier alone: bits that any word has, and bits in which any differs from its own sign.
+
+    size: 1, 2, 4 or 8 bytes of a word; what does not fill one at the end is left out.
+    """
+    cdef Py_ssize_t at, count = data.shape[0] // size
+    cdef const unsigned char* b
+    cdef uint64_t every = 0, unlike = 0, wide
+    cdef uint8_t one1, every1 = 0, unlike1 = 0
+    cdef uint16_t one2, every2 = 0, unlike2 = 0
+    cdef uint32_t one4, every4 = 0, unlike4 = 0
+    cdef int place
+    if count == 0:
+        return 0, 0
+    b = &data[0]
+    if big and size > 1:
+        for at in range(count):
+            wide = 0
+            for place in range(size):
+                wide = wide << 8 | b[at * size + place]
+            every |= wide
+            unlike |= wide ^ (<uint64_t>0 - (wide >> (8 * size - 1)))
+        if size < 8:
+            unlike &= (<uint64_t>1 << 8 * size) - 1
+    elif size == 1:
+        for at in range(count):
+            one1 = b[at]
+            every1 |= one1
+            unlike1 |= one1 ^ <uint8_t>(0 - (one1 >> 7))
+        every, unlike = every1, unlike1
+    elif size == 2:
+        for at in range(count):
+            memcpy(&one2, b + 2 * at, 2)
+            every2 |= one2
+            unlike2 |= one2 ^ <uint16_t>(0 - (one2 >> 15))
+        every, unlike = every2, unlike2
+    elif size == 4:
+        for at in range(count):
+            memcpy(&one4, b + 4 * at, 4)
+            every4 |= one4
+            unlike4 |= one4 ^ <uint32_t>(0 - (one4 >> 31))
+        every, unlike = every4, unlike4
+    elif size == 8:
+        for at in range(count):
+            memcpy(&wide, b + 8 * at, 8)
+            every |= wide
+            unlike |= wide ^ (<uint64_t>0 - (wide >> 63))
+    else:
+        raise ValueError(size)
+    return every, unlike
+
+
+def looked_at(list items, dict checks, long filled, long always):
+    """As `verify_loops.looked_at`."""
+    cdef list found = [], paths = []
+    cdef object last = None
+    cdef tuple item
+    cdef PyObject* check
+    cdef long number
+    for item in items:
+        if <PyObject*>item[0] != <PyObject*>last:
+            last = item[0]
+            paths.append(last)
+        check = PyDict_GetItem(checks, item[1])
+        if check != NULL:
+            number = PyLong_AsLong(<object>check)
+            if not number & always and (not number & filled or item[3] == item[4]):
+                continue
+        found.append(item)
+    return found, paths
+
+
+def of_tags(list items, tags, bytes vr):
+    """As `verify_loops.of_tags`. tags: a dict or a set."""
+    cdef list found = []
+    cdef tuple item
+    for item in items:
+        if item[1] in tags or item[2] == vr:
+            found.append(item)
+    return found
+
+
+def values_of(list items, bytes data, frozenset tags):
+    """As `verify_loops.values_of`."""
+    cdef dict found = {}
+    cdef tuple item
+    for item in items:
+        if item[1] in tags:
+            found[item[0], item[1]] = data[<Py_ssize_t>item[3] : <Py_ssize_t>item[4]]
+    return found
+
+
+def at_top(list items):
+    """As `verify_loops.at_top`."""
+    cdef dict found = {}
+    cdef set inside = set()
+    cdef tuple item, path
+    cdef object last = None
+    for item in items:
+        path = item[0]
+        if not PyTuple_GET_SIZE(path):
+            found[item[1]] = item
+        elif <PyObject*>path != <PyObject*>last:
+            last = path
+            inside.add(path[0])
+    return found, inside
+
+
+def by_kind(list items, bytes data, dict lists, frozenset texts, dict vrs):
+    """As `verify_loops.by_kind`."""
+    cdef list others = [], misplaced = []
+    cdef tuple item
+    cdef PyObject* values
+    cdef PyObject* meant
+    for item in items:
+        values = PyDict_GetItem(lists, item[2])
+        if values == NULL:
+            others.append(item)
+            continue
+        (<list>values).append(data[<Py_ssize_t>item[3] : <Py_ssize_t>item[4]])
+        if item[2] in texts:
+            meant = PyDict_GetItem(vrs, item[1])
+            if meant == NULL or (<object>meant is not item[2] and <object>meant != item[2]):
+                misplaced.append(item)
+    return others, misplaced

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wardlight.deid.burned_in import LARGEST_FRAME, Box, Buffer
 from wardlight.deid.pixels_image import PixelError
+from wardlight.deid.pixels_native import Native
 from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.transfer_syntax import EXPLICIT_BIG, EXPLICIT_LITTLE
 
@@ -87,6 +88,19 @@ def blackened(chunks: Iterable[Buffer], layout: Layout, boxes: Sequence[Box]) ->
         if layout.swapped:
             unit.view("<u2").byteswap(inplace=True)
         yield memoryview(unit.data).cast("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Blackened:
+    """Native pixel data cleaned, and its boxes blacked out."""
+
+    native: Native
+    layout: Layout
+    boxes: tuple[Box, ...]
+
+    def clean(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
+        """As many bytes as come in."""
+        return blackened(self.native.clean(chunks), self.layout, self.boxes)
 
 
 def _units(chunks: Iterable[Buffer], layout: Layout) -> Iterator[tuple[_Bytes, int]]:

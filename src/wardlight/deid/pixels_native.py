@@ -8,17 +8,24 @@ length. Values that are not a number keep none of their payload. Samples that fo
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from wardlight.deid.pixels_image import Image, PixelError
 
 Buffer = bytes | memoryview
+
+# In C where it was built, as `dicom.elements` has it; numpy takes longer to load than many an object to clean.
+_bits_of: Callable[[Buffer, int, bool], tuple[int, int]] | None = None
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.dicom._plain import bits_of as _bits_of
+    except ImportError:
+        pass
 
 _BLOCK: Final = 16 << 10
 _ALL: Final = bytes(range(256))
@@ -45,21 +52,29 @@ class _Copy:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Samples as machine words. unused: bits that are zero in all; least, most: between which signed ones are."""
+    """Samples as machine words. unused: bits that are zero in all; high: the sign bit of signed ones, else -1."""
 
-    form: np.dtype[Any]
+    size: int
+    big: bool
     unused: int
-    least: int
-    most: int
+    high: int
 
     def clean(self, data: Buffer) -> bool:
         """Whether all samples follow the rule."""
-        values = np.frombuffer(data, self.form)
-        if not len(values):
-            return True
-        if self.unused and int(np.bitwise_or.reduce(values)) & self.unused:
-            return False
-        return not self.least or (int(values.min()) >= self.least and int(values.max()) <= self.most)
+        every, unlike = (_bits_of or _bits_by_numpy)(data, self.size, self.big)
+        return not every & self.unused and (self.high < 0 or not unlike >> self.high)
+
+
+def _bits_by_numpy(data: Buffer, size: int, big: bool) -> tuple[int, int]:
+    """Bits that any word has, and bits in which any word differs from its own sign."""
+    import numpy as np
+
+    order = ">" if big else "<"
+    whole = memoryview(data)[: len(data) - len(data) % size]
+    words = np.frombuffer(whole, f"{order}u{size}").astype(f"=u{size}", copy=False)
+    signed = words.view(f"=i{size}")
+    unlike = (signed ^ (signed >> (8 * size - 1))).view(f"=u{size}")
+    return int(np.bitwise_or.reduce(words)), int(np.bitwise_or.reduce(unlike))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,8 @@ class Native:
 
     def _end(self, chunk: Buffer, left: int) -> Buffer:
         """The chunk that holds the last sample, or padding alone (left: 0)."""
-        body = _samples(self.layout, chunk[:left])
+        # The piece itself where it ends with the image, not a view of it: what is the same need not be compared.
+        body = _samples(self.layout, chunk if len(chunk) == left else chunk[:left])
         clear = not left or self.last == 0xFF or not body[-1] & ~self.last
         if clear and not any(chunk[left:]):
             return chunk if body is chunk else b"".join((body, chunk[left:]))
@@ -152,13 +168,11 @@ def _layout(allocated: int, stored: int, high: int, signed: bool, floating: bool
             own.append(_Own(place[n], table, good))
     words: _Words | None = None
     if size in (1, 2, 4, 8):
-        form = np.dtype(f"{'>' if big else '<'}{'i' if signed else 'u'}{size}")
-        below = (1 << high + 1 - stored) - 1
         if signed:
             # Copies of the sign above the high bit: the word as a whole is a number of high + 1 bits.
-            words = _Words(form, below, -(1 << high), (1 << high) - 1)
+            words = _Words(size, big, (1 << high + 1 - stored) - 1, high)
         else:
-            words = _Words(form, ~used & ((1 << allocated) - 1), 0, 0)
+            words = _Words(size, big, ~used & ((1 << allocated) - 1), -1)
     return _Layout(size, tuple(own), tuple(copies), False, big, words)
 
 

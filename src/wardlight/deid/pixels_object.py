@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
-from wardlight.deid import burned_in, burned_in_frames, burned_in_native, pixels
+from wardlight.deid import burned_in, burned_in_frames, pixels
 from wardlight.deid.burned_in import Buffer, Looked, PixelReader
 from wardlight.deid.burned_in_frames import Anew
 from wardlight.deid.burned_in_regions import known_boxes
@@ -13,21 +13,11 @@ from wardlight.deid.pixels_image import Image, image_of
 from wardlight.dicom.frame import FrameShape
 from wardlight.dicom.stream import DataSetStream, PixelElement
 
-
-@dataclass(frozen=True, slots=True)
-class _Blackened:
-    """Native pixel data cleaned, and its boxes blacked out."""
-
-    native: pixels.Native
-    layout: burned_in_native.Layout
-    boxes: tuple[burned_in.Box, ...]
-
-    def clean(self, chunks: Iterable[Buffer]) -> Iterator[Buffer]:
-        """As many bytes as come in."""
-        return burned_in_native.blackened(self.native.clean(chunks), self.layout, self.boxes)
+if TYPE_CHECKING:
+    from wardlight.deid.burned_in_native import Blackened
 
 
-Cleaning = pixels.Cleaning | _Blackened | Anew
+Cleaning: TypeAlias = "pixels.Cleaning | Blackened | Anew"
 """All have `clean(chunks)`, which gives as many bytes as it takes but for frames that are encoded anew."""
 
 
@@ -68,6 +58,10 @@ class PixelsOf:
         shape = self._shape()
         known = known_boxes(self._header, self._stream.elements, shape)
         if not self._stream.syntax.encapsulated:
+            from wardlight.deid import (
+                burned_in_native,
+            )  # Its numpy takes a while to load, for what few objects need.
+
             layout = burned_in_native.layout_of(shape, self._image().frames)
             frames = burned_in_native.frames_of(self._value(), layout)
             return burned_in.look(reader, burned_in_native.frame_shape(layout), frames, known)
@@ -90,5 +84,6 @@ class PixelsOf:
         native = pixels.native_of(self._header, stream.elements, self._pixel, stream.syntax)
         if looked is None or not looked.boxes:
             return native
-        layout = burned_in_native.layout_of(self._shape(), self._image().frames)
-        return _Blackened(native, layout, looked.boxes)
+        from wardlight.deid.burned_in_native import Blackened, layout_of
+
+        return Blackened(native, layout_of(self._shape(), self._image().frames), looked.boxes)

@@ -12,6 +12,7 @@ from wardlight.deid.handlers import collect
 from wardlight.deid.profile_model import Profile
 from wardlight.deid.profile_private import private_rules
 from wardlight.deid.profile_rules import Applied, holding
+from wardlight.deid.remembered import Sequences
 from wardlight.deid.state import ObjectState
 from wardlight.dicom.rewrite import Rules
 
@@ -54,6 +55,7 @@ class Tables:
                 private=private_rules(profile, applied),
                 enter=ObjectState.enter,
                 leave=ObjectState.leave,
+                memory=Sequences(),
             )
             kept = frozenset(tag for tag, planned in plans.items() if planned.kind == "keep")
             found = self._decided[numbers] = Decided(applied, plans, kept, rules)

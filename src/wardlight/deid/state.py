@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from wardlight.deid.days import Day
 from wardlight.deid.documents import Document
@@ -17,6 +17,10 @@ Tag = tuple[tuple[bytes, Literal["little", "big"]], ...]
 """A tag as it is written in either byte order."""
 _SCHEMES: Final[Tag] = ((b"\x08\x00\x02\x01", "little"), (b"\x00\x08\x01\x02", "big"))
 _ISSUERS: Final[Tag] = ((b"\x10\x00\x21\x00", "little"), (b"\x00\x10\x00\x21", "big"))
+Watched = tuple[tuple[int, ...], tuple[set[bytes], set[bytes], set[Day], set[bytes]], int]
+"""What was noted until then: lengths of lists, and sets."""
+Noted = tuple[tuple[list[Any], ...], tuple[frozenset[Any], ...]]
+"""What some bytes brought: seen, texts, numbers, structural, binaries; uids, originals, moved, charsets."""
 #: What is done at the top level of an object, which is in no item.
 _TOP: Final = Content()
 
@@ -76,7 +80,7 @@ class ObjectState:
 
     __slots__ = (
         *("binaries", "charset", "charsets", "days", "lost_codes", "map", "needles", "numbers", "originals", "seen"),
-        *("structural", "texts", "uids", "_code", "_item", "_outer"),
+        *("structural", "texts", "uids", "_code", "_item", "_outer", "_patients"),
         *("age", "alias", "concepts", "content", "document", "issuer", "moved", "unclear", "_fixed"),
     )  # fmt: skip
 
@@ -113,6 +117,39 @@ class ObjectState:
         self.unclear = False
         self._fixed = concepts is not None and names_places(header)
         self._outer: list[tuple[bytes, tuple[bytes, int, int], tuple[bytes, bytes] | None, Content]] = []
+        #: pseudonyms given below the top level
+        self._patients = 0
+
+    def _lists(self) -> tuple[list[Any], ...]:
+        return self.seen, self.texts, self.numbers, self.structural, self.binaries
+
+    def watch(self) -> Watched:
+        """From here on what is noted can be told from what was noted before."""
+        before = self.uids, self.originals, self.moved, self.charsets
+        self.uids, self.originals, self.moved, self.charsets = set(), set(), set(), set()
+        return tuple(map(len, self._lists())), before, self._patients
+
+    def noted(self, watched: Watched) -> Noted | None:
+        """What was noted since; None where it depends on more than what was read."""
+        lengths, before, patients = watched
+        since = self.uids, self.originals, self.moved, self.charsets
+        self.uids, self.originals, self.moved, self.charsets = before
+        lists = tuple(one[length:] for one, length in zip(self._lists(), lengths, strict=True))
+        noted = lists, tuple(map(frozenset, since))
+        self._add(noted[1])
+        return None if self.lost_codes or self.unclear or self._patients != patients else noted
+
+    def note(self, noted: Noted) -> None:
+        """All of this was seen again."""
+        for one, more in zip(self._lists(), noted[0], strict=True):
+            if more:
+                one += more
+        self._add(noted[1])
+
+    def _add(self, more: tuple[frozenset[Any], ...]) -> None:
+        for one, others in zip((self.uids, self.originals, self.moved, self.charsets), more, strict=True):
+            if others:
+                one |= others
 
     def enter(self, tag: int, data: bytes, start: int, end: int, codec: Codec) -> None:
         """An item begins: it inherits the character set (PS3.3 C.12.1.1.2) and nothing else."""
@@ -155,6 +192,7 @@ class ObjectState:
 
         It is of the issuer that the item names after it, of the object's where it names none.
         """
+        self._patients += 1
         data, start, end = self._item
         issuer = _ahead(data, max(data.find(patient_id, start, end), start), end, _ISSUERS) or self.issuer
         return self.map.of_patient(self.alias(patient_of(issuer, patient_id, b"")))

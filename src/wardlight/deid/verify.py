@@ -19,6 +19,7 @@ from wardlight.deid.verify_dates import MovedDays
 from wardlight.deid.verify_documents import DOCUMENT
 from wardlight.deid.verify_forms import is_code, is_kind, is_plain, is_resource, is_scheme
 from wardlight.deid.verify_leaks import Finding, Known, finding, leaks
+from wardlight.deid.verify_loops import at_top, looked_at, values_of
 from wardlight.deid.verify_reader import Item, Path, Unreadable, read
 from wardlight.deid.verify_rules import (
     ABSENT,
@@ -38,7 +39,13 @@ from wardlight.deid.verify_rules import (
     required,
 )
 from wardlight.deid.verify_site import NO_SITE, Site, expectations_of
-from wardlight.deid.verify_structured import Lesions, identifying, structured, without_removed
+from wardlight.deid.verify_structured import (
+    Lesions,
+    identifying,
+    may_hold_content,
+    structured,
+    without_removed,
+)
 from wardlight.deid.verify_text import spells
 
 __all__ = ["Finding", "verify"]
@@ -101,13 +108,15 @@ def verify(
         old, new = read(before, syntax_uid), read(after, syntax_uid)
     except (Unreadable, RecursionError):
         return [Finding("unreadable")]
-    numbered = without_removed(before, old, level)
+    content = may_hold_content(before) or may_hold_content(after)
+    numbered = without_removed(before, old, level) if content else old
     findings = [*_elements(before, numbered, after, new, expected)]
-    findings += structured(before, numbered, after, new, level)
-    top = {item[1]: item for item in new if not item[0]}
-    inside = {item[0][0] for item in new if item[0]}
+    if content:
+        findings += structured(before, numbered, after, new, level)
+        known = [*known, *identifying(before, old, level)]
+    top, inside = at_top(new)
     findings += _structure(before, old, after, top, inside, expected.checks)
-    findings += leaks(before, old, after, new, expected, [*known, *identifying(before, old, level)])
+    findings += leaks(before, old, after, new, expected, known)
     if pixel_length is not None:
         findings += _pixels(after, top, pixel_length, syntax_uid == "1.2.840.10008.1.2.2")
     return findings
@@ -122,25 +131,20 @@ def _elements(
 ) -> Iterator[Finding]:
     """Elements that the level does not allow, and values that had to change: those it replaces, UIDs, dates."""
     checks = expected.checks
-    compared = expected.compared
-    originals = {(i[0], i[1]): before[i[3] : i[4]] for i in old if i[1] in compared}
+    originals = values_of(old, before, expected.compared)
     creators: dict[tuple[Path, int], bytes] = {}
     mapped: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
     offsets: set[int] = set()
     days = MovedDays(before, old)
     lesions: Lesions | None = None
-    last: Path = ()
     codes: list[tuple[Path, int, bytes]] = []
     schemes: dict[Path, bytes] = {}
     get = checks.get
-    for path, tag, vr, start, end in new:
+    found, paths = looked_at(new, checks, _READ, ABSENT | HOLLOW)
+    for path in paths:
+        yield from _forbidden_sequence(path, checks)
+    for path, tag, vr, start, end in found:
         check = get(tag, -1)
-        if path is not last:
-            # All elements of an item share one path object.
-            last = path
-            yield from _forbidden_sequence(path, checks)
-        if check == 0:
-            continue
         if check < 0:
             yield from _unknown(path, tag, vr, after[start:end], creators, expected)
             continue
@@ -356,7 +360,7 @@ def _structure(
 
     has: the output's elements at the top level; inside: its sequences there that have items.
     """
-    had = {item[1]: item for item in old if not item[0]}
+    had, _ = at_top(old)
     for tag in MARKERS:
         if tag not in has and tag not in inside:
             yield Finding("marker-missing", (tag,))

@@ -10,9 +10,9 @@ import struct
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-
-from wardlight.deid.verify_same import Buffer, Unverified
+Buffer = bytes | memoryview
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom exclusive."""
 
 Ranges = list[tuple[int, int]]
 """Places of a frame that say nothing: (first, end)."""
@@ -31,6 +31,14 @@ _SPEAKING: Final = re.compile(
     rb"|\xe8(?:SPIFF\x00.{24}|\x00\x00\x00\x01(?:\xff\xd8)?|mrfx[\x00-\x05])|[\xe0-\xef\xfe]\x00*",
     re.DOTALL,
 )
+
+
+class Unverified(ValueError):
+    """The pixel data is not what may leave. `code` says why; it holds no value."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code: Final = code
 
 
 class Frames:
@@ -150,6 +158,8 @@ def _only_silenced(was: bytearray, now: bytes, silent: Ranges) -> None:
     """Bytes that changed are zeros now, and in places that say nothing."""
     if was == now:
         return
+    import numpy as np
+
     changed = np.flatnonzero(np.frombuffer(was, np.uint8) != np.frombuffer(now, np.uint8))
     starts = np.array([first for first, _ in silent])
     ends = np.array([end for _, end in silent])

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from wardlight.deid.verify_documents import DOCUMENT, document_problem
 from wardlight.deid.verify_forms import FORMS, is_kind, is_plain
+from wardlight.deid.verify_loops import by_kind, of_tags
 from wardlight.deid.verify_reader import VRS, Item, Path, readings
 from wardlight.deid.verify_rules import (
     BIRTH_DATE,
@@ -48,6 +49,7 @@ _TEXT: Final = frozenset(b"AE CS LO LT PN SH ST UC UN UR UT".split())
 _NUMBERS: Final = frozenset(b"IS DS".split())
 _SIZES: Final = dict(zip(b"US SS UL SL FL AT FD UV SV".split(), (2, 2, 4, 4, 4, 4, 8, 8, 8), strict=True))
 _BINARY: Final = frozenset((*_SIZES, *b"OB OD OF OL OV OW UN".split()))
+_WRITTEN: Final = _TEXT - _BINARY
 #: Sets of codes that reading the image depends on; a patient called CT or HEAD does not make them hers.
 _CODED: Final = frozenset(
     (
@@ -112,21 +114,16 @@ def leaks(
         return
     texts: list[bytes] = []
     numbers: list[bytes] = []
-    binary: list[Item] = []
     forms: dict[bytes, list[bytes]] = {vr: [] for vr in FORMS}
-    lists = {**dict.fromkeys(_TEXT, texts), **dict.fromkeys(_NUMBERS, numbers), **forms}
-    documents: list[Item] = []
-    for item in new:
-        if item[1] == DOCUMENT and not item[0]:
-            # Read for what it is: in the numbers of a mesh short names are there by chance.
-            documents.append(item)
-        elif item[2] in _BINARY:
-            binary.append(item)
-        else:
-            lists[item[2]].append(after[item[3] : item[4]])
-            # Text under the VR that its tag has needs no further look.
-            if item[2] in _TEXT and VRS.get(item[1]) != item[2] and (problem := _misplaced(item, after)):
-                yield finding(problem, item[0], item[1])
+    lists = {**dict.fromkeys(_WRITTEN, texts), **dict.fromkeys(_NUMBERS, numbers), **forms}
+    # Documents are read for what they are: in the numbers of a mesh short names are there by chance.
+    documents = [item for item in new if item[1] == DOCUMENT and not item[0]]
+    values = new if not documents else [item for item in new if item not in documents]
+    binary, misplaced = by_kind(values, after, lists, _WRITTEN, VRS)
+    for item in misplaced:
+        # Text under the VR that its tag has needs no further look.
+        if problem := _misplaced(item, after):
+            yield finding(problem, item[0], item[1])
     for item in documents:
         yield from _document(after, new, item, sought, expected)
     yield from _strange_numbers(after, binary, expected.vocabulary)
@@ -190,12 +187,8 @@ def _sought(before: bytes, old: list[Item], expected: Expectations, known: Seque
     births: list[bytes] = []
     charsets: dict[bytes, None] = {}
     get = expected.sought.get
-    for _, tag, vr, start, end in old:
-        check = get(tag, 0)
-        if vr == b"PN":
-            check = IDENTIFIES
-        elif not check:
-            continue
+    for _, tag, vr, start, end in of_tags(old, expected.sought, b"PN"):
+        check = IDENTIFIES if vr == b"PN" else get(tag, 0)
         if check & IDENTIFIES:
             identifying[vr, before[start:end], tag in NUMBERED] = None
         elif check & (UID | CLASS):

@@ -6,20 +6,29 @@ looked at piece by piece as it leaves; encapsulated pixel data frame by frame, b
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
-from wardlight.deid.verify_frames import Frames
+from wardlight.deid.verify_frames import Box, Buffer, Frames, Unverified
 from wardlight.deid.verify_reader import Unreadable, read
-from wardlight.deid.verify_same import Box, Buffer, Same, Unverified
+
+if TYPE_CHECKING:
+    from wardlight.deid.verify_same import Same
 
 __all__ = ["PixelVerifier", "Unverified"]
+
+# In C where it was built; numpy takes longer to load than many an object to look at.
+_bits_of: Callable[[Buffer, int, bool], tuple[int, int]] | None = None
+if not os.environ.get("WARDLIGHT_PURE"):
+    try:
+        from wardlight.deid._verify_plain import bits_of as _bits_of
+    except ImportError:
+        pass
 
 _BIG: Final = "1.2.840.10008.1.2.2"
 _NATIVE: Final = frozenset(
@@ -67,13 +76,13 @@ class PixelVerifier:
         """
         came = Came(chunks)
         checks: _Bits | Frames
-        same: Same | None = None
+        same: _Beside | None = None
         if self._length is None:
             checks = Frames(self._syntax_uid, self._values, compared=clean is not None)
         else:
             checks = _Bits(self._values, self._syntax_uid == _BIG, self._floating, self._length)
             if clean is not None:
-                same = self._same()
+                same = _Beside(self._same, bool(self._boxes))
         for chunk in chunks if clean is None else clean(came):
             was = chunk if clean is None else came.take(len(chunk))
             if same is not None:
@@ -83,6 +92,8 @@ class PixelVerifier:
         checks.finish()
 
     def _same(self) -> Same:
+        from wardlight.deid.verify_same import Same  # Its numpy takes a while to load.
+
         planar, shared = self._arranged
         return Same(
             self._values,
@@ -94,6 +105,26 @@ class PixelVerifier:
             planar=planar,
             shared=shared,
         )
+
+
+class _Beside:
+    """What comes out beside what went in. The usual image: nothing had to change, and the very piece came through."""
+
+    def __init__(self, same: Callable[[], Same], boxes: bool) -> None:
+        self._make = same
+        self._boxes = boxes
+        self._same: Same | None = None
+        self._passed = 0
+
+    def feed(self, was: Buffer, now: Buffer) -> None:
+        """The next bytes, as they were and as they are. Raises Unverified "pixels-differ"."""
+        if self._same is None:
+            if was is now and not self._boxes:
+                self._passed += len(now)
+                return
+            self._same = self._make()
+            self._same.skip(self._passed)
+        self._same.feed(was, now)
 
 
 class Came:
@@ -189,14 +220,23 @@ def _at_sight(header: bytes) -> dict[int, int]:
 class _Words(NamedTuple):
     """Samples of a machine's word size. zero: bits that none may have; least, most: between which each one is."""
 
-    form: np.dtype[Any]
+    size: int
+    big: bool
     zero: int
     least: int
     most: int
 
     def fit(self, data: Buffer) -> bool:
-        """Whether all samples are so."""
-        samples = np.frombuffer(data, self.form)
+        """Whether all samples are so. Both ends are powers of two, or what is one below."""
+        if _bits_of is None:
+            return self._fit(data)
+        every, unlike = _bits_of(data, self.size, self.big)
+        return not every & self.zero and (unlike if self.least else every) <= self.most
+
+    def _fit(self, data: Buffer) -> bool:
+        import numpy as np
+
+        samples = np.frombuffer(data, f"{'>' if self.big else '<'}{'i' if self.least else 'u'}{self.size}")
         if not samples.size:
             return True
         if self.zero and int(np.bitwise_or.reduce(samples)) & self.zero:
@@ -231,9 +271,9 @@ class _Bits:
     def _plan(self, stored: int, high: int, signed: bool) -> None:
         low = high + 1 - stored
         if self._size in (1, 2, 4, 8):
-            form = np.dtype(f"{'>' if self._big else '<'}{'i' if signed else 'u'}{self._size}")
             # What is right of the image is zero; what is left of it is zero or the sign: then the word is in range.
-            self._words = _Words(form, 2**low - 1, -(2**high) if signed else 0, 2 ** (high + 1 - signed) - 1)
+            least, most = -(2**high) if signed else 0, 2 ** (high + 1 - signed) - 1
+            self._words = _Words(self._size, self._big, 2**low - 1, least, most)
             return
         for place in range(self._size):
             byte = self._size - 1 - place if self._big else place

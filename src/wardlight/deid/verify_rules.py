@@ -138,6 +138,7 @@ def expectations(level: str) -> Expectations:
         checks[tag] = max(check, 0)
         kept |= {tag} if check < 0 else set()
     listed = {int(row[0], 16) for row in attributes.ROWS if row[0] != "private" and "x" not in row[0]}
+    unlisted, wordless = _unlisted() - listed, kept | _free()
     for tag, vr in vr_of.items():
         if vr == "PN" and not checks[tag]:
             checks[tag] = CHANGED
@@ -151,13 +152,13 @@ def expectations(level: str) -> Expectations:
             checks[tag] |= CLASS
         if level == "low":
             continue
-        if tag in _unlisted() - listed:
+        if tag in unlisted:
             checks[tag] |= CHANGED
         elif tag in CODE_VALUES or tag == CODING_SCHEME:
             checks[tag] |= CODE
         elif tag == _ICC_PROFILE:
             checks[tag] |= COLOUR
-        elif vr in _WORDED and tag not in kept | _free() and not checks[tag] & (ABSENT | CHANGED):
+        elif vr in _WORDED and tag not in wordless and not checks[tag] & (ABSENT | CHANGED):
             checks[tag] |= WORDS
     checks = {tag: check for tag, check in checks.items() if tag >> 16 not in _FOREIGN}
     wanted = IDENTIFIES | UID | CLASS | (DATE if "modified_dates" in allowed else 0)

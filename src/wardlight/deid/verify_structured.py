@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 from wardlight.deid.standard import attributes, concepts
 from wardlight.deid.verify_leaks import Finding
 from wardlight.deid.verify_reader import Item, Path
 from wardlight.deid.verify_rules import ALLOWED
+from wardlight.deid.verify_text import any_of
 
 _CONTENT: Final = 0x0040A730
 _NAME: Final = 0x0040A043
@@ -72,6 +73,7 @@ _OLDEST: Final = 90
 _VRS: Final = {0x00100030: b"DA", 0x00100010: b"PN"}
 _CHARSET: Final = 0x00080005
 _SHORTEST: Final = 5
+_ORDERS: Final[tuple[Literal["little", "big"], ...]] = ("little", "big")
 #: SNOMED RT codes of the table's concepts (PS3.16 Annex D), by that of SNOMED CT.
 _RT: Final = {
     b"440252007": b"PA-30029", b"398164008": b"DF-0070B", b"398325003": b"DF-0068E", b"371524004": b"R-42B89",
@@ -155,6 +157,19 @@ def _rows(level: str) -> _Rows:
         for meaning in other["meanings"]:
             meanings.setdefault(meaning.encode(), keys[0])
     return _Rows(rows, meanings, told)
+
+
+#: Tags without which there is no content item, as they are written in either byte order.
+_HEADS: Final = tuple(
+    (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order)
+    for tag in sorted((_NAME, _CODE, _MEASURED, _TYPE, *_VALUES, *_NUMBERS))
+    for order in _ORDERS
+)
+
+
+def may_hold_content(data: bytes) -> bool:
+    """Whether content items may be in a data set: a look at its bytes, which most objects need no more than."""
+    return any_of(_HEADS, data)
 
 
 def _nodes(data: bytes, items: list[Item]) -> dict[Path, _Node]:

@@ -65,6 +65,11 @@ class Items(NamedTuple):
 Handler: TypeAlias = Callable[[Any, int, bytes, bytes], bytes | None]
 #: Bytes: keep while the element has this VR, and descend where it is SQ.
 Rule: TypeAlias = bytes | Action | Items | Handler
+#: (state, encoded sequence, codec, what rewrites it) → what that gives: the new encoding (None: as it is, b"": it goes)
+#: and of how many elements it was made.
+Memory: TypeAlias = Callable[
+    [Any, bytes, Codec, Callable[[], tuple[bytes | None, int]]], tuple[bytes | None, int]
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Rules:
     enter: (state, tag of the sequence, data, start, end, codec) before the elements of an item, whose end is a bound
     where its length is undefined; leave: (state) after them, true where the whole item goes. A sequence whose items
     all go goes with them. What holds inside one data set only, such as its character set, hangs on them.
+    memory: rewrites a sequence of the top level, or knows what came of it before.
     """
 
     top: Mapping[int, Rule]
@@ -90,6 +96,7 @@ class Rules:
     whole: bool = False
     enter: Callable[[Any, int, bytes, int, int, Codec], None] | None = None
     leave: Callable[[Any], bool] | None = None
+    memory: Memory | None = None
 
 
 #: One line of a trace: the path of tags from the top level, and what happened ("remove", "empty", "replace", "add").
@@ -318,6 +325,8 @@ def _decide(
             return b"", q
         rule = _private_rule(run, level, tag)
     if length < 0 or vr == b"SQ" or (rule == b"SQ" and vr == b"UN"):
+        if rules.memory is not None and rule == vr and length >= 0 and not level.depth and run.trace is None:
+            return _remembered(run, level, tag, p, v, q), q
         return _sequence(run, level, rule, tag, vr, p, v, length)
     if rule is None or rule is REMOVE:
         return b"", q
@@ -341,6 +350,22 @@ def _decide(
     if vr == b"UN" and not tag & 0x10000:
         vr = vr_of(tag)
     return encode_element(level.codec, tag, vr, fresh), q
+
+
+def _remembered(run: _Run, level: _Level, tag: int, p: int, v: int, q: int) -> bytes | None:
+    """A sequence of the top level that may have been rewritten before."""
+    left = run.left
+
+    def anew() -> tuple[bytes | None, int]:
+        new, _ = _sequence(run, level, b"SQ", tag, b"SQ", p, v, q - v)
+        return new, left - run.left
+
+    assert run.rules.memory is not None
+    new, count = run.rules.memory(run.state, run.data[p:q], level.codec, anew)
+    run.left = left - count
+    if run.left < 0:
+        raise DicomError("count", p)
+    return new
 
 
 def _private_rule(run: _Run, level: _Level, tag: int) -> Rule | None:
