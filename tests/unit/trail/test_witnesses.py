@@ -18,7 +18,7 @@ from wardlight.egress import Reply
 from wardlight.errors import WardlightError
 from wardlight.identity.model import Role
 from wardlight.identity.service import LOCAL_ADMINISTRATOR
-from wardlight.trail import receiver_witness, witnesses
+from wardlight.trail import api, receiver_witness, witnesses
 from wardlight.trail.witnesses import Witnesses
 
 COSIGN = Action.AUDIT_WITNESS_COSIGN
@@ -80,6 +80,17 @@ def more(kit, n=3):
             by=LOCAL_ADMINISTRATOR,
         )  # fmt: skip
     seal(kit.platform)
+
+
+def test_readers_are_told_whose_keys_cosign_the_log(gateway):
+    """What a browser checks cosignatures by."""
+    told = json.loads(gateway.call(api.logs, Action.AUDIT_LOG_READ).body)
+    (known,) = Witnesses(
+        gateway.platform.database, gateway.platform.recorder, gateway.platform.audit_log
+    ).active(gateway.institution.id)
+    assert told["witnesses"] == [known.vkey] and VerifierKey.parse(known.vkey).kind == WITNESS
+    give(gateway, offer(gateway))
+    assert Note.parse(note(gateway)).signed_by(VerifierKey.parse(told["witnesses"][0]))
 
 
 def test_a_receivers_line_is_appended_to_the_checkpoint(kit, gateway):
