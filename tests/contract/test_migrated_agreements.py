@@ -89,7 +89,8 @@ def test_what_was_agreed_goes_on(migrated: Database) -> None:
     assert (acme.version, acme.in_force(10**13), acme.withdrawn_by) == (2, True, "")
     (old,) = [row for row in agreements.list(ids[first], "lens") if row.version == 1]
     assert "image data, identified" in old.classes
-    assert agreements.require(ids["other"], "lens", Level.MEDIUM).purposes == {"CLINTRCH", "HRESCH"}
+    abroad = Agreements(migrated, Unused(), "us")  # type: ignore[arg-type]
+    assert abroad.require(ids["other"], "lens", Level.MEDIUM).purposes == {"CLINTRCH", "HRESCH"}
     # What applications were allowed they are taken to have asked for; nobody declared anything for them.
     (asked,) = entitlements.list()
     assert (asked.application, asked.version, asked.declared_by) == ("lens", 1, "")

@@ -19,6 +19,9 @@ _PD: Final = "https://w3id.org/dpv/pd#"
 DPV_VERSIONS: Final = ("2.0", "2.1", "2.2", "2.3")
 
 
+_NOT_PERSONAL: Final = ("NonPersonalData", "AnonymisedData", "ConfidentialData")
+
+
 class Export(StrEnum):
     """Whether data of a class may leave its institution's region."""
 
@@ -60,7 +63,7 @@ class Handling:
     @property
     def personal(self) -> bool:
         """Whether the GDPR applies to it."""
-        return not any(term.endswith(("#NonPersonalData", "#AnonymisedData")) for term in self.dpv)
+        return not any(term.rpartition("#")[2] in _NOT_PERSONAL for term in self.dpv)
 
 
 _SEALED: Final = "a key of its own for each study, under the institution's epoch key (AES-256-GCM)"

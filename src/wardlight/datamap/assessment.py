@@ -73,8 +73,7 @@ def page(found: DataMap) -> Document:
             else "No images are held yet. Decision and reason: ______"
         ),
         Heading("a) The processing and its purposes"),
-        *base.blocks[1:2],
-        *base.blocks[3:-3],
+        *base.blocks[1:-3],
         Heading("Data classes"),
         pages.classes(row for row in found.classes if row.amounts),
         Heading("b) Necessity and proportionality"),

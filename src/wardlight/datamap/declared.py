@@ -67,7 +67,24 @@ def platform() -> list[Place]:
     return [*tables("index", metadata), *keystore, *objects, *told]
 
 
+#: A class whose data lies where another is declared, the strictest of what may be there.
+_WITHIN: Final = {
+    DataClass.IMAGE_PSEUDONYMISED: DataClass.IMAGE_IDENTIFIED,
+    DataClass.IMAGE_ANONYMISED: DataClass.IMAGE_IDENTIFIED,
+    DataClass.PERSONAL: DataClass.HEALTH,
+}
+#: What a store's parts are, where they are no fields.
+_PARTS: Final = {
+    "index": ("column", "columns"), "keystore": ("column", "columns"), "object store": ("kind", "kinds")
+}  # fmt: skip
+
+
 def stores_of(data_class: DataClass, places: Iterable[Place]) -> tuple[str, ...]:
     """Where data of a class is: each store with how many of its parts, most first."""
-    counted = Counter(place.store for place in places if place.data_class is data_class)
-    return tuple(f"{store} ({count})" for store, count in counted.most_common())
+    counted = Counter(
+        place.store for place in places if place.data_class in (data_class, _WITHIN.get(data_class))
+    )
+    return tuple(
+        f"{store} ({count} {_PARTS.get(store, ('field', 'fields'))[count != 1]})"
+        for store, count in counted.most_common()
+    )

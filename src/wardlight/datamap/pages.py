@@ -97,7 +97,7 @@ def _activity(row: ApplicationRow) -> Activity:
     runs = ", ".join(sorted(row.asked.regions)) if row.asked else terms.region
     vendor = f"{row.application.vendor}, as {row.application.name} (runs in {runs})"
     recipients = ("the operator, as processor",) if row.application.id == IMAGES else (vendor,)
-    days = "until it is deleted" if terms.retention_days is None else f"{terms.retention_days} days"
+    days = "kept until it is deleted" if terms.retention_days is None else f"kept {terms.retention_days} days"
     access = f"access to a study ends after {terms.access_s / 86_400:g} days"
     return Activity(
         name,
@@ -201,7 +201,7 @@ def _application(row: ApplicationRow) -> list[Block]:
                 "Legal basis",
                 f"{words.basis(terms.legal_basis)}; agreement {terms.id}, version {terms.version}",
             ),
-            Fact("Classes", ", ".join(one.value for one in DataClass if one in terms.classes)),
+            Fact("Classes", "; ".join(one.value for one in DataClass if one in terms.classes)),
             Fact("Levels", ", ".join(sorted(terms.levels))),
             Fact(
                 "Where", terms.region.upper() + (f"; {words.basis(terms.transfer)}" if terms.transfer else "")
@@ -218,7 +218,7 @@ def _application(row: ApplicationRow) -> list[Block]:
     if application.id != IMAGES or row.grants:
         ends = f"; the next ends {clock.timestamp_ms(row.next_end_ms)[:10]}" if row.next_end_ms else ""
         facts.append(Fact("Sees now", f"{words.counted(row.studies, 'study', 'studies')}{ends}"))
-    return [Paragraph(name), Facts(tuple(facts))]
+    return [Heading(name), Facts(tuple(facts))]
 
 
 # ---- the record ----
@@ -238,20 +238,19 @@ def record(found: DataMap) -> Document:
                 Fact("Data is in", f"{found.node_region.upper()}, objects in {found.objects_region.upper()}"),
             )
         ),
-        Heading("Processing activities"),
     ]
     for one in activities(found):
         blocks += [
-            Paragraph(one.name),
+            Heading(one.name),
             Facts(
                 (
                     Fact("Purposes", "\n".join(one.purposes)),
                     Fact("Legal basis", "\n".join(one.bases)),
                     Fact("Whose data", ", ".join(one.subjects)),
-                    Fact("Which data", ", ".join(each.value for each in one.classes)),
+                    Fact("Which data", "; ".join(each.value for each in one.classes)),
                     Fact("Recipients", "\n".join(one.recipients)),
                     Fact("Third countries", "\n".join(one.transfers) or "none"),
-                    Fact("Erased", "\n".join(one.kept)),
+                    Fact("How long", "\n".join(one.kept)),
                 )
             ),
         ]

@@ -131,14 +131,13 @@ class DataMaps:
     def _kept(self, rule: Kept, about: Sequence[Agreement]) -> tuple[str, ...]:
         if rule is not Kept.AGREEMENT or not about:
             return (rule.value,)
-        return tuple(
-            dict.fromkeys(
-                f"{row.application}: {row.retention_days} days"
-                if row.retention_days is not None
-                else f"{row.application}: until it is deleted"
-                for row in about
-            )
-        )
+        times: dict[str, list[str]] = {}
+        for row in about:
+            days = "until it is deleted" if row.retention_days is None else f"{row.retention_days} days"
+            times.setdefault(days, []).append(row.application)
+        if len(times) == 1:
+            return tuple(times)
+        return tuple(f"{days}: {', '.join(sorted(names))}" for days, names in times.items())
 
     def _applications(
         self,
@@ -195,14 +194,18 @@ def _amounts(
     for data_class in _IMAGES:
         own = [one for one in holdings if one.data_class is data_class]
         found[data_class] = (
-            (sum(one.studies for one in own), "studies"),
-            (sum(one.instances for one in own), "instances"),
+            _counted(sum(one.studies for one in own), "study", "studies"),
+            _counted(sum(one.instances for one in own), "instance", "instances"),
         )
-    identified = [one for one in holdings if one.level == Level.IDENTIFIED and not one.identifiability]
+    named = sum(one.studies for one in holdings if one.data_class is DataClass.IMAGE_IDENTIFIED)
     rows = sum(one.studies + one.series + one.instances for one in holdings)
-    found[DataClass.PERSONAL] = ((sum(one.studies for one in identified), "studies with names"),)
-    found[DataClass.HEALTH] = ((rows, "sealed descriptions"),)
-    found[DataClass.ACCOUNT] = ((people, "accounts"),)
-    found[DataClass.AUDIT] = ((entries, "sealed entries"),)
-    found[DataClass.CONFIGURATION] = ((agreed, "agreements"),)
+    found[DataClass.PERSONAL] = (_counted(named, "study with names", "studies with names"),)
+    found[DataClass.HEALTH] = (_counted(rows, "sealed description", "sealed descriptions"),)
+    found[DataClass.ACCOUNT] = (_counted(people, "account", "accounts"),)
+    found[DataClass.AUDIT] = (_counted(entries, "sealed entry", "sealed entries"),)
+    found[DataClass.CONFIGURATION] = (_counted(agreed, "agreement", "agreements"),)
     return found
+
+
+def _counted(count: int, one: str, many: str) -> tuple[int, str]:
+    return count, one if count == 1 else many

@@ -28,7 +28,7 @@ CLASSES: Final = Fields(
         " return signed_in limited given people bell mail confirmed",
         DataClass.AUDIT: "action actor_kind AuditEntry.source codes day direction entry flows groups group halted index"
         " leaf local log log_vkey object origin outcome pruned recorded salt v vkey vkeys from to complete checkpoints"
-        " proof row tile",
+        " proof row tile witnesses",
         DataClass.SECRET: "access_token client_assertion client_secret code_challenge csrf new old nonce passkey"
         " password recovery_codes secret session token receipt link local_code digits SignIn.code StepUp.code Code.code"
         " EnrolmentCode.code",
@@ -55,7 +55,7 @@ CLASSES: Final = Fields(
         " old_secret_until overlap_hours quality quarantined reason reasons received request requestType result rows s"
         " seconds sequence signature size specversion state status step_up stored tags time title total tried until"
         " upload viewport wait window windowCenter windowWidth withdrawn findings why held"
-        " granted_studies grants next_end first last of count subscribed refused DataMap.studies"
+        " granted_studies grants took_ms next_end first last of count subscribed refused DataMap.studies"
         " DataMapApplication.studies DataMapApplication.instances"
         " text ids all unread read values retired line Classified.element Classified.field more Classified.class"
         " Classified.classes",

@@ -30,6 +30,7 @@ PAGES: Final = (
     "people",
     "account",
     "trail",
+    "data-map",
 )
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(js|css|woff2|svg|wasm)")
 #: A weight of nothing: the coding is not to be used.

@@ -1,5 +1,6 @@
 // Every string that people read, in one catalogue.
 import { admin } from "./words-admin";
+import { datamap } from "./words-datamap";
 import { find } from "./words-find";
 import { notifications } from "./words-notifications";
 import { quarantine } from "./words-quarantine";
@@ -41,6 +42,7 @@ export const words = {
     forbidden: "You may not see this",
   },
   ...admin,
+  ...datamap,
   ...study,
   ...find,
   ...notifications,
