@@ -22,7 +22,8 @@ from types import TracebackType
 from wardlight.dicom.dimse import command as dimse
 from wardlight.dicom.dimse import pdu
 from wardlight.dicom.dimse.items import UserInformation
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, VERIFICATION
+from wardlight.dicom.dimse.negotiation import VERIFICATION
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID
 
 _GATHERED = 512
 """Buffers of one sendmsg, half of what the kernel takes."""

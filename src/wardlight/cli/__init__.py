@@ -5,6 +5,7 @@ Modules are imported when their command is called, so that `wardlight deidentify
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Annotated, Any, Final
@@ -61,7 +62,11 @@ class _LazyGroup(TyperGroup):
         if entry is None:
             return None
         module, attribute, help_text = entry
+        # Nothing that is imported is garbage later: it is not looked through on the way, nor ever again.
+        gc.disable()
         target = getattr(importlib.import_module(module), attribute)
+        gc.freeze()
+        gc.enable()
         if not isinstance(target, typer.Typer):
             app = typer.Typer(add_completion=False)
             app.command(cmd_name)(target)

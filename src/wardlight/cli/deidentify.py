@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from wardlight.cli.deidentify_explain import explained
 from wardlight.cli.deidentify_input import inputs
 from wardlight.cli.deidentify_places import Stopped, UsageError
 from wardlight.cli.deidentify_run import Ran, Settings, run
@@ -140,6 +138,8 @@ deidentify.__doc__ = _HELP
 
 
 def _explain(what: str, level: str, profile: Path | None, about: dict[str, str], *, as_json: bool) -> None:
+    from wardlight.cli.deidentify_explain import explained
+
     try:
         typer.echo(explained(what, level, profile, **about, as_json=as_json))
     except ValueError as error:
@@ -158,15 +158,18 @@ def _print_path(source: Path, number: int) -> None:
 
 def _say(ran: Ran, settings: Settings) -> None:
     """The sum of it, and for each reason what it means and what to do."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=settings.quiet)
+    if settings.quiet:
+        return
     for code, count in sorted(ran.reasons.items(), key=lambda row: (-row[1], row[0])):
         means, then = words_of(code)
-        console.print(f"{count} × {code}: {means}. {then}.", markup=False)
+        typer.echo(f"{count} × {code}: {means}. {then}.", err=True)
     kinds = ("released", "quarantined", "duplicate", "skipped")
     summary = ", ".join(f"{ran.totals[kind]} {kind}" for kind in kinds)
-    console.print(f"{summary}; level {ran.profile.level}" + ("; nothing was written" * settings.dry_run))
+    typer.echo(f"{summary}; level {ran.profile.level}" + "; nothing was written" * settings.dry_run, err=True)
     if settings.key_file is None and not settings.dry_run:
-        console.print("The key was random and is gone: another run gives other pseudonyms, UIDs and dates.")
+        typer.echo(
+            "The key was random and is gone: another run gives other pseudonyms, UIDs and dates.", err=True
+        )
 
 
 def _summary(ran: Ran, settings: Settings) -> dict[str, object]:

@@ -21,8 +21,8 @@ from wardlight.deid.engine import WANTED, Deidentifier, Refused
 from wardlight.deid.known import Knowledge
 from wardlight.deid.protect import NOT_RELEASED, Buffer, Protected, protect, reasons_of
 from wardlight.deid.report_model import Outcome
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import Part10Stream, write_meta
 from wardlight.dicom.stream import DataSetStream, deflated
 

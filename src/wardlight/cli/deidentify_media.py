@@ -18,7 +18,7 @@ from uuid import UUID
 
 from wardlight.cli.deidentify_media_records import Recorded, recorded
 from wardlight.dicom.codec import EXPLICIT_LE
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.rewrite import encode_element
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from wardlight.deid.patient_study import PATIENT_ID
 from wardlight.deid.restore import SOP_INSTANCE, STUDY_UID, WANTED, NotRestored, Origin, Restorer, Ways
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import META_OFFSET, read_meta, write_meta
 from wardlight.dicom.stream import DataSetStream, cut, deflated, inflated
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE, transfer_syntax

@@ -19,8 +19,8 @@ from wardlight.agreements.service import Agreements
 from wardlight.archive.drawing import Drawing, DrawingPlace
 from wardlight.archive.service import Archive
 from wardlight.audit.actions import Action
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.from_json import from_json
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.measurement_report import COMPREHENSIVE_SR, Measurement, Predecessor, Report, model
 from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE

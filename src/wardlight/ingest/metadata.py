@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn
 
 from wardlight.archive.incoming import Uids
 from wardlight.dicom.codestream import HEAD_BYTES, Codestream, inspect
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
 from wardlight.dicom.from_json import Bulk, BulkValue, Encoded, encode
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.native_model import from_native
 from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE

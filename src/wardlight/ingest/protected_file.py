@@ -10,8 +10,8 @@ from wardlight.archive.model import InstanceLocation
 from wardlight.deid.burned_in import PixelReader
 from wardlight.deid.engine import WANTED, Deidentifier
 from wardlight.deid.protect import NOT_RELEASED, Buffer, protect, reasons_of
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.stream import DataSetStream, cut, deflated, inflated
 from wardlight.dicom.transfer_syntax import transfer_syntax

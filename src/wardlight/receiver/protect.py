@@ -12,8 +12,8 @@ from wardlight.deid.keys import DeidKeys
 from wardlight.deid.patient_study import study_elements
 from wardlight.deid.protect import NOT_RELEASED, Buffer, Pass, protect, reasons_of
 from wardlight.deid.uids import study_group
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.errors import DicomError
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import write_meta
 from wardlight.dicom.stream import DataSetStream, cut
 from wardlight.errors import WardlightError

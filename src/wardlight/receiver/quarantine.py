@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from wardlight import clock, log
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Outcome
-from wardlight.dicom.dimse.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.part10 import write_meta
 from wardlight.errors import WardlightError
 from wardlight.objects.format import ObjectKind

@@ -18,11 +18,10 @@ from wardlight.dicom.dimse.pdu import (
     ContextResult,
     ProposedContext,
 )
+from wardlight.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from wardlight.dicom.transfer_syntax import IMPLICIT_LITTLE, TRANSFER_SYNTAXES
 from wardlight.dicom.uid import STORAGE_SOP_CLASSES, UID_NAMES
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.230496728872153811458750231728279764461"
-IMPLEMENTATION_VERSION: Final = "WARDLIGHT_1"
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
 _STANDARD_ROOT: Final = "1.2.840.10008."
