@@ -132,6 +132,16 @@ MESSAGES = (
 )
 
 
+OTLP = (
+    b'{"resourceLogs": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "web"}}]}, "scopeLogs": '
+    b'[{"scope": {"name": "receiver"}, "logRecords": [{"timeUnixNano": "1764021825123456789", "severityText": "INFO", "body": '
+    b'{"stringValue": "stored 5 objects in 12 ms"}, "traceId": "b34dec74afc6ee6fa8e33c94f78047cf"}]}]}]}\n'
+)
+ACCESS = (
+    b'10.1.2.3 - - [24/Nov/2026:22:03:45 +0000] "GET /dicom-web/studies HTTP/1.1" 200 4711 "-" "curl/8.5.0"\n'
+)
+
+
 def speeds() -> str:
     """Megabytes in a second of one processor's time."""
     plain, one, many = ordinary(200_000), ordinary(200_000, 10), ordinary(40_000, 200)
@@ -145,6 +155,8 @@ def speeds() -> str:
         ("mask: log, nothing to be found", _masked(plain)),
         ("mask: log, 1 line of 100 with something", _masked(one)),
         ("mask: log, 1 line of 5 with something", _masked(many)),
+        ("mask: OTLP logs, one record on a line, nothing to be found", _masked(OTLP * 8000)),
+        ("mask: access log, an address on each line", _masked(ACCESS * 8000)),
         ("classify: log, nothing to be found", _classified(plain)),
         ("classify: NDJSON, nothing to be found", _classified(record)),
         ("classify: table, three columns of persons", _classified(table)),

@@ -12,6 +12,8 @@ cdef enum:
     CARET = 32
     HL7 = 64
     TITLE = 256
+    NAME = 512
+    ADDRESS = 32768
 
 cdef unsigned char OTHER = 0, DIGIT = 1, LOWER = 2, UPPER = 3, HIGH = 4
 
@@ -49,7 +51,8 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
     cdef Py_ssize_t start, n, digits, run = 0, last_end = -1, dots = 0, colons = 0, i
     cdef unsigned char k, c
     cdef Py_ssize_t one = 0, two = 0  # lengths of the two last tokens of digits, joined by - or /
-    cdef bint plus
+    cdef bint plus, joined
+    cdef Py_ssize_t intl = 0  # digits since a plus
     while p < end:
         c = b[p]
         k = KIND[c]
@@ -60,7 +63,7 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
             elif c == 124:
                 # A segment of HL7 v2: three letters before its first field.
                 if p >= 3 and KIND[b[p - 1]] in (UPPER, DIGIT) and KIND[b[p - 2]] == UPPER and KIND[b[p - 3]] == UPPER:
-                    if p == 3 or KIND[b[p - 4]] == OTHER:
+                    if p == 3 or KIND[b[p - 4]] == OTHER or KIND[b[p - 4]] == HIGH:
                         flags |= HL7
             elif c == 94:
                 flags |= CARET
@@ -81,20 +84,23 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
             p += 1
         n = p - start
         # What joins this token to the one before it.
-        plus = start > 0 and b[start - 1] == 43
+        plus = start > 0 and b[start - 1] == 43 and (start == 1 or KIND[b[start - 2]] != DIGIT)
+        joined = last_end >= 0 and start - last_end <= 2 and _joins(b[start - 1]) and (
+            start - last_end == 1 or _joins(b[start - 2])
+        )
         if n == 2 and b[start] == 77 and b[start + 1] == 115:
             flags |= TITLE  # "Ms", but not milliseconds
+        elif n == 1 and b[start] == 67 and p < end and b[p] == 47:
+            flags |= ADDRESS  # "C/ Mayor 5"
         if n == digits:
-            if last_end >= 0 and start - last_end <= 2 and _joins(b[start - 1]) and (
-                start - last_end == 1 or _joins(b[start - 2])
-            ):
+            if joined:
                 run += n
                 if start - last_end == 1 and b[start - 1] == 46:
                     dots += 1
                     if dots >= 3 or n > 18:
                         flags |= DOTTED
                     if one == 1 or one > 4 or n > 4:
-                        run = n  # a decimal number: nobody groups digits so
+                        run = 0  # a decimal number: nobody groups digits so
                 else:
                     dots = 0
                 if n == 2 and one == 2 and two == 4 and (b[start - 1] == 45 or b[start - 1] == 47):
@@ -110,16 +116,22 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
                 one = n
                 if n == 8 and (b[start] == 49 or b[start] == 50) and (b[start + 4] == 48 or b[start + 4] == 49):
                     run = 0
-            if plus and n < 4:
-                run += 2  # an international number needs fewer
             if run >= 9 and n <= 18:
                 flags |= DIGITS
+            if plus:
+                intl = n
+            elif intl and joined:
+                intl += n
+            else:
+                intl = 0
+            if intl >= 8:
+                flags |= DIGITS  # an international number, however it is grouped
             last_end = p
         else:
             if n == 4 and digits == 3 and one == 6 and last_end == start - 1 and (b[start - 1] == 45 or b[start - 1] == 43):
                 flags |= MIXED  # HETU
             last_end = -1
-            run = 0
+            run = intl = 0
             dots = 0
             one = two = 0
             if digits >= 4:
@@ -129,7 +141,15 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
                     flags |= MIXED  # NIE, NINO
                 elif n == 10 and digits == 9 and KIND[b[start]] == UPPER:
                     flags |= MIXED  # KVNR
-                elif n == 16 and digits == 7 and KIND[b[start]] >= LOWER and KIND[b[start + 5]] >= LOWER:
+                elif (
+                    n == 16
+                    and KIND[b[start]] >= LOWER
+                    and KIND[b[start + 1]] >= LOWER
+                    and KIND[b[start + 2]] >= LOWER
+                    and KIND[b[start + 3]] >= LOWER
+                    and KIND[b[start + 4]] >= LOWER
+                    and KIND[b[start + 5]] >= LOWER
+                ):
                     flags |= MIXED  # codice fiscale
                 elif n == 11 and digits == 9:
                     flags |= MIXED  # HETU with a letter for its sign
@@ -161,6 +181,30 @@ cdef unsigned int _shapes(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) 
     return flags
 
 
+cdef bint _person_follows(const unsigned char* b, Py_ssize_t p, Py_ssize_t end) noexcept nogil:
+    """Whether what comes after a word for a name begins as names do: with a capital, or beyond ASCII.
+
+    Between them may be `value` and `stringValue`, as OTLP has attributes.
+    """
+    cdef Py_ssize_t start, most = p + 40
+    cdef unsigned char k
+    while p < end and p < most:
+        k = KIND[b[p]]
+        if k == UPPER or k == HIGH or b[p] == 92:
+            return True
+        if k == LOWER:
+            start = p
+            while p < end and KIND[b[p]] != OTHER:
+                p += 1
+            if not ((p - start == 5 or p - start == 11) and b[p - 2] == 117 and b[p - 1] == 101):  # …ue
+                return False
+            continue
+        if k == DIGIT:
+            return False
+        p += 1
+    return False
+
+
 def scan(const unsigned char[::1] data, Py_ssize_t begin, Py_ssize_t stop, const unsigned char[::1] classes,
          const unsigned short[::1] table, const unsigned int[::1] outputs, int width):
     """[(start, end, flags)] of the lines between begin and stop that may hold something."""
@@ -170,7 +214,7 @@ def scan(const unsigned char[::1] data, Py_ssize_t begin, Py_ssize_t stop, const
     cdef const unsigned short* move
     cdef const unsigned int* out
     cdef const unsigned char* cls
-    cdef unsigned int flags, state
+    cdef unsigned int flags, state, hit
     cdef unsigned char kind, last
     cdef const void* newline
     if stop <= begin:
@@ -185,15 +229,28 @@ def scan(const unsigned char[::1] data, Py_ssize_t begin, Py_ssize_t stop, const
         flags = _shapes(b + start, 0, end - start)
         state = move[cls[10]]
         last = OTHER
-        for p in range(start, end):
+        p = start
+        while p < end:
             kind = KIND[b[p]]
+            if b[p] == 0xE2 and p + 2 < end:
+                # General punctuation: dashes and quotation marks stand between words.
+                state = move[state * width]
+                flags |= out[state]
+                last = OTHER
+                p += 3
+                continue
             if kind == UPPER and last == LOWER:
                 # patientName: two words.
                 state = move[state * width]
                 flags |= out[state]
             last = kind
             state = move[state * width + cls[b[p]]]
-            flags |= out[state]
+            hit = out[state]
+            if hit:
+                if hit & NAME and not flags & NAME and not _person_follows(b, p + (kind != OTHER), end):
+                    hit &= ~NAME
+                flags |= hit
+            p += 1
         if end > start:
             # Words that must end here are matched by what follows them.
             flags |= out[move[state * width + cls[10]]]

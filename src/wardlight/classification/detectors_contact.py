@@ -144,7 +144,7 @@ _LETTER: Final = r"[^\W\d_]"
 _NAMED: Final = rf"[{_CAPITAL}]{_LETTER}{{1,24}}+(?:[ '’-][{_CAPITAL}d]{_LETTER}{{0,24}}+){{0,3}}+"
 _STREET_EN: Final = (
     rf"\d{{1,5}}[A-Za-z]?,? (?:[{_CAPITAL}]{_LETTER}{{1,20}} ){{1,3}}"
-    r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Crescent|Close|Terrace|Way|Square|Place)\b"
+    r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Dr|Boulevard|Blvd|Court|Crescent|Terrace)\b"
 )
 _STREET_DE: Final = (
     rf"[{_CAPITAL}]{_LETTER}{{2,24}}"
@@ -156,7 +156,8 @@ _STREET_ROMANCE: Final = (
     rf"(?: (?:des|de|du|les|le|la|l'|d')){{0,3}}+[ '’]?{_NAMED}"
 )
 _STREET_FIRST: Final = (
-    r"(?:Calle|C/|Avenida|Avda\.?|Av\.|Plaza|Paseo|Via|Viale|Piazza|Corso|Rua|Travessa|ul\.|ulica|al\.|aleja|ул\.|улица)"
+    r"(?:Calle|C/(?= ?[A-ZÁÉÍÓÚÑ][a-záéíóúñ])|"
+    r"Avenida|Avda\.?|Av\.|Plaza|Paseo|Via|Viale|Piazza|Corso|Rua|Travessa|ul\.|ulica|al\.|aleja|ул\.|улица)"
     r"(?: (?:della|del|dei|de|dos|das|do|da|las|los|la|el)){0,3}+ ?"
     rf"{_LETTER}{{2,24}}+(?:[ '’-]{_LETTER}{{1,24}}+){{0,3}}+,? (?:n[.º°] ?|nº ?|д\. ?)?\d{{1,4}}"
 )
@@ -223,7 +224,9 @@ DETECTORS: Final = (
         _mac,
     ),
     *(
-        Detector("address", _PERSONAL, int(Flag.ADDRESS), re.compile(rf"(?<!\w)(?:{street})"), _street)
+        Detector(
+            "address", _PERSONAL, int(Flag.ADDRESS | Flag.TITLE), re.compile(rf"(?<!\w)(?:{street})"), _street
+        )
         for street in (_STREET_EN, _STREET_DE, _STREET_ROMANCE, _STREET_FIRST, _STREET_EAST)
     ),
     labelled("address", _PERSONAL, Flag.ADDRESS, r"[^\n\"|<>{}=;]{8,120}+", _address),

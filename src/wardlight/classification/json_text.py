@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
 #: Containers in each other.
 DEEPEST: Final = 100
+#: Keys that name a type or nothing: of a value, what is around it is the name.
+_UNNAMED: Final = frozenset(("value", "stringValue", "intValue", "doubleValue", "arrayValue", "values"))
 #: Characters of a path.
 _LONGEST_PATH: Final = 400
 
@@ -31,7 +33,7 @@ class BadJson(ValueError):
 class _Frame:
     """An object or array that is open."""
 
-    __slots__ = ("array", "inside", "key", "path", "root")
+    __slots__ = ("array", "inside", "key", "named", "path", "root")
 
     def __init__(self, path: str, key: str, array: bool, inside: str, root: str) -> None:
         self.path = path
@@ -39,6 +41,8 @@ class _Frame:
         self.array = array
         self.inside = inside
         self.root = root
+        #: Of an attribute of OTLP: {"key": "patient.name", "value": {"stringValue": …}}.
+        self.named = ""
 
 
 def values(text: str, start: int = 0) -> Iterator[Value]:
@@ -81,7 +85,13 @@ def _opened(stack: list[_Frame], key: str | None, array: bool) -> _Frame:
     above = stack[-1] if stack else None
     if above is None:
         return _Frame("", "", array, "", "")
-    name = above.key if key is None else key
+    name = (
+        above.named
+        if above.named and key in _UNNAMED
+        else above.key
+        if key is None or key in _UNNAMED
+        else key
+    )
     path = above.path if above.array or key is None else _joined(above.path, key)
     if array:
         path = f"{path}[]"[:_LONGEST_PATH]
@@ -103,7 +113,13 @@ def _value(part: str, start: int, key: str | None, stack: list[_Frame]) -> Value
         frame.inside, frame.root = text, frame.path
         return None
     path = frame.path if key is None else _joined(frame.path, key)
+    if key == "key":
+        frame.named = text[:_LONGEST_PATH]
     inside = frame.inside and f"{frame.inside}|{path[len(frame.root) :].lstrip('.[]')}"
+    if frame.named and key in _UNNAMED:
+        key = frame.named
+    elif key in _UNNAMED and frame.key:
+        key = None
     return Value(path, frame.key if key is None else key, text, start, inside)
 
 

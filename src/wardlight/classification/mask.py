@@ -24,6 +24,10 @@ from wardlight.classification.model import DataClass
 from wardlight.classification.prefilter import candidates
 from wardlight.classification.text import find
 
+#: Values of OTLP by their type, which is no name of theirs.
+_TYPED: Final = frozenset(
+    ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue", "arrayValue", "values")
+)
 #: Levels of a JSON value that are looked into; what is deeper is replaced as a whole.
 DEEPEST: Final = 64
 
@@ -107,6 +111,15 @@ class Masker:
         if depth > DEEPEST:
             return "[too-deep]"
         if isinstance(value, dict):
+            named = value.get("key")
+            if isinstance(named, str) and "value" in value:
+                # An attribute of OTLP: its name is a value, too.
+                held = self._value(value["value"], named, f"{path}.{named}", name, findings, size, depth + 1)
+                return {**value, "value": held}
+            if key and value.keys() <= _TYPED:
+                return {
+                    k: self._value(v, key, path, name, findings, size, depth + 1) for k, v in value.items()
+                }
             return {
                 self._key(k, name, path, findings): self._value(
                     v, k, f"{path}.{k}" if path else str(k), name, findings, size, depth + 1

@@ -118,11 +118,11 @@ class Automaton:
         used = sorted({byte for phrase, _ in phrases for byte in phrase} - {_SEPARATOR})
         number = {byte: place for place, byte in enumerate(used, 2)}
         self.width: Final = len(used) + 2
-        #: 0: what separates words. 1: letters that no phrase has.
+        #: 0: what separates words. 1: letters and digits that no phrase has: next to them a word is none.
         classes = [0] * 256
         for byte in range(256):
             folded = byte + 32 if 65 <= byte <= 90 else byte
-            other = 1 if 97 <= folded <= 122 or byte >= 0xC3 else 0
+            other = 1 if 97 <= folded <= 122 or 48 <= byte <= 57 or byte >= 0xC3 else 0
             classes[byte] = number.get(folded, other)
         self.classes: Final = bytes(classes)
         moves: list[dict[int, int]] = [{}]

@@ -60,10 +60,11 @@ def find(text: str, flags: int | None = None) -> list[Hit]:
 
 def _found(text: str, flags: int) -> list[Hit]:
     hits: list[Hit] = []
-    line = Words(text)
+    line: Words | None = None
     for detector in _of(flags):
         matches: Iterable[re.Match[str] | None]
         if detector.label:
+            line = line or Words(text)
             matches = (
                 detector.pattern.match(text, one.end) for one in line.labels if one.group & detector.label
             )
@@ -81,7 +82,7 @@ def _found(text: str, flags: int) -> list[Hit]:
     if flags & _DIGITS:
         hits += detectors_national.find(text)
     if flags & _HEALTH:
-        hits += detectors_health.find(line)
+        hits += detectors_health.find(line or Words(text))
     if flags & _HL7:
         hits += hl7.find(text)
     return hits

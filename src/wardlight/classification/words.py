@@ -74,7 +74,7 @@ ADDRESS: Final = (
 )
 #: Ways and streets themselves, where they are words of their own; those that end a word are looked for by the detector.
 STREETS: Final = (
-    "street|avenue|road|lane|drive|boulevard|court|crescent|close|terrace|rue|chemin|allée|impasse|calle|avenida|"
+    "street|avenue|road|lane|drive|boulevard|court|crescent|terrace|rue|chemin|allée|impasse|calle|avenida|"
     "avda|plaza|paseo|viale|piazza|corso|via|rua|travessa|ul|ulica|al|aleja|丁目|番地|大道|市|省|県|ave|blvd|platz|st|rd"
 )
 #: Ends of one-word street names: they bring the line as well, wherever they stand in a word.

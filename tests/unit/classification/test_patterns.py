@@ -76,11 +76,11 @@ def test_no_pattern_repeats_without_bound(name: str) -> None:
 PIECES = st.sampled_from(
     ["a", "A", " ", "1", "9", ".", "-", "@", "^", ":", "/", "|", "(", ")", "+", "=", '"', "ß", "é", "患者", "田", "\t",
      "name", "patient ", "NHS ", "PID|", "Via ", "rue de la ", "DOB ", "2.25.", "::", "password=", "eyJ", "Dr. ",
-     "serial ", "C/", "+49 ", "10.0.0.", "1956-03-12", "00:", "geb. ", "diagnosis: ", "\u0130", "\ud7ff", "\u2028"]
+     "serial ", "C/", "+49 ", "10.0.0.", "1956-03-12", "00:", "geb. ", "diagnosis: ", "\u0130", "“", "\u2028"]
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(PIECES, max_size=60).map("".join))
 def test_places_are_within_the_text_and_apart(line: str) -> None:
     end = 0

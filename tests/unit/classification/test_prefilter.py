@@ -24,7 +24,7 @@ TELLING = (
     ("nhs 943 476 5919", Flag.DIGITS), ("131052-308T", Flag.MIXED), ("a@b.example", Flag.AT), ("1.2.3.4", Flag.DOTTED),
     ("2.25.338345678901234567890123456789012345678", Flag.DOTTED),
     ("00:1a:2b:3c:4d:5e", Flag.COLONS), ("fe80::1", Flag.COLONS), ("Doe^Jane", Flag.CARET), ("PID|1", Flag.HL7),
-    ("Ms. Smith", Flag.TITLE), ("patientName", Flag.NAME), ("givenName", Flag.NAME), ("ÄRZTIN", Flag.PATIENT),
+    ("Ms. Smith", Flag.TITLE), ("patientName", Flag.PATIENT), ("givenName: Ada", Flag.NAME), ("ÄRZTIN", Flag.PATIENT),
     ("患者", Flag.PATIENT), ("Hauptstraße 5", Flag.ADDRESS), ("19510722-5319", Flag.DIGITS), ("A123456780", Flag.MIXED),
     ("+49 891234", Flag.DIGITS), ("birth_date", Flag.BIRTH), ("RSSMRA85T10A562S", Flag.MIXED),
     ("(212) 555-0123", Flag.DIGITS),
