@@ -14,7 +14,7 @@ from wardlight.classification.text import NAMES
 
 #: Below these the labelled set says that something was lost.
 PRECISION, RECALL = 0.995, 0.99
-#: A number after a word for insurance is one, whatever its check digit; of dates with four digits one in eleven is a CPR.
+#: A number after a word for insurance is one, whatever its check digit; dates with four digits often are a CPR number.
 FALSER = {"insurance-number": 0.85, "dk-cpr": 0.85, "se-personnummer": 0.85}
 WEAKER = {"address": 0.97, "nl-bsn": 0.5}
 
