@@ -35,6 +35,7 @@ from wardlight.audit.model import Event
 from wardlight.audit.node import ClockCheck, NodeTrail
 from wardlight.audit.note import WITNESS, VerifierKey
 from wardlight.bootstrap import WORKER
+from wardlight.datamap.model import Kind
 from wardlight.db.engine import EVERYWHERE
 from wardlight.identity.clients import Client
 from wardlight.identity.issuing import AccessTokens
@@ -42,6 +43,7 @@ from wardlight.identity.oauth import ClientRequest, OAuthError
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.trail import export, local
 from wardlight.trail.collectors import Place
+from wardlight.trail.report_forms import Form
 from wardlight.web.routes import DECLARATION
 from web_kit import Web, a_web
 
@@ -421,6 +423,7 @@ CASES: dict[str, Callable[[World], object]] = {
     "agreements/entitlements.Entitlements.request": lambda w: w.platform.entitlements.request(
         PARTNER, purposes=["TREAT"], level=Level.HIGH, regions=["eu"], declared_by="K", document="D", by=BY
     ),
+    "datamap/service.DataMaps.show": lambda w: w.platform.data_maps.show(w.own.id, Kind.MAP, Form.JSON, by=BY),
     "agreements/sources.Sources.record": lambda w: w.platform.sources.record(
         w.own.id, SourceKind.OWN, "S", legal_basis="gdpr:6.1.e+9.2.h", attested_by="K", document="D", by=BY
     ),

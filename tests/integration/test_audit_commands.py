@@ -119,6 +119,8 @@ CALLS = (
     "audit search stmary --patient-file PATIENTS",
     "audit report access stmary --patient-file PATIENTS --out REPORT",
     "audit report breach stmary --from 2026-01-01 --out REPORT",
+    "datamap show stmary",
+    "datamap export stmary --kind record-of-processing --out REPORT",
     "audit actions",
     "audit export --institution operator --format csv --out EXPORT",
     "study deletions stmary",
