@@ -1,4 +1,4 @@
-"""Mail by SMTP (RFC 5321), to a server whose address is checked as that of every outgoing request (security.md section 7).
+"""Mail by SMTP (RFC 5321), to a server whose address is checked as of every outgoing request (security.md section 7).
 
 Over TLS, from the first byte (RFC 8314) or by STARTTLS (RFC 3207), which must be offered; in clear only to this
 machine. No name and no password goes out before the server has shown a certificate that is believed.

@@ -32,7 +32,6 @@ PAGE = ROOT / "docs" / "reference" / "audit-actions.md"
 NOT_YET = {
     "locks": "platform:lock:break",
     "partner applications": "access:grant:change",
-    "notifications": ("notify:definition:change notify:preference:change notify:mail:send notify:mail:fail"),
     "enrolment of receivers, PACS and results": (
         "receiver:quarantine:release receiver:pacs:query receiver:pacs:retrieve "
         "receiver:result:send receiver:commitment:confirm receiver:profile:load receiver:pacs:create "

@@ -17,7 +17,7 @@ from wardlight.client.errors import (
     WardlightClientError,
 )
 from wardlight.client.keys import SigningKey
-from wardlight.client.model import AuditEntry, Event, Grant, Recorded
+from wardlight.client.model import AuditEntry, Definition, Event, Grant, Recorded
 from wardlight.client.sync import Client
 from wardlight.client.webhooks import SeenIds, WebhookError, verify
 
@@ -27,6 +27,7 @@ __all__ = [
     "AuditEntry",
     "Client",
     "Conflict",
+    "Definition",
     "Event",
     "Forbidden",
     "Grant",

@@ -14,7 +14,7 @@ from wardlight.client import calls
 from wardlight.client.errors import Interrupted
 from wardlight.client.feed import LONGEST_WAIT_S, Feed
 from wardlight.client.keys import KeyLike, SigningKey
-from wardlight.client.model import AuditEntry, Event, Grant, Recorded
+from wardlight.client.model import AuditEntry, Definition, Event, Grant, Recorded
 from wardlight.client.multipart import AsyncFilesBody, StudyFolder
 from wardlight.client.tokens import TokenAuth
 
@@ -89,6 +89,29 @@ class AsyncClient:
             page, after = await self._ask(calls.grants(after))
             found += page
         return found
+
+    async def define(self, definition: Definition) -> int:
+        """Register what people of the institution can be told; returns its version."""
+        return await self._ask(calls.define(definition))
+
+    async def definitions(self) -> list[Definition]:
+        """What the application may tell people of the institution."""
+        return await self._ask(calls.definitions())
+
+    async def retire(self, name: str) -> None:
+        """Tell nobody of it any more."""
+        await self._ask(calls.retire(name))
+
+    async def notify(
+        self,
+        name: str,
+        values: Mapping[str, int | str] | None = None,
+        *,
+        grant: str | None = None,
+        people: Sequence[str] | None = None,
+    ) -> str:
+        """Tell the people of the institution who may be told and want it; returns the message's id."""
+        return await self._send(calls.notify(name, values or {}, grant, people))
 
     async def download(self, study: str, folder: Path | str) -> list[Path]:
         """All files of a study into a new folder, or none."""

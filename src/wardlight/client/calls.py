@@ -12,12 +12,13 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from wardlight.client.errors import ApiError, NotStored, RateLimited, Unavailable, error_of
-from wardlight.client.model import AuditEntry, Event, Grant, Recorded
+from wardlight.client.model import AuditEntry, Definition, Event, Grant, Recorded
 from wardlight.client.multipart import FilesBody
 
 T = TypeVar("T")
 
 API: Final = "/api/v1"
+_DEFINITIONS: Final = f"{API}/notification-definitions"
 DICOMWEB: Final = "/dicom-web"
 #: Most entries that the platform takes in one request (audit.md section 6).
 MOST_ENTRIES: Final = 100
@@ -147,6 +148,38 @@ def grants(after: str = "") -> Call[tuple[list[Grant], str]]:
         return [Grant.of(row) for row in page["grants"]], str(page.get("next", ""))
 
     return Call("GET", f"{API}/grants", read, params={"limit": PAGE} | ({"after": after} if after else {}))
+
+
+def define(definition: Definition) -> Call[int]:
+    """Register what people can be told."""
+    return Call("POST", _DEFINITIONS, lambda answer: int(_json(answer)["version"]), json=definition.members())
+
+
+def definitions() -> Call[list[Definition]]:
+    """What people can be told."""
+
+    def read(answer: httpx.Response) -> list[Definition]:
+        return [Definition.of(row) for row in _json(answer)["definitions"]]
+
+    return Call("GET", _DEFINITIONS, read)
+
+
+def retire(name: str) -> Call[None]:
+    """Tell nobody of it any more."""
+    return Call("DELETE", f"{_DEFINITIONS}/{quote(name, safe='')}", _nothing)
+
+
+def notify(
+    name: str, values: Mapping[str, int | str], grant: str | None, people: Sequence[str] | None
+) -> Call[str]:
+    """Tell people; not to be sent again by itself."""
+    body: dict[str, Any] = {"values": dict(values)}
+    if grant is not None:
+        body["grant"] = grant
+    if people is not None:
+        body["people"] = list(people)
+    path = f"{_DEFINITIONS}/{quote(name, safe='')}/send"
+    return Call("POST", path, lambda answer: str(_json(answer)["id"]), json=body)
 
 
 def record(entries: Sequence[AuditEntry]) -> Call[list[Recorded]]:

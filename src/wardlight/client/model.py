@@ -81,6 +81,43 @@ def _new_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Definition:
+    """Something that people of an institution can be told by the application.
+
+    title, text: with placeholders of `{application}`, `{institution}`, `{count}`, `{total}`, `{refused}`, `{version}`,
+    `{date}`, `{until}`, `{id}`, and never anything of a patient. permission: what a person must be allowed to be told:
+    `any`, `images`, `studies`, `rights`, `manage`, `audit`, `delete`. licence: a purpose that the application must be
+    entitled to. channels: of `bell` and `mail`.
+    """
+
+    name: str
+    title: str
+    text: str
+    permission: str = "any"
+    licence: str = ""
+    channels: tuple[str, ...] = ("bell", "mail")
+    version: int = 0
+
+    @classmethod
+    def of(cls, members: Mapping[str, Any]) -> Definition:
+        """From the platform's answer."""
+        return cls(
+            name=str(members["name"]),
+            title=str(members["title"]),
+            text=str(members["text"]),
+            permission=str(members["permission"]),
+            licence=str(members["licence"]),
+            channels=tuple(members["channels"]),
+            version=int(members["version"]),
+        )
+
+    def members(self) -> dict[str, Any]:
+        """As it is registered."""
+        names = ("name", "title", "text", "permission", "licence")
+        return {**{name: getattr(self, name) for name in names}, "channels": list(self.channels)}
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """What the application says for the institution's audit trail, without free text.
 

@@ -15,7 +15,7 @@ from wardlight.client import calls
 from wardlight.client.errors import Interrupted
 from wardlight.client.feed import LONGEST_WAIT_S, Feed
 from wardlight.client.keys import KeyLike, SigningKey
-from wardlight.client.model import AuditEntry, Event, Grant, Recorded
+from wardlight.client.model import AuditEntry, Definition, Event, Grant, Recorded
 from wardlight.client.multipart import StudyFolder
 from wardlight.client.tokens import TokenAuth
 
@@ -108,6 +108,36 @@ class Client:
             page, after = self._ask(calls.grants(after))
             found += page
         return found
+
+    # ---- people ----
+
+    def define(self, definition: Definition) -> int:
+        """Register what people of the institution can be told; the same again changes nothing. Returns its version."""
+        return self._ask(calls.define(definition))
+
+    def definitions(self) -> list[Definition]:
+        """What the application may tell people of the institution."""
+        return self._ask(calls.definitions())
+
+    def retire(self, name: str) -> None:
+        """Tell nobody of it any more."""
+        self._ask(calls.retire(name))
+
+    def notify(
+        self,
+        name: str,
+        values: Mapping[str, int | str] | None = None,
+        *,
+        grant: str | None = None,
+        people: Sequence[str] | None = None,
+    ) -> str:
+        """Tell the people of the institution who may be told and want it; returns the message's id.
+
+        values: one for each placeholder of the definition that is no name: a number, a time with its zone, an id; never
+        anything of a patient. grant: whose study it is about. people: only these, by the id that signing in gives. Not
+        sent again by itself where no answer came: people would be told twice.
+        """
+        return self._send(calls.notify(name, values or {}, grant, people))
 
     # ---- images ----
 

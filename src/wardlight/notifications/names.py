@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from wardlight.agreements.model import IMAGES
 from wardlight.identity import application_store
 from wardlight.identity import store as identity
 from wardlight.notifications.model import Definition, filled
@@ -25,7 +26,7 @@ class Names:
 
     def application(self, id_: str) -> str:
         """Name of an application; its id where it has none any more."""
-        return self._applications.get(id_, id_)
+        return "Images" if id_ == IMAGES else self._applications.get(id_, id_)
 
     def title(self, definition: Definition, data: Mapping[str, Any]) -> str:
         """The title with its values."""

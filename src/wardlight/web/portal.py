@@ -31,6 +31,7 @@ PAGES: Final = (
     "account",
     "trail",
     "data-map",
+    "notifications",
 )
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(js|css|woff2|svg|wasm)")
 #: A weight of nothing: the coding is not to be used.

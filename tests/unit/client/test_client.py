@@ -547,3 +547,41 @@ def test_it_needs_nothing_else_of_wardlight() -> None:
     ours, others = ran.stdout.splitlines()
     assert all(name == "wardlight" or name.startswith("wardlight.client") for name in ours.split())
     assert others == ""
+
+
+# ---- people ----
+
+
+def test_definitions_are_registered_and_people_told():
+    row = {
+        "name": "result-ready", "title": "{application}", "text": "{count}", "permission": "images", "licence": "",
+        "channels": ["bell"], "version": 2, "created": "x",
+    }  # fmt: skip
+    stub = Stub(
+        httpx.Response(201, json=row),
+        httpx.Response(200, json={"definitions": [row]}),
+        httpx.Response(202, json={"id": "ab"}),
+        httpx.Response(200, json={"name": "result-ready", "retired": True}),
+    )
+    wanted = wl.Definition("result-ready", "{application}", "{count}", "images", channels=("bell",))
+    with stub.client() as client:
+        assert client.define(wanted) == 2
+        [found] = client.definitions()
+        assert found.members() == wanted.members() and found.version == 2
+        assert client.notify("result-ready", {"count": 3}, grant="0" * 32, people=["u-1"]) == "ab"
+        client.retire("result-ready")
+    sent = json.loads(stub.requests[2].content)
+    assert sent == {"values": {"count": 3}, "grant": "0" * 32, "people": ["u-1"]}
+    assert [(one.method, one.url.path) for one in stub.requests] == [
+        ("POST", "/api/v1/notification-definitions"),
+        ("GET", "/api/v1/notification-definitions"),
+        ("POST", "/api/v1/notification-definitions/result-ready/send"),
+        ("DELETE", "/api/v1/notification-definitions/result-ready"),
+    ]
+
+
+def test_people_are_not_told_twice_by_a_try_of_the_client():
+    stub = Stub(problem(503, "unavailable"))
+    with stub.client() as client, pytest.raises(wl.Unavailable):
+        client.notify("result-ready")
+    assert len(stub.requests) == 1

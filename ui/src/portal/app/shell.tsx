@@ -8,6 +8,8 @@ import type { ReactNode } from "react";
 
 import { api } from "../api/client";
 import { Find } from "./find";
+import { Bell } from "./bell";
+import { useLive } from "./live";
 import { NAVIGATION } from "./navigation";
 import { useSession } from "./session";
 import { StepUp } from "./step-up";
@@ -15,6 +17,7 @@ import { words } from "./words";
 
 export function Shell(): ReactNode {
   const session = useSession();
+  useLive();
   const navigate = useNavigate();
   const rail = useRouterState({ select: (state) => /^\/studies\/./.test(state.location.pathname) });
   useHotkeys(
@@ -68,6 +71,7 @@ export function Top({ crumbs, children }: { crumbs: ReactNode; children?: ReactN
       <div className="row end">
         <Find />
         {children}
+        <Bell />
         <Scheme />
       </div>
     </header>

@@ -86,7 +86,7 @@ function Chosen({ given }: { given: Preferences | undefined }): ReactNode {
 
 /** Placeholders of a text, as those who choose read them. */
 function plain(template: string): string {
-  return template.replace(/\{(\w+)\}/g, "…");
+  return template.replace(/\{\w+\}\.?/g, "…");
 }
 
 function Row({ one, reached }: { one: Preference; reached: boolean }): ReactNode {
