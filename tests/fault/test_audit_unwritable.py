@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import inspect, text
 
 import delivery_cases
+import notify_cases
 import people_cases
 import postgres
 import sharing_cases
@@ -64,6 +65,7 @@ PLACES |= {
     "institution": "0",
     "receiver": "rc-0",
     "kid": "k1",
+    "definition": "result-ready",
 }
 PLACES |= dict.fromkeys(("upload", "held", "result", "handover", "row", "event", "webhook", "delivery"), "0" * 32)
 
@@ -482,7 +484,8 @@ CASES: dict[str, Callable[[World], object]] = {
 }
 
 
-CASES |= people_cases.CASES
+CASES |= people_cases.CASES | notify_cases.CASES
+ELSEWHERE |= notify_cases.ELSEWHERE
 CASES |= sharing_cases.CASES | delivery_cases.CASES
 ELSEWHERE |= sharing_cases.ELSEWHERE | delivery_cases.ELSEWHERE
 
