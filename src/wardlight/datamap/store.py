@@ -20,7 +20,7 @@ _HOLDINGS: Final = (
     select(
         release.c.application,
         release.c.level,
-        func.coalesce(release.c.identifiability, "").label("identifiability"),
+        release.c.identifiability,
         func.count().label("studies"),
         func.sum(release.c.series_count).label("series"),
         func.sum(release.c.instance_count).label("instances"),
@@ -29,7 +29,7 @@ _HOLDINGS: Final = (
         func.min(release.c.arrived_ms).label("first_ms"),
         func.max(release.c.last_arrival_ms).label("last_ms"),
     )
-    .group_by(release.c.application, release.c.level, func.coalesce(release.c.identifiability, ""))
+    .group_by(release.c.application, release.c.level, release.c.identifiability)
     .order_by(release.c.application, release.c.level)
 )
 
@@ -45,7 +45,7 @@ def holdings(tx: Connection, institution: UUID) -> list[Holding]:
         Holding(
             application=row.application,
             level=row.level,
-            identifiability=row.identifiability,
+            identifiability=row.identifiability or "",
             **{
                 name: int(row._mapping[name] or 0)
                 for name in (
@@ -65,19 +65,18 @@ def holdings(tx: Connection, institution: UUID) -> list[Holding]:
 
 def live_grants(tx: Connection, institution: UUID, now_ms: int) -> dict[str, tuple[int, int, int]]:
     """Application → live grants, the studies they are on, and when the first of them ends. People's are Images'."""
-    holder = func.coalesce(grant.c.application, IMAGES)
     query = (
         select(
-            holder.label("application"),
+            grant.c.application,
             func.count().label("grants"),
             func.count(grant.c.release.distinct()).label("studies"),
             func.min(grant.c.expires_ms).label("next_ms"),
         )
         .where(grant.c.institution == institution, live())
-        .group_by(holder)
+        .group_by(grant.c.application)
     )
     return {
-        row.application: (row.grants, row.studies, int(row.next_ms))
+        row.application or IMAGES: (row.grants, row.studies, int(row.next_ms))
         for row in tx.execute(query, {"now": now_ms})
     }
 

@@ -29,7 +29,7 @@ PATHS = {Kind.MAP: ROOT, Kind.RECORD: f"{ROOT}/record", Kind.ASSESSMENT: f"{ROOT
 
 
 @pytest.fixture(scope="module")
-def desk():
+def desk(stores):
     """Two studies of Images, one of which an application sees; something is agreed on a transfer with the other."""
     with a_desk() as desk:
         platform, own = desk.hospital.platform, desk.hospital.institution.id
