@@ -20,7 +20,16 @@ _ON_ALL = ("agreements", "audit", "access", "archive", "delivery", "events", "id
 _UNIT = Path(__file__).parent / "unit"
 #: What takes long on PostgreSQL and asks it nothing that the tests of the stores do not ask: `make test-long` has it.
 _SLOW_THERE = frozenset(
-    ("test_anchors", "test_archive_search_pages", "test_audit_fsck", "test_trail_api", "test_witnesses")
+    (
+        *(
+            "test_anchors",
+            "test_archive_fsck",
+            "test_archive_search_pages",
+            "test_audit_fsck",
+            "test_trail_api",
+        ),
+        *("test_witnesses",),
+    )
 )
 
 

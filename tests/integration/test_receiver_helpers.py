@@ -153,6 +153,7 @@ def test_a_helper_that_is_killed_ends_the_node(tmp_path: Path) -> None:
         assert one.process.wait(20) == 0
 
 
+@pytest.mark.long
 def test_the_helper_of_a_node_that_is_killed_makes_way_for_the_next(tmp_path: Path) -> None:
     with contextlib.suppress(AssertionError), node(tmp_path) as one, one.sender(), one.sender() as sender:
         assert sender.store(small_objects.instance(1)).status == 0

@@ -278,6 +278,7 @@ def test_a_restart_goes_on_where_the_last_run_ended(tmp_path: Path, platform: St
     assert sorted(data_of(file) for file in files) == sorted(one.data for one in sent)
 
 
+@pytest.mark.long
 def test_a_kill_between_upload_and_mark_repeats_and_loses_nothing(tmp_path: Path, platform: StowStub) -> None:
     sent = [encode(ct()) for _ in range(4)]
     platform.orders.before_answer = threading.Event()
