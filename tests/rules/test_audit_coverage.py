@@ -47,7 +47,7 @@ NOT_YET = {
         "subject:request:open subject:request:close subject:request:extend subject:data:find subject:data:export "
         "subject:data:erase subject:data:restrict subject:data:rectify"
     ),
-    "classification": "classify:record:export classify:retention:change",
+    "classification": "classify:retention:change",
     "closing of logs": "audit:log:end",
 }
 PLANNED = {Action(name): feature for feature, names in NOT_YET.items() for name in names.split()}
