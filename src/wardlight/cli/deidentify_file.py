@@ -11,6 +11,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from itertools import chain
 from typing import Final
 
@@ -180,7 +181,8 @@ class Source:
 
     def __init__(self, file: Readable, step: int = STEP) -> None:
         self._file = file
-        self._step = step
+        # Of a file no more memory is asked for than it fills.
+        self._step = min(step, os.fstat(file.fileno()).st_size + 1) if isinstance(file, FileIO) else step
         self._kept: list[bytes] = []
         self._part10: Part10Stream | None = None
         self._ended = False

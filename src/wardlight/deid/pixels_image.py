@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from wardlight.dicom.elements import Element, text
+from wardlight.dicom.elements import Element
 from wardlight.dicom.stream import PixelElement
 
 SAMPLES: Final = 0x00280002
@@ -29,6 +30,18 @@ LOOKED_AT: Final = frozenset(
         *(SAMPLES, PHOTOMETRIC, PLANAR, FRAMES, ROWS, COLUMNS, BITS, BITS_STORED, HIGH_BIT, REPRESENTATION),
         *(OFFSETS, OFFSET_LENGTHS, TOTAL_LENGTH),
     )
+)
+#: What an `Image` is made of; the first five are its geometry.
+_DESCRIBING: Final = (
+    ROWS,
+    COLUMNS,
+    FRAMES,
+    SAMPLES,
+    PHOTOMETRIC,
+    BITS,
+    BITS_STORED,
+    HIGH_BIT,
+    REPRESENTATION,
 )
 #: Bits of a value of Float and Double Float Pixel Data, which say so by their tag alone.
 _FLOATS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
@@ -76,7 +89,8 @@ def number(data: bytes, element: Element | None, big: bool) -> int | None:
 
 def native_length(data: bytes, elements: Mapping[int, Element], pixel: PixelElement, big: bool) -> int:
     """Bytes that geometry gives native pixel data, padding left out. Raises PixelError "pixel-geometry-unknown"."""
-    return (_values(data, elements, big)[4] * _allocated(data, elements, pixel, big) + 7) // 8
+    raw = _raw(data, elements)
+    return (_values(raw[:5], big)[4] * _allocated(raw, pixel.tag, big) + 7) // 8
 
 
 def image_of(data: bytes, elements: Mapping[int, Element], pixel: PixelElement, big: bool) -> Image:
@@ -85,13 +99,22 @@ def image_of(data: bytes, elements: Mapping[int, Element], pixel: PixelElement, 
     Raises PixelError: "pixel-geometry-unknown" where the geometry is not there, "pixel-bits" where the layout of a
     sample is not, or makes no sense.
     """
-    geometry = _values(data, elements, big)
-    allocated = _allocated(data, elements, pixel, big)
-    if pixel.tag in _FLOATS:
+    return _image(_raw(data, elements), pixel.tag, big)
+
+
+def _raw(data: bytes, elements: Mapping[int, Element]) -> tuple[bytes, ...]:
+    """The values that describe an image; the objects of a series have the same."""
+    found = map(elements.get, _DESCRIBING)
+    return tuple([b"" if one is None or one.length <= 0 else data[one.value : one.end] for one in found])
+
+
+@lru_cache(maxsize=256)
+def _image(raw: tuple[bytes, ...], pixel: int, big: bool) -> Image:
+    geometry = _values(raw[:5], big)
+    allocated = _allocated(raw, pixel, big)
+    if pixel in _FLOATS:
         return Image(*geometry, allocated, allocated, allocated - 1, True, True)
-    stored, high, signed = (
-        number(data, elements.get(tag), big) for tag in (BITS_STORED, HIGH_BIT, REPRESENTATION)
-    )
+    stored, high, signed = (_number(one, big) for one in raw[6:])
     if stored is None or high is None or signed not in (0, 1):
         raise PixelError("pixel-bits")
     if not (allocated == 1 or (allocated % 8 == 0 and allocated <= 64)):
@@ -101,21 +124,29 @@ def image_of(data: bytes, elements: Mapping[int, Element], pixel: PixelElement, 
     return Image(*geometry, allocated, stored, high, bool(signed), False)
 
 
-def _values(data: bytes, elements: Mapping[int, Element], big: bool) -> tuple[int, int, int, int, int]:
-    rows, columns = number(data, elements.get(ROWS), big), number(data, elements.get(COLUMNS), big)
-    frames = text(data, elements.get(FRAMES)) or "1"
+def _number(raw: bytes, big: bool) -> int | None:
+    return int.from_bytes(raw[:2], "big" if big else "little") if len(raw) >= 2 else None
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("ascii", "replace").strip("\0 ")
+
+
+@lru_cache(maxsize=256)
+def _values(raw: tuple[bytes, ...], big: bool) -> tuple[int, int, int, int, int]:
+    rows, columns = _number(raw[0], big), _number(raw[1], big)
+    frames = _text(raw[2]) or "1"
     if not rows or not columns or not frames.isascii() or not frames.isdigit() or len(frames) > 9:
         raise PixelError("pixel-geometry-unknown")
-    samples = number(data, elements.get(SAMPLES), big) or 1
+    samples = _number(raw[3], big) or 1
     pixels = int(frames) * rows * columns
-    photometric = text(data, elements.get(PHOTOMETRIC)).upper()
     # YBR_FULL_422 and YBR_PARTIAL_422 share the two colours between two pixels (PS3.3 C.7.6.3.1.2).
-    shared = photometric.endswith("_422") and samples == 3
+    shared = _text(raw[4]).upper().endswith("_422") and samples == 3
     return rows, columns, samples, int(frames), pixels * (2 if shared else samples)
 
 
-def _allocated(data: bytes, elements: Mapping[int, Element], pixel: PixelElement, big: bool) -> int:
-    bits = _FLOATS.get(pixel.tag) or number(data, elements.get(BITS), big)
+def _allocated(raw: tuple[bytes, ...], pixel: int, big: bool) -> int:
+    bits = _FLOATS.get(pixel) or _number(raw[5], big)
     if not bits:
         raise PixelError("pixel-geometry-unknown")
     return bits

@@ -135,7 +135,7 @@ class ObjectState:
         since = self.uids, self.originals, self.moved, self.charsets
         self.uids, self.originals, self.moved, self.charsets = before
         lists = tuple(one[length:] for one, length in zip(self._lists(), lengths, strict=True))
-        noted = lists, tuple(map(frozenset, since))
+        noted: Noted = lists, tuple(frozenset(one) for one in since)
         self._add(noted[1])
         return None if self.lost_codes or self.unclear or self._patients != patients else noted
 
@@ -147,7 +147,8 @@ class ObjectState:
         self._add(noted[1])
 
     def _add(self, more: tuple[frozenset[Any], ...]) -> None:
-        for one, others in zip((self.uids, self.originals, self.moved, self.charsets), more, strict=True):
+        sets: tuple[set[Any], ...] = self.uids, self.originals, self.moved, self.charsets
+        for one, others in zip(sets, more, strict=True):
             if others:
                 one |= others
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from wardlight.dicom.codec import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, Buffer, shows_vr
 from wardlight.dicom.dictionary import is_known
+from wardlight.dicom.elements import Element, scan_into
 from wardlight.dicom.errors import DicomError, Truncated
 from wardlight.dicom.limits import LIMITS, Limits
 from wardlight.dicom.stream import DataSetStream
@@ -33,6 +34,10 @@ _GROUP_LENGTH: Final = 0x00020000
 _SHORT_HEAD: Final = Struct("<HH2sH").pack
 _LONG_HEAD: Final = Struct("<HH2sHI").pack
 _U32: Final = Struct("<I").pack
+
+
+#: (0002,0000) with its length.
+_LENGTH_HEAD: Final = b"\x02\x00\x00\x00UL\x04\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,9 @@ def _read_group(data: Buffer, start: int, complete: bool) -> tuple[dict[int, str
     may look like anything: where it is wrong, as in old files, the elements themselves tell.
     """
     values: dict[int, str] = {}
+    settled = _settled(data, start)
+    if settled is not None:
+        return settled
     p, stated = start, -1
     while True:
         if p - start > _META_LIMIT:
@@ -102,6 +110,29 @@ def _read_group(data: Buffer, start: int, complete: bool) -> tuple[dict[int, str
         elif tag in (0x00020002, 0x00020003, 0x00020010):
             values[tag] = bytes(data[value:end]).decode("ascii", "replace").strip("\0 ")
         p = end
+
+
+def _settled(data: Buffer, start: int) -> tuple[dict[int, str], int] | None:
+    """As `_read_group` where the group has the length that it says, as most have; else None, and its elements tell."""
+    if bytes(data[start : start + 8]) != _LENGTH_HEAD:
+        return None
+    end = start + 12 + int.from_bytes(data[start + 8 : start + 12], "little")
+    if end - start > _META_LIMIT or len(data) < end + 2 or bytes(data[end : end + 2]) == b"\x02\x00":
+        return None
+    found: dict[int, Element] = {}
+    group = bytes(data[start + 12 : end])
+    try:
+        pixel, stop, _ = scan_into(found, group, EXPLICIT_LE, 0, None, LIMITS)
+    except DicomError:
+        return None
+    if pixel is not None or stop != len(group) or any(tag >> 16 != 2 for tag in found):
+        return None
+    uids = (found.get(tag) for tag in (0x00020002, 0x00020003, 0x00020010))
+    return {
+        one.tag: group[one.value : one.end].decode("ascii", "replace").strip("\0 ")
+        for one in uids
+        if one is not None
+    }, end
 
 
 def _guess(data: Buffer, p: int, complete: bool, *, certain: bool) -> str:

@@ -6,11 +6,14 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.filereader import read_file_meta_info
 
 from unit.dicom.samples import BIG, EXPLICIT, IMPLICIT, Writer, deflate, real_files, small
+from wardlight.dicom import part10
 from wardlight.dicom.errors import DicomError, Truncated
 from wardlight.dicom.part10 import FileMeta, Part10Stream, read_meta, write_meta
 from wardlight.dicom.transfer_syntax import EXPLICIT_LITTLE
@@ -166,3 +169,25 @@ def test_real_files_without_meta(name: str) -> None:
     dataset = dcmread(path, force=True)
     assert stream.stream.header
     assert str(dataset.SOPInstanceUID).encode() in stream.stream.header
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_meta_information_is_the_same_at_once_and_element_by_element(data: st.DataObject) -> None:
+    """A length that is right settles the group; whatever else it says, the elements tell."""
+    group = meta(data.draw(st.sampled_from([EXPLICIT_LITTLE.uid, EXPLICIT_LITTLE.uid + ".99"])))[132:]
+    made = bytearray(group + b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100" + b"\x02\x00\x10\x00")
+    for _ in range(data.draw(st.integers(0, 3))):
+        made[data.draw(st.integers(0, len(made) - 1))] = data.draw(st.integers(0, 255))
+    for content in (bytes(made), bytes(made[: data.draw(st.integers(0, len(made)))])):
+        at_once = _outcome(content)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(part10, "_settled", lambda _data, _start: None)
+            assert _outcome(content) == at_once
+
+
+def _outcome(content: bytes) -> object:
+    try:
+        return part10._read_group(content, 0, False)
+    except DicomError as error:
+        return error.code
