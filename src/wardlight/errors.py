@@ -55,6 +55,7 @@ _KINDS: Final = (
     ErrorKind("instance-mismatch", "The data set names another SOP instance or class than the message.", 400, 0xA900),
     ErrorKind("missing-identifier", "The data set lacks a UID that every instance must have.", 400, 0xC000),
     ErrorKind("not-deidentified", "The object is not de-identified as its privacy level demands.", 422, 0xC001),
+    ErrorKind("personal-data", "There is personal data in this, and the sender wants it refused then.", 422),
     ErrorKind("sop-class-not-allowed", "The route does not take this SOP class.", 400, 0x0122),
     ErrorKind("transfer-syntax-not-supported", "Pixel data in this media type or transfer syntax is not taken.", 415, 0xC122),
     ErrorKind("out-of-resources", "There is not enough free space to keep this object safely.", 507, 0xA700),

@@ -93,6 +93,16 @@ ROUND: Final = (
         lambda built: built.quarantine_work.end(WORKER),
         (Action.INGEST_QUARANTINE_DISCARD, Action.ARCHIVE_KEY_DESTROY),
     ),
+    Job(
+        "end-machine-data",
+        lambda built: built.machine_work.end(WORKER),
+        (Action.MACHINE_DATA_DELETE, Action.ARCHIVE_KEY_DESTROY),
+    ),
+    Job(
+        "tell-of-machine-data",
+        lambda built: built.machine_work.tell(),
+        why="tells applications that something came, which is in the trail already",
+    ),
     Job("end-uploads", lambda built: built.uploads.expire(), (Action.INGEST_UPLOAD_ABANDON,)),
     Job("end-sessions", lambda built: built.identity.sessions.sweep(), (Action.IDENTITY_SESSION_EXPIRE,)),
     Job(

@@ -114,6 +114,18 @@ class MailSettings(BaseModel):
     days: float = Field(2.0, gt=0, le=30, description="A mail that the server does not take is tried for so many days.")
 
 
+class MachineDataSettings(BaseModel):
+    """Logs, status and configuration of devices and applications."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    total_bytes: int = Field(
+        1 << 38,
+        gt=0,
+        description="Most bytes of one institution's machine data, in stored bytes; what is beyond it is refused.",
+    )
+
+
 class QuarantineSettings(BaseModel):
     """What people uploaded and protection holds back."""
 
@@ -304,6 +316,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     uploads: UploadSettings = UploadSettings()
     quarantine: QuarantineSettings = QuarantineSettings()
+    machine_data: MachineDataSettings = MachineDataSettings()
     mail: MailSettings = MailSettings()
     receiver: ReceiverSettings = ReceiverSettings()
 

@@ -39,10 +39,7 @@ NOT_YET = {
     ),
     "upload and de-identification on the platform": ("ingest:study:verify "),
     "life of studies": ("archive:study:change archive:study:expire archive:study:erase archive:study:hold"),
-    "machine data": (
-        "machine:data:store machine:data:read machine:data:query machine:data:delete machine:subscription:create "
-        "machine:subscription:delete"
-    ),
+    "machine data": "machine:data:read",
     "rights of data subjects": (
         "subject:request:open subject:request:close subject:request:extend subject:data:find subject:data:export "
         "subject:data:erase subject:data:restrict subject:data:rectify"

@@ -23,7 +23,7 @@ class Operation(StrEnum):
     CONFIGURE: to change them. GRANTS: who can see what; REVOKE: to end that. ENTITLEMENT: whether an application may
     ask. PLATFORM: institutions and applications, for operators. RESULTS, UPLOAD, ENTRIES, FEED, WEBHOOKS, NOTIFY:
     what applications do. COLLECT: what is queued for one receiver. CLASSIFY: to have something looked
-    at that is not kept.
+    at that is not kept. MACHINE_SEND: to bring machine data; MACHINE: to search it, and to end it.
     """
 
     SEARCH = "search"
@@ -51,6 +51,8 @@ class Operation(StrEnum):
     NOTIFY = "notify"
     COLLECT = "collect"
     CLASSIFY = "classify"
+    MACHINE_SEND = "machine-send"
+    MACHINE = "machine"
 
 
 _CONTAINS: Final = {operation: frozenset({operation}) for operation in Operation} | {

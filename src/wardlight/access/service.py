@@ -51,7 +51,15 @@ ROLES: Final = {
     | _TRAIL
     | _RIGHTS
     | _OWN
-    | {Operation.CONFIGURE, Operation.SHARE, Operation.DELETE, Operation.REVOKE, Operation.CLASSIFY},
+    | {
+        Operation.CONFIGURE,
+        Operation.SHARE,
+        Operation.DELETE,
+        Operation.REVOKE,
+        Operation.CLASSIFY,
+        Operation.MACHINE_SEND,
+        Operation.MACHINE,
+    },
     # Own uploads, and own shares: what is whose is for those who know the study.
     Role.CLINICIAN: _IMAGES
     | _OWN
@@ -64,7 +72,14 @@ ROLES: Final = {
         Operation.CLASSIFY,
     },
     Role.PRIVACY_OFFICER: frozenset(
-        {Operation.SEARCH, Operation.METADATA, Operation.DELETE, Operation.REVOKE, Operation.CLASSIFY}
+        {
+            Operation.SEARCH,
+            Operation.METADATA,
+            Operation.DELETE,
+            Operation.REVOKE,
+            Operation.CLASSIFY,
+            Operation.MACHINE,
+        }
     )
     | _TRAIL
     | _RIGHTS
@@ -90,6 +105,8 @@ _PERSON_SCOPES: Final = (
             Operation.DELETE,
             Operation.REVOKE,
             Operation.OWN,
+            Operation.MACHINE_SEND,
+            Operation.MACHINE,
         ),
         frozenset({TokenScope.MANAGE}),
     )
@@ -106,6 +123,7 @@ _RECEIVER_SCOPES: Final = {
     Operation.AUDIT_LOG: frozenset({TokenScope.RECEIVER_AUDIT}),
     Operation.AUDIT_SEND: frozenset({TokenScope.RECEIVER_AUDIT}),
     Operation.COLLECT: frozenset({TokenScope.RECEIVER_COLLECT}),
+    Operation.MACHINE_SEND: frozenset({TokenScope.RECEIVER_STORE}),
 }
 _APPLICATION_SCOPES: Final = (
     dict.fromkeys(_READS, frozenset({TokenScope.IMAGES_READ}))
@@ -118,6 +136,8 @@ _APPLICATION_SCOPES: Final = (
         Operation.FEED: frozenset({TokenScope.EVENTS_READ}),
         Operation.WEBHOOKS: frozenset({TokenScope.WEBHOOKS_MANAGE}),
         Operation.NOTIFY: frozenset({TokenScope.NOTIFICATIONS_SEND}),
+        Operation.MACHINE_SEND: frozenset({TokenScope.MACHINE_WRITE}),
+        Operation.MACHINE: frozenset({TokenScope.MACHINE_READ}),
         Operation.OWN: frozenset({TokenScope.OPENID}),
     }
     | dict.fromkeys(

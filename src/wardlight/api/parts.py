@@ -38,6 +38,8 @@ from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.uploads import Uploads
 from wardlight.keys.keystore import Keystore
+from wardlight.machinedata.service import MachineData
+from wardlight.machinedata.subscriptions import Subscriptions
 from wardlight.notifications.definitions import Definitions
 from wardlight.notifications.service import Notifications
 from wardlight.trail.application_entries import ApplicationEntries
@@ -86,5 +88,7 @@ class ApiParts:
     notifications: Notifications
     definitions: Definitions
     data_maps: DataMaps
+    machine_data: MachineData
+    machine_subscriptions: Subscriptions
     #: Of the receiver on this machine, where there is one.
     dicom_port: int | None = None

@@ -9,7 +9,16 @@ from typing import Final
 from uuid import UUID
 
 from wardlight import clock
-from wardlight.archive import fsck_postings, fsck_quarantine, fsck_rows, fsck_store, quarantine_store, store
+from wardlight.archive import (
+    fsck_machine,
+    fsck_postings,
+    fsck_quarantine,
+    fsck_rows,
+    fsck_store,
+    machine_store,
+    quarantine_store,
+    store,
+)
 from wardlight.archive.fsck_rows import Unsealed
 from wardlight.archive.fsck_store import DeletedCheck, ReleaseChecks
 from wardlight.archive.keyring import ReleaseKey, Tokens, release_key
@@ -111,6 +120,10 @@ class Fsck:
         report.objects += held.objects
         report.bytes += held.bytes
         report.findings += held.findings
+        machine = fsck_machine.Check(self._database, self._keystore, self._objects).run(deep=deep)
+        report.objects += machine.objects
+        report.bytes += machine.bytes
+        report.findings += machine.findings
         self._keys(report, releases)
         if deep:
             self._postings(report, releases, {one.institution for one in deletions if one.unlisting})
@@ -141,7 +154,7 @@ class Fsck:
         unused = {id_ for code, id_ in report.findings if code == "unused-key"}
         with self._database.read(EVERYWHERE) as tx:
             releases = fsck_store.all_releases(tx)
-            held = quarantine_store.keys(tx)
+            held = quarantine_store.keys(tx) | machine_store.keys(tx)
         used = {release.key_id for release in releases} | held
         known = {release.institution for release in releases}
         for key in list(self._keystore.list_keys()):
@@ -339,7 +352,9 @@ class Fsck:
 
     def _keys(self, report: Report, releases: list[ReleaseRow]) -> None:
         with self._database.read(EVERYWHERE) as tx:
-            used = {release.key_id for release in releases} | quarantine_store.keys(tx)
+            used = (
+                {release.key_id for release in releases} | quarantine_store.keys(tx) | machine_store.keys(tx)
+            )
         for key in self._keystore.list_keys():
-            if key.kind in (KeyKind.STUDY, KeyKind.QUARANTINE) and key.key_id not in used:
+            if key.kind in (KeyKind.STUDY, KeyKind.QUARANTINE, KeyKind.MACHINE) and key.key_id not in used:
                 report.findings.append(("unused-key", key.key_id))

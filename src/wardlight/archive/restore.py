@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access.grants import Grants
-from wardlight.archive import backup_store, deletion_store, quarantine_store
+from wardlight.archive import backup_store, deletion_store, machine_store, quarantine_store
 from wardlight.archive.attributes import SERIES_UID, SOP_UID, STUDY_UID, first_text
 from wardlight.archive.backup import Manifest
 from wardlight.archive.deletion_store import DeletedRelease, DeletionRow, DeletionState
@@ -155,6 +155,7 @@ class Restore:
         with self._database.begin(EVERYWHERE) as tx:
             # What protection held back and was ended since; its objects are swept.
             quarantine_store.drop_without(tx, keys)
+            machine_store.drop_without(tx, keys)
         gone = [row for row in rows if row.key_id in tombstones]
         done.deleted = len(gone)
         done.lost = [row.id for row in rows if row.key_id not in keys and row.key_id not in tombstones]

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, union_all, update
 
 from wardlight.archive.model import Level, PixelIndex, ReleaseState
+from wardlight.archive.machine_tables import segment as machine
 from wardlight.archive.quarantine_tables import held
 from wardlight.archive.tables import instance, orphan, release, segment, series
 from wardlight.archive.upload_tables import part as upload_part
@@ -425,6 +426,7 @@ def referenced_objects(tx: Connection) -> dict[UUID, tuple[int, UUID, UUID]]:
             upload_part.join(upload, upload.c.id == upload_part.c.upload)
         ),
         select(held.c.object, held.c.size, held.c.institution, held.c.key_id),
+        select(machine.c.id, machine.c.size, machine.c.institution, machine.c.key_id),
     )
     return {row[0]: (row[1], row[2], row[3]) for row in tx.execute(query)}
 
@@ -436,6 +438,7 @@ def is_referenced(tx: Connection, object_id: UUID) -> bool:
         select(release.c.metadata_object).where(release.c.metadata_object == object_id),
         select(upload_part.c.id).where(upload_part.c.id == object_id),
         select(held.c.object).where(held.c.object == object_id),
+        select(machine.c.id).where(machine.c.id == object_id),
     )
     return tx.execute(query).first() is not None
 

@@ -29,6 +29,9 @@ from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.upload_work import UploadWork
 from wardlight.ingest.uploads import Limits, Uploads
+from wardlight.machinedata.service import MachineData
+from wardlight.machinedata.subscriptions import Subscriptions
+from wardlight.machinedata.work import MachineWork
 from wardlight.notifications.definitions import Definitions
 from wardlight.notifications.mailing import Mailer
 from wardlight.notifications.produce import Producer
@@ -199,6 +202,27 @@ class Platform(IdentityServices):
         )
 
     @property
+    def machine_data(self) -> MachineData:
+        """Logs, status and configuration of devices and applications."""
+        return MachineData(
+            self.database,
+            self.recorder,
+            self.keystore,
+            self.objects,
+            self.access,
+            self.agreements,
+            self.rates,
+            self.settings.machine_data.total_bytes,
+        )
+
+    @property
+    def machine_work(self) -> MachineWork:
+        """Ends machine data, and tells applications of it."""
+        return MachineWork(
+            self.database, self.recorder, self.keystore, self.objects, self.agreements, self.tombstones
+        )
+
+    @property
     def data_maps(self) -> DataMaps:
         """What is held of each institution."""
         return DataMaps(self.database, self.recorder, self.entitlements, self.settings)
@@ -249,6 +273,8 @@ class Platform(IdentityServices):
             notifications=self.notifications,
             definitions=self.definitions,
             data_maps=self.data_maps,
+            machine_data=self.machine_data,
+            machine_subscriptions=Subscriptions(self.database, self.recorder, self.machine_data),
             dicom_port=self.settings.own_dicom_port,
         )
 

@@ -4,6 +4,7 @@ import wardlight.access.tables
 import wardlight.agreements.tables
 import wardlight.archive.deletion_tables
 import wardlight.archive.handover_tables
+import wardlight.archive.machine_tables
 import wardlight.archive.quarantine_tables
 import wardlight.archive.share_tables
 import wardlight.archive.tables

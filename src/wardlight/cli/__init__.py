@@ -28,6 +28,11 @@ _COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "admin": ("wardlight.cli.admin", "app", "Institutions, people, agreements, receivers and routes."),
     "audit": ("wardlight.cli.audit", "app", "Read, export and verify the audit trail."),
     "datamap": ("wardlight.cli.datamap", "app", "What is held, where, how long, and who may see it."),
+    "machine-data": (
+        "wardlight.cli.machine_data",
+        "app",
+        "Upload and search logs, status and configuration of devices.",
+    ),
     "study": ("wardlight.cli.study", "app", "Delete studies, and see what became of deletions."),
     "receipt": ("wardlight.cli.receipt", "app", "Check receipts of deletions offline."),
     "keys": ("wardlight.cli.keys", "app", "Roll epoch keys: old backups cannot be read any more."),

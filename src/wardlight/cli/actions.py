@@ -169,6 +169,8 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "audit actions": "lists what entries can say; opens no platform",
     "datamap show": (Action.CLASSIFY_RECORD_EXPORT,),
     "datamap export": (Action.CLASSIFY_RECORD_EXPORT,),
+    "machine-data upload": (Action.MACHINE_DATA_STORE,),
+    "machine-data query": (Action.MACHINE_DATA_QUERY,),
     "study delete": (
         Action.ARCHIVE_STUDY_DELETE,
         Action.ACCESS_GRANT_REVOKE,

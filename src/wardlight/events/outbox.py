@@ -45,6 +45,7 @@ class Kind(StrEnum):
     ACCESS_REVOKED = "access.revoked"
     STUDY_DELETED = "study.deleted"
     AGREEMENT_CHANGED = "agreement.changed"
+    MACHINE_DATA_AVAILABLE = "machine-data.available"
     TEST = "webhook.test"
 
 
@@ -71,8 +72,8 @@ EMITTED: Final = Fields(
 TOLD: Final = Fields(
     "application's event",
     {
-        DataClass.STATUS: "deletion instances quarantined reason state",
-        DataClass.CONFIGURATION: "agreement version",
+        DataClass.STATUS: "deletion instances quarantined reason records since state",
+        DataClass.CONFIGURATION: "agreement class version",
     },
     may=MACHINE,
 )

@@ -44,10 +44,16 @@ APPLICATION_SCOPES: Final = frozenset(
         TokenScope.EVENTS_READ,
         TokenScope.WEBHOOKS_MANAGE,
         TokenScope.NOTIFICATIONS_SEND,
+        TokenScope.MACHINE_WRITE,
+        TokenScope.MACHINE_READ,
     }
 )
-#: What it is registered for where nothing else is said: all but bringing studies of its own.
-USUAL_APPLICATION_SCOPES: Final = APPLICATION_SCOPES - {TokenScope.IMAGES_UPLOAD}
+#: What it is registered for where nothing else is said: all but bringing studies of its own, and machine data.
+USUAL_APPLICATION_SCOPES: Final = APPLICATION_SCOPES - {
+    TokenScope.IMAGES_UPLOAD,
+    TokenScope.MACHINE_WRITE,
+    TokenScope.MACHINE_READ,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class TokenScope(StrEnum):
     EVENTS_READ = "events.read"
     WEBHOOKS_MANAGE = "webhooks.manage"
     NOTIFICATIONS_SEND = "notifications.send"
+    MACHINE_WRITE = "machine.write"
+    MACHINE_READ = "machine.read"
     MANAGE = "manage"
     PLATFORM = "platform"
     OPENID = "openid"

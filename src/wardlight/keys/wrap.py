@@ -38,6 +38,7 @@ class KeyKind(IntEnum):
     PLATFORM = 8
     WEBHOOK = 9
     QUARANTINE = 10
+    MACHINE = 11
 
 
 def wrap(iek: bytes, institution: UUID, epoch: int, kind: KeyKind, key_id: UUID, key: bytes) -> bytes:

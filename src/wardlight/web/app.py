@@ -34,6 +34,7 @@ from wardlight.web.datamap import DATA_MAP
 from wardlight.web.deletions import DELETIONS
 from wardlight.web.delivery import DELIVERY
 from wardlight.web.ingest import INGEST
+from wardlight.web.machine_data import MACHINE_DATA
 from wardlight.web.metrics import Metrics
 from wardlight.web.middleware import Edge
 from wardlight.web.notifications import NOTIFICATIONS
@@ -141,6 +142,7 @@ PLATFORM: Final[tuple[Operation, ...]] = (
     *CLASSIFY,
     *DATA_MAP,
     *NOTIFICATIONS,
+    *MACHINE_DATA,
 )
 
 #: The audit trail (docs/reference/audit-api.md).

@@ -12,6 +12,7 @@ from wardlight.web import (
     openapi_delivery,
     openapi_grants,
     openapi_ingest,
+    openapi_machine_data,
     openapi_notifications,
     openapi_oauth,
     openapi_oidc,
@@ -34,6 +35,7 @@ _AREAS: Final = (
     openapi_uploads,
     openapi_quarantine,
     openapi_notifications,
+    openapi_machine_data,
 )
 
 #: By name, as `About.schema` and `About.takes` refer to them.

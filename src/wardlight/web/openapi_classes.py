@@ -21,6 +21,7 @@ CLASSES: Final = Fields(
         " objectUID series seriesUID study studies studyUID images_study subject report frame points quantity value"
         " unit tracking picture",
         DataClass.IMAGE_IDENTIFIED: "frames frameNumber",
+        DataClass.LOG: "MachineDataPage.text MachineDataPage.value MachineDataPage.attributes",
         DataClass.ACCOUNT: "actor actors attested_by created_by declared_by deleted_by withdrawn_by login member"
         " owner person preferred_username sub user address seen timezone this Person.name Session.name UserInfo.name"
         " Invitation.name AdministratorInvitation.name FactorName.name Factors.name used role id_token_hint sent_by own"
@@ -44,7 +45,7 @@ CLASSES: Final = Fields(
         " class stores bases kept personal special subjects recipients transfers measures"
         " token_endpoint token_type token_type_hint type url use userinfo_endpoint vendor version vr x y factor"
         " receiver webhook transferSyntax sop_class before after viewer release_level recipient"
-        " channels permission licence definition keyword detector confidence least",
+        " channels permission licence definition keyword detector confidence least metric",
         DataClass.STATUS: "accept access_ended_at acknowledged acknowledged_at active again allowed_again_at annotation"
         " attempts attested aware backups_unreadable_since base bytes charset checks code code_expires columns"
         " contentType created cursor datacontenttype deletion delivery detail ended ended_reason enrolled enrolment"
@@ -58,7 +59,10 @@ CLASSES: Final = Fields(
         " granted_studies grants took_ms next_end first last of count subscribed refused DataMap.studies"
         " DataMapApplication.studies DataMapApplication.instances"
         " text ids all unread read values retired line Classified.element Classified.field more Classified.class"
-        " Classified.classes",
+        " Classified.classes"
+        " records masked detectors hour errors modalities average most since found segment severity"
+        " MachineDataSummary.from MachineDataSummary.to MachineDataSeries.complete MachineDataPage.object"
+        " MachineDataSummary.hours",
     },
 )
 

@@ -3947,6 +3947,177 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machine-data/otlp/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Export Logs
+         * @description Log records of an OpenTelemetry exporter, by OTLP/HTTP in JSON; personal data that is found is masked.
+         */
+        post: operations["post_api_v1_machine_data_otlp_v1_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machine-data/otlp/v1/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Export Metrics
+         * @description Metrics of an OpenTelemetry exporter, by OTLP/HTTP in JSON; personal data that is found is masked.
+         */
+        post: operations["post_api_v1_machine_data_otlp_v1_metrics"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machine-data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search Machine Data
+         * @description Records, newest first. A page may be short and have a next one: a request looks through so much.
+         */
+        get: operations["get_api_v1_machine_data"];
+        put?: never;
+        /**
+         * Upload Machine Data
+         * @description Lines of a log, NDJSON, or a document of JSON; each also in gzip. Personal data that is found is masked.
+         */
+        post: operations["post_api_v1_machine_data"];
+        delete?: never;
+        options?: never;
+        /**
+         * Search Machine Data
+         * @description Records, newest first. A page may be short and have a next one: a request looks through so much. Without its body.
+         */
+        head: operations["head_api_v1_machine_data"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machine-data/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Machine Data by Hour
+         * @description How much came, by hour, class and source; for people also how many studies came, by modality.
+         */
+        get: operations["get_api_v1_machine_data_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Machine Data by Hour
+         * @description How much came, by hour, class and source; for people also how many studies came, by modality. Without its body.
+         */
+        head: operations["head_api_v1_machine_data_summary"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machine-data/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Series of Metric
+         * @description The points of a metric, averaged over equal times, by source.
+         */
+        get: operations["get_api_v1_machine_data_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /**
+         * Series of Metric
+         * @description The points of a metric, averaged over equal times, by source. Without its body.
+         */
+        head: operations["head_api_v1_machine_data_series"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machine-data/subscription": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Subscription
+         * @description Of which classes the application is told in its feed and by its webhooks.
+         */
+        get: operations["get_api_v1_machine_data_subscription"];
+        /**
+         * Subscribe to Machine Data
+         * @description Have `machine-data.available` sent when data of these classes came, at most once a minute for each.
+         */
+        put: operations["put_api_v1_machine_data_subscription"];
+        post?: never;
+        /**
+         * Unsubscribe from Machine Data
+         * @description Tell it no more.
+         */
+        delete: operations["delete_api_v1_machine_data_subscription"];
+        options?: never;
+        /**
+         * Show Subscription
+         * @description Of which classes the application is told in its feed and by its webhooks. Without its body.
+         */
+        head: operations["head_api_v1_machine_data_subscription"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machine-data/{segment}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `id` of an upload, `object` of a record. */
+                segment: components["parameters"]["segment"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Machine Data
+         * @description All records that came together: their bytes follow.
+         */
+        delete: operations["delete_api_v1_machine_data_segment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3977,7 +4148,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "agreement-withdrawn" | "already-exists" | "audit-fork" | "audit-id-reused" | "bad-data-set" | "bad-request" | "cannot-decode" | "checksum-mismatch" | "conflict" | "enrolment-refused" | "forbidden" | "instance-conflict" | "instance-mismatch" | "internal" | "key-destroyed" | "level-not-agreed" | "matching-key-not-supported" | "method-not-allowed" | "missing-identifier" | "no-agreement" | "not-acceptable" | "not-deidentified" | "not-found" | "not-subscribed" | "object-damaged" | "out-of-resources" | "precondition-failed" | "query-too-broad" | "range-not-satisfiable" | "rate-limited" | "region-not-agreed" | "settings-unsafe" | "sign-in-failed" | "sop-class-not-allowed" | "study-deleted" | "too-large" | "transfer-syntax-not-supported" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "wrong-key";
+            code: "agreement-withdrawn" | "already-exists" | "audit-fork" | "audit-id-reused" | "bad-data-set" | "bad-request" | "cannot-decode" | "checksum-mismatch" | "conflict" | "enrolment-refused" | "forbidden" | "instance-conflict" | "instance-mismatch" | "internal" | "key-destroyed" | "level-not-agreed" | "matching-key-not-supported" | "method-not-allowed" | "missing-identifier" | "no-agreement" | "not-acceptable" | "not-deidentified" | "not-found" | "not-subscribed" | "object-damaged" | "out-of-resources" | "personal-data" | "precondition-failed" | "query-too-broad" | "range-not-satisfiable" | "rate-limited" | "region-not-agreed" | "settings-unsafe" | "sign-in-failed" | "sop-class-not-allowed" | "study-deleted" | "too-large" | "transfer-syntax-not-supported" | "unauthenticated" | "unavailable" | "unsupported-media-type" | "wrong-key";
             request: string;
             detail?: string;
             reason?: string;
@@ -4807,14 +4978,14 @@ export interface components {
             kind?: "cloud" | "on-premises";
             /** @enum {unknown} */
             auth_method?: "private_key_jwt" | "client_secret_basic" | "none";
-            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "notifications.send" | "webhooks.manage")[];
+            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "machine.read" | "machine.write" | "notifications.send" | "webhooks.manage")[];
             redirect_uris?: string[];
             post_logout_uris?: string[];
         };
         ApplicationChange: {
             name?: string;
             owner?: string;
-            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "notifications.send" | "webhooks.manage")[];
+            scopes?: ("audit.write" | "events.read" | "images.read" | "images.results" | "images.upload" | "machine.read" | "machine.write" | "notifications.send" | "webhooks.manage")[];
             redirect_uris?: string[];
             post_logout_uris?: string[];
         };
@@ -5170,7 +5341,7 @@ export interface components {
             /** @description The institution. */
             source: string;
             /** @enum {unknown} */
-            type: "study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed" | "webhook.test";
+            type: "study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed" | "machine-data.available" | "webhook.test";
             /** Format: date-time */
             time: string;
             /** @description Its position in the feed, with zeros before it. */
@@ -5198,7 +5369,7 @@ export interface components {
             /** Format: uri */
             url: string;
             /** @description Empty: all kinds. */
-            kinds: ("study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed")[];
+            kinds: ("study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed" | "machine-data.available")[];
             /** Format: date-time */
             created: string;
             /** @description Since the last success. */
@@ -5211,7 +5382,7 @@ export interface components {
             /** Format: uri */
             url: string;
             /** @description Empty: all kinds. */
-            kinds: ("study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed")[];
+            kinds: ("study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed" | "machine-data.available")[];
             /** Format: date-time */
             created: string;
             /** @description Since the last success. */
@@ -5228,7 +5399,7 @@ export interface components {
             /** @description https, public or listed. */
             url: string;
             /** @description Empty: all kinds. */
-            kinds?: ("study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed")[];
+            kinds?: ("study.available" | "study.changed" | "access.revoked" | "study.deleted" | "agreement.changed" | "machine-data.available")[];
         };
         Rotated: {
             id: string;
@@ -5527,6 +5698,87 @@ export interface components {
         NotificationSent: {
             id: string;
         };
+        /** @description ExportLogsServiceRequest or ExportMetricsServiceRequest (opentelemetry-proto 1.x). */
+        MachineDataExport: {
+            [key: string]: unknown;
+        };
+        MachineDataExported: Record<string, never>;
+        MachineDataStored: {
+            id: string;
+            /** @enum {unknown} */
+            class: "log" | "status" | "configuration";
+            records: number;
+            /** @description Records in which something was masked. */
+            masked: number;
+            detectors: {
+                [key: string]: number;
+            };
+            bytes: number;
+        };
+        MachineDataPage: {
+            records: {
+                /** @description What came together, as it can be deleted. */
+                object: string;
+                /** @enum {unknown} */
+                class: "log" | "status" | "configuration";
+                /** Format: date-time */
+                time: string;
+                /** @description SeverityNumber of OpenTelemetry; 0: unknown. */
+                severity: number;
+                source: string;
+                text: string;
+                /** @description Of a metric's point, whose name is `text`. */
+                value: number | null;
+                attributes: {
+                    [key: string]: unknown;
+                };
+            }[];
+            /** @description For `after`; absent at the end. */
+            next?: string;
+        };
+        MachineDataSummary: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            hours: {
+                /** @enum {unknown} */
+                class: "log" | "status" | "configuration";
+                source: string;
+                /** Format: date-time */
+                hour: string;
+                records: number;
+                errors: number;
+                masked: number;
+            }[];
+            modalities: {
+                [key: string]: number;
+            };
+        };
+        MachineDataSeries: {
+            metric: string;
+            points: {
+                source: string;
+                /** Format: date-time */
+                time: string;
+                average: number;
+                least: number;
+                most: number;
+            }[];
+            /** @description Whether all points of this time are in it. */
+            complete: boolean;
+        };
+        MachineDataSubscriptions: {
+            subscriptions: {
+                /** @enum {unknown} */
+                class: "log" | "status" | "configuration";
+                /** Format: date-time */
+                since: string;
+            }[];
+        };
+        MachineDataSubscribe: {
+            classes: ("log" | "status" | "configuration")[];
+        };
     };
     responses: {
         /** @description The request is not understood. Or: A search names an attribute that cannot be matched. Or: The data set cannot be parsed. Or: The data set names another SOP instance or class than the message. Or: The data set lacks a UID that every instance must have. Or: The route does not take this SOP class. */
@@ -5637,7 +5889,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The object is not de-identified as its privacy level demands. */
+        /** @description The object is not de-identified as its privacy level demands. Or: There is personal data in this, and the sender wants it refused then. */
         Problem422: {
             headers: {
                 [name: string]: unknown;
@@ -5745,6 +5997,8 @@ export interface components {
         held: string;
         /** @description Name of a definition. */
         definition: string;
+        /** @description `id` of an upload, `object` of a record. */
+        segment: string;
     };
     requestBodies: never;
     headers: never;
@@ -17470,6 +17724,515 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_machine_data_otlp_v1_logs: {
+        parameters: {
+            query?: {
+                /** @description What is done where personal data is found: it is masked, or the whole body refused. */
+                found?: "mask" | "refuse";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineDataExport"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataExported"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    post_api_v1_machine_data_otlp_v1_metrics: {
+        parameters: {
+            query?: {
+                /** @description What is done where personal data is found: it is masked, or the whole body refused. */
+                found?: "mask" | "refuse";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineDataExport"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataExported"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    get_api_v1_machine_data: {
+        parameters: {
+            query?: {
+                /** @description Classes with commas between; all without it. */
+                class?: string;
+                /** @description From this time on. */
+                from?: string;
+                /** @description Before this time. */
+                to?: string;
+                /** @description Name of the device or service. */
+                source?: string;
+                /** @description At least this severe. */
+                severity?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+                /** @description Anywhere in a record, in any case. */
+                text?: string;
+                /** @description `next` of the page before. */
+                after?: string;
+                /** @description Most records. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataPage"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    post_api_v1_machine_data: {
+        parameters: {
+            query?: {
+                /** @description Of R1.1. */
+                class?: "log" | "status" | "configuration";
+                /** @description Name of the device or service. */
+                source?: string;
+                /** @description What is done where personal data is found: it is masked, or the whole body refused. */
+                found?: "mask" | "refuse";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": unknown;
+                "text/plain": unknown;
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description Made. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataStored"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+            507: components["responses"]["Problem507"];
+        };
+    };
+    head_api_v1_machine_data: {
+        parameters: {
+            query?: {
+                /** @description Classes with commas between; all without it. */
+                class?: string;
+                /** @description From this time on. */
+                from?: string;
+                /** @description Before this time. */
+                to?: string;
+                /** @description Name of the device or service. */
+                source?: string;
+                /** @description At least this severe. */
+                severity?: "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+                /** @description Anywhere in a record, in any case. */
+                text?: string;
+                /** @description `next` of the page before. */
+                after?: string;
+                /** @description Most records. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_machine_data_summary: {
+        parameters: {
+            query?: {
+                /** @description Classes with commas between; all without it. */
+                class?: string;
+                /** @description From this time on. */
+                from?: string;
+                /** @description Before this time. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataSummary"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_machine_data_summary: {
+        parameters: {
+            query?: {
+                /** @description Classes with commas between; all without it. */
+                class?: string;
+                /** @description From this time on. */
+                from?: string;
+                /** @description Before this time. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_machine_data_series: {
+        parameters: {
+            query?: {
+                /** @description Its name. */
+                metric?: string;
+                /** @description Name of the device or service. */
+                source?: string;
+                /** @description From this time on. */
+                from?: string;
+                /** @description Before this time. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataSeries"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_machine_data_series: {
+        parameters: {
+            query?: {
+                /** @description Its name. */
+                metric?: string;
+                /** @description Name of the device or service. */
+                source?: string;
+                /** @description From this time on. */
+                from?: string;
+                /** @description Before this time. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    get_api_v1_machine_data_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataSubscriptions"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    put_api_v1_machine_data_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineDataSubscribe"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDataSubscriptions"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_machine_data_subscription: {
+        parameters: {
+            query?: {
+                /** @description Classes with commas between; all without it. */
+                class?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing was found, and XML asked for. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    head_api_v1_machine_data_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    delete_api_v1_machine_data_segment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `id` of an upload, `object` of a record. */
+                segment: components["parameters"]["segment"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing was found, and XML asked for. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            406: components["responses"]["Problem406"];
+            410: components["responses"]["Problem410"];
+            413: components["responses"]["Problem413"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
