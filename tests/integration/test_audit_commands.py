@@ -68,6 +68,8 @@ CALLS = (
     "admin application secret acme_server_prod",
     "admin agreement create stmary images --level high --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by Kim",
     "admin agreement create stmary images --level medium --basis gdpr:6.1.e+9.2.h --purpose TREAT --attested-by Kim",
+    "machine-data upload stmary PATIENTS",
+    "machine-data query stmary --severity error --json",
     "admin agreement amend stmary images --minimum-level low --attested-by Kim --document D-2",
     "admin agreement diff stmary images",
     "admin agreement list stmary",

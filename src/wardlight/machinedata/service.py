@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from wardlight import clock
 from wardlight.access.model import Operation, PrincipalKind, Scope
@@ -58,18 +60,28 @@ class Sender:
     event: Event
 
 
+class Key(NamedTuple):
+    """Under what a body is written. fresh: nothing else is."""
+
+    id: UUID
+    key: bytes
+    month: str
+    fresh: bool
+
+
 class Intake:
     """One body. `feed` what comes, `finish` for the segment, `abort` in any case."""
 
     def __init__(
-        self, service: MachineData, sender: Sender, name: str, body: Body, key_id: UUID, writer: ObjectWriter
+        self, service: MachineData, sender: Sender, name: str, body: Body, key: Key, writer: ObjectWriter
     ) -> None:
         self.body = body
         self._service = service
         self._sender = sender
         self._name = name
-        self._key_id = key_id
+        self._key = key
         self._writer = writer
+        self._kept = False
 
     def feed(self, batch: list[bytes]) -> None:
         """The next pieces."""
@@ -80,11 +92,15 @@ class Intake:
         """Durable, findable, and in the trail on return. Raises what `Body.finish` does."""
         self.feed(last)
         self.body.finish()
-        return self._service.keep(self._sender, self._name, self.body, self._key_id, self._writer)
+        row = self._service.keep(self._sender, self._name, self.body, self._key, self._writer)
+        self._kept = True
+        return row
 
     def abort(self) -> None:
-        """Drop what is not finished."""
+        """Drop what is not finished. Harmless when it is, and at a second call."""
         self._writer.abort()
+        if self._key.fresh and not self._kept:
+            self._service.drop(self._sender.institution, self._key)
 
 
 class MachineData:
@@ -161,10 +177,10 @@ class MachineData:
                     "out-of-resources", "the institution's share for machine data is used up"
                 )
         owner = sender.standing.application
-        key_id, key = self._key(sender.institution, owner, CLASSES[name].value)
-        writer = self._objects.create(key, key_id, ObjectKind.MACHINE_DATA)
+        key = self._key(sender.institution, owner, CLASSES[name].value)
+        writer = self._objects.create(key.key, key.id, ObjectKind.MACHINE_DATA)
         body = Body(writer, form, source, gzip=gzip, refuse=refuse)
-        return Intake(self, sender, name, body, key_id, writer)
+        return Intake(self, sender, name, body, key, writer)
 
     def standing(self, scope: Scope, name: str) -> Standing:
         """On what this sender's data of a class rests."""
@@ -192,7 +208,7 @@ class MachineData:
             raise WardlightError("forbidden", reason=reason)
         return found
 
-    def keep(self, sender: Sender, name: str, body: Body, key_id: UUID, writer: ObjectWriter) -> Segment:
+    def keep(self, sender: Sender, name: str, body: Body, key: Key, writer: ObjectWriter) -> Segment:
         """Commit a body's object, and write its row, with its entry in the trail."""
         data_class, now = CLASSES[name], clock.unix_ms()
         stored = writer.commit()
@@ -200,7 +216,7 @@ class MachineData:
         row = Segment(
             id=stored.object_id,
             institution=sender.institution,
-            key_id=key_id,
+            key_id=key.id,
             application=sender.standing.application,
             agreement=agreement.id if agreement else "",
             version=agreement.version if agreement else 0,
@@ -227,13 +243,7 @@ class MachineData:
         )
         try:
             with self._database.begin(sender.institution) as tx:
-                month = _month(now)
-                if (
-                    store.key_of(tx, row.institution, row.application, row.data_class, month, lock=True)
-                    != key_id
-                ):
-                    # It ended while the body came, or the month did.
-                    raise WardlightError("unavailable", "send it again")
+                self._name_key(tx, row, key)
                 store.add(tx, row)
                 store.count(tx, row, body.hours)
                 self._recorder.write(tx, sender.institution, event)
@@ -242,18 +252,29 @@ class MachineData:
             raise
         return row
 
-    def _key(self, institution: UUID, application: str, data_class: str) -> tuple[UUID, bytes]:
+    def _key(self, institution: UUID, application: str, data_class: str) -> Key:
         """The key of what comes of this class this month: with it all of that ends."""
         month = _month(clock.unix_ms())
         with self._database.read(institution) as tx:
             key_id = store.key_of(tx, institution, application, data_class, month)
-        if key_id is None:
-            fresh, _ = self._keystore.create_key(institution, KeyKind.MACHINE)
-            with self._database.begin(institution) as tx:
-                key_id = store.add_key(tx, institution, application, data_class, month, fresh)
-            if key_id != fresh:
-                self._keystore.destroy_key(institution, fresh)
-        return key_id, self._keystore.get_key(institution, key_id)
+        if key_id is not None:
+            return Key(key_id, self._keystore.get_key(institution, key_id), month, fresh=False)
+        # It is named by the transaction of what is written under it.
+        key_id, key = self._keystore.create_key(institution, KeyKind.MACHINE)
+        return Key(key_id, key, month, fresh=True)
+
+    def _name_key(self, tx: Connection, row: Segment, key: Key) -> None:
+        """Raises `unavailable` where the key ended while the body came."""
+        place = (row.institution, row.application, row.data_class, key.month)
+        named = store.key_of(tx, *place, lock=True)
+        if named is None and key.fresh:
+            store.add_key(tx, *place, key.id)
+        elif named != key.id and not key.fresh:
+            raise WardlightError("unavailable", "send it again")
+
+    def drop(self, institution: UUID, key: Key) -> None:
+        """Destroy a key under which nothing was written."""
+        self._keystore.destroy_key(institution, key.id)
 
     # ---- what is looked at ----
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from machine_kit import ACME, BETA, LINE, PLANTED, WORKER, Machines, otlp_logs, otlp_metrics, packed
 from platform_kit import a_platform
@@ -226,8 +228,8 @@ def test_one_upload_can_be_deleted_and_others_stay(ward):
 
 
 def test_an_upload_whose_key_ended_meanwhile_is_sent_again(ward):
-    intake = ward.machine.begin(ward.sending(ward.as_receiver), "log", Form.LINES, "")
     ward.send("older")
+    intake = ward.machine.begin(ward.sending(ward.as_receiver), "log", Form.LINES, "")
     ward.platform.machine_work.expire(WORKER, clock.unix_ms() + 1)
     ward.platform.machine_work.end(WORKER)
     refused("unavailable", intake.finish, [b"newer"])
@@ -293,3 +295,52 @@ def test_the_trail_tells_counts_and_detectors_alone(ward):
     stored = [one for one in entries if one["action"] == "machine:data:store"][-1]
     assert "mrn=1" in stored["detail"]["detectors"] and stored["counts"]["masked"] == 1
     assert not any(value in json.dumps(entries) for value in (*PLANTED.values(), "refused"))
+
+
+@contextmanager
+def no_entries(ward):
+    """Within it the database takes no entry of the trail."""
+
+    def change(statement):
+        with ward.platform.database.begin() as tx:
+            tx.execute(text(statement))
+
+    change(
+        "CREATE TRIGGER no_entry BEFORE INSERT ON audit_pending BEGIN SELECT RAISE(ABORT, 'no entry'); END"
+    )
+    try:
+        yield
+    finally:
+        change("DROP TRIGGER no_entry")
+
+
+def test_nothing_is_done_and_nothing_is_shown_without_its_entry(ward):
+    row, _ = ward.send("there before")
+    acme = ward.reading(ward.as_application(ACME))
+    reading = ward.reading(ward.administrator)
+    subscriptions = ward.platform.api.machine_subscriptions
+    subscriptions.subscribe(acme, ["log"])
+    with no_entries(ward):
+        for work in (
+            lambda: ward.send("new"),
+            lambda: ward.find(),
+            lambda: ward.machine.hours(reading, [], 0, clock.unix_ms()),
+            lambda: ward.machine.points(reading, "queue", "", 0, clock.unix_ms()),
+            lambda: ward.machine.delete(reading, row.id),
+            lambda: subscriptions.subscribe(acme, ["status"]),
+            lambda: subscriptions.unsubscribe(acme, []),
+            lambda: ward.platform.machine_work.expire(WORKER, clock.unix_ms() + 1),
+        ):
+            with pytest.raises(DBAPIError):
+                work()
+        ward.platform.machine_work.end(WORKER)
+    assert [one.id for one in held(ward)] == [row.id] and ward.texts() == ["there before"]
+    assert [one.data_class for one in subscriptions.subscriptions(acme)] == ["log files"]
+    subscriptions.unsubscribe(acme, [])
+    # A key goes only with its entry: the removal is tried again in the next round.
+    ward.platform.machine_work.expire(WORKER, clock.unix_ms() + 1)
+    with no_entries(ward), pytest.raises(DBAPIError):
+        ward.platform.machine_work.end(WORKER)
+    ward.platform.keystore.get_key(row.institution, row.key_id)
+    assert row.id in dict(ward.platform.objects.list())
+    assert ward.platform.machine_work.end(WORKER) == 1
