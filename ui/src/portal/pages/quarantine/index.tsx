@@ -111,7 +111,7 @@ function Receivers(): ReactNode {
       <header><h2>{say.receivers}</h2></header>
       <div className="body col">
         <p className="t2">{say.receiversText}</p>
-        <Copy text="wardlight receiver quarantine list" label={say.receivers} />
+        <Copy text="wardlight receiver quarantine list" />
       </div>
     </section>
   );
