@@ -148,6 +148,12 @@ class AsyncClient:
             found += batch
         return found
 
+    async def tell(
+        self, records: Iterable[Mapping[str, Any]], *, data_class: str = "log", source: str = ""
+    ) -> int:
+        """As `Client.tell`."""
+        return await self._send(calls.tell(records, data_class, source))
+
     async def _ask(self, call: calls.Call[T]) -> T:
         pauses = iter(calls.PAUSES)
         while True:

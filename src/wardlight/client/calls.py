@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class Call(Generic[T]):
     params: Mapping[str, str | int] = field(default_factory=dict)
     json: Any = None
     body: FilesBody | None = None
+    lines: bytes | None = None
     accept: str = "application/json"
 
     def result(self, answer: httpx.Response) -> T:
@@ -70,6 +72,9 @@ class Call(Generic[T]):
         if self.body is not None:
             found["content"] = self.body
             found["headers"]["Content-Type"] = self.body.content_type
+        elif self.lines is not None:
+            found["content"] = self.lines
+            found["headers"]["Content-Type"] = "application/x-ndjson"
         elif self.json is not None:
             found["json"] = self.json
         return found
@@ -189,6 +194,19 @@ def record(entries: Sequence[AuditEntry]) -> Call[list[Recorded]]:
         return [Recorded.of(row) for row in _json(answer)["entries"]]
 
     return Call("POST", f"{API}/audit/entries", read, json={"entries": [one.members() for one in entries]})
+
+
+def tell(records: Iterable[Mapping[str, Any]], data_class: str, source: str) -> Call[int]:
+    """Machine data; not to be sent again by itself."""
+    lines = "\n".join(json.dumps(one, ensure_ascii=False) for one in records).encode()
+    params = {"class": data_class} | ({"source": source} if source else {})
+    return Call(
+        "POST",
+        f"{API}/machine-data",
+        lambda answer: int(_json(answer)["masked"]),
+        params=params,
+        lines=lines,
+    )
 
 
 def define_audit(codes: Sequence[str], params: Mapping[str, Any]) -> Call[None]:

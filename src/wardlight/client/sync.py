@@ -191,6 +191,16 @@ class Client:
             found += batch
         return found
 
+    # ---- machine data ----
+
+    def tell(self, records: Iterable[Mapping[str, Any]], *, data_class: str = "log", source: str = "") -> int:
+        """Send records of the application's own log, status or configuration; returns in how many something was masked.
+
+        records: `time`, `severity`, `text`, and attributes, as JSON can hold them. data_class: `log`, `status` or
+        `configuration`, which the agreement has to name. Not sent again by itself where no answer came.
+        """
+        return self._send(calls.tell(records, data_class, source))
+
     # ---- requests ----
 
     def _ask(self, call: calls.Call[T]) -> T:

@@ -70,6 +70,8 @@ class Screen:
 
 def _line(record: Record) -> str:
     """All of a record that somebody wrote, as one line: `label: value` as the detectors see it."""
+    if not record.attributes and record.value is None:
+        return _one_line(f"{record.text}  source: {record.source}")
     parts = [record.text, f"source: {record.source}"]
     if record.value is not None:
         parts.append(f"value: {record.value}")
@@ -77,4 +79,9 @@ def _line(record: Record) -> str:
         label = spaced(key)
         for one in value if isinstance(value, list) else (value,):
             parts.append(f"{key}  {label}: {one}")
-    return "  ".join(parts).translate(_ONE_LINE)
+    return _one_line("  ".join(parts))
+
+
+def _one_line(text: str) -> str:
+    # Most lines are printable: that is told many times as fast.
+    return text if text.isprintable() else text.translate(_ONE_LINE)

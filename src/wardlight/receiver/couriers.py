@@ -1,7 +1,7 @@
 """The threads of one pipeline process that exchange small things with the platform.
 
-They ship entries of the audit trail, witness the platform's log, ask what the hospital has agreed to, and hand results
-of one application to another.
+They ship entries of the audit trail, witness the platform's log, ask what the hospital has agreed to, hand results
+of one application to another, and tell how the receiver is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from wardlight.receiver.entries import Entries
 from wardlight.receiver.exchange import Exchange
 from wardlight.receiver.followed import FollowedLogs
 from wardlight.receiver.handing import SCOPE, Handing
+from wardlight.receiver.measures import Measures
 from wardlight.receiver.places import open_spool, platform_address, vault_path
 from wardlight.receiver.protect import Protector
 from wardlight.receiver.secrets import load
 from wardlight.receiver.shipping import Shipping
 from wardlight.receiver.site_profiles import site_profiles
+from wardlight.receiver.status import status
 from wardlight.receiver.store import ReceiverStore
 from wardlight.receiver.upload import Platform
 from wardlight.receiver.vault import Vault
@@ -28,7 +30,7 @@ from wardlight.settings import Settings
 
 
 class Couriers:
-    """All four threads. `stop` of the process ends them."""
+    """All five threads. `stop` of the process ends them."""
 
     def __init__(self, chosen: Settings, store: ReceiverStore, stop: threading.Event) -> None:
         address, secrets_dir = platform_address(chosen), chosen.receiver_secrets
@@ -36,6 +38,7 @@ class Couriers:
         shipping = Shipping(Exchange(address, secrets_dir), store, stop)
         witness = Witness(Exchange(address, secrets_dir), logs, secrets_dir, stop)
         asking = Asking(Exchange(address, secrets_dir), store, stop)
+        measures = Measures(Exchange(address, secrets_dir), lambda: status(chosen, ask_platform=False), stop)
         # Of its own: those of the pipeline are for its thread. The reader's process starts with the first frame.
         secrets = load(secrets_dir)
         self._vault = Vault(vault_path(chosen), secrets)
@@ -60,6 +63,7 @@ class Couriers:
                 ("witness", witness.run),
                 ("asking", asking.run),
                 ("handing", handing.run),
+                ("measures", measures.run),
             )
         ]
 

@@ -585,3 +585,17 @@ def test_people_are_not_told_twice_by_a_try_of_the_client():
     with stub.client() as client, pytest.raises(wl.Unavailable):
         client.notify("result-ready")
     assert len(stub.requests) == 1
+
+
+def test_machine_data_is_sent_once_as_lines():
+    stub = Stub(httpx.Response(201, json={"masked": 1}))
+    with stub.client() as client:
+        assert client.tell([{"text": "ü"}, {"text": "b", "n": 1}], source="ai") == 1
+    (request,) = stub.requests
+    assert request.headers["content-type"] == "application/x-ndjson"
+    assert dict(request.url.params) == {"class": "log", "source": "ai"}
+    assert [json.loads(line) for line in request.content.decode().split("\n")][0] == {"text": "ü"}
+    busy = Stub(httpx.Response(503, json={}))
+    with busy.client() as client, pytest.raises(wl.ApiError):
+        client.tell([{"text": "b"}])
+    assert len(busy.requests) == 1

@@ -22,6 +22,10 @@ from wardlight.events.tables import feed
 from wardlight.identity.service import LOCAL_ADMINISTRATOR as BY
 from wardlight.machinedata.intake import Form
 from wardlight.machinedata.search import Asked, Search
+from wardlight.receiver.measures import body_of
+from wardlight.receiver.places import database_path
+from wardlight.receiver.status import status
+from wardlight.receiver.store import ReceiverStore
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +348,13 @@ def test_nothing_is_done_and_nothing_is_shown_without_its_entry(ward):
     ward.platform.keystore.get_key(row.institution, row.key_id)
     assert row.id in dict(ward.platform.objects.list())
     assert ward.platform.machine_work.end(WORKER) == 1
+
+
+def test_a_receiver_tells_how_it_is(ward, tmp_path):
+    chosen = ward.platform.settings.model_copy(update={"data_dir": tmp_path})
+    ReceiverStore(database_path(chosen)).close()
+    shown = status(chosen, ask_platform=False)
+    ward.send(body_of(shown, 1_790_000_000_000), name="status", form=Form.OTLP_METRICS)
+    held = {one.record.text: one.record.value for one in ward.find(source="wardlight-receiver").found}
+    assert held["receiver.queue.objects"] == 0
+    assert held["receiver.spool.free_bytes"] == shown["spool"]["free_bytes"]
