@@ -32,8 +32,8 @@ from wardlight.identity.platform_keys import PlatformKeys
 from wardlight.identity.rates import Rates
 from wardlight.identity.service import Identity
 from wardlight.identity.sign_in import SignIn
-from wardlight.ingest.quarantine import Quarantine
 from wardlight.ingest.measurements import Measurements
+from wardlight.ingest.quarantine import Quarantine
 from wardlight.ingest.recipients import Recipients
 from wardlight.ingest.sharing import Sharing
 from wardlight.ingest.uploads import Uploads

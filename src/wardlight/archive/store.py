@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select, union_all, update
 
-from wardlight.archive.model import Level, PixelIndex, ReleaseState
 from wardlight.archive.machine_tables import segment as machine
+from wardlight.archive.model import Level, PixelIndex, ReleaseState
 from wardlight.archive.quarantine_tables import held
 from wardlight.archive.tables import instance, orphan, release, segment, series
 from wardlight.archive.upload_tables import part as upload_part
