@@ -31,6 +31,7 @@ PAGES: Final = (
     "account",
     "trail",
     "data-map",
+    "machine-data",
     "notifications",
 )
 _FILE: Final = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(js|css|woff2|svg|wasm)")

@@ -1,5 +1,5 @@
 // The navigation: which pages there are, for whom, under which key.
-import { IconShieldExclamation, IconBell, IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconUpload, IconListCheck, IconMap2, type TablerIcon } from "@tabler/icons-react";
+import { IconShieldExclamation, IconBell, IconCode, IconPhoto, IconAntenna, IconApps, IconFileText, IconUsers, IconUpload, IconListCheck, IconMap2, IconActivity, type TablerIcon } from "@tabler/icons-react";
 
 import type { Role } from "./session";
 import { words } from "./words";
@@ -43,6 +43,7 @@ export const NAVIGATION: readonly Group[] = [
     pages: [
       { to: "/notifications", label: words.bell.title, icon: IconBell, key: "N", roles: EVERYONE },
       { to: "/trail", label: words.trail.title, icon: IconListCheck, key: "T", roles: MANAGERS },
+      { to: "/machine-data", label: words.machine.title, icon: IconActivity, roles: MANAGERS },
       { to: "/data-map", label: words.dataMap.title, icon: IconMap2, key: "M", roles: MANAGERS },
     ],
   },

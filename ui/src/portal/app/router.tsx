@@ -106,6 +106,7 @@ const account = [
       Object.fromEntries(TRAIL.flatMap((name) => (typeof given[name] === "string" && given[name] ? [[name, given[name]]] : []))),
     component: lazyRouteComponent(() => import("../pages/trail/index"), "Trail"),
   }),
+  createRoute({ getParentRoute: () => root, path: "/machine-data", component: lazyRouteComponent(() => import("../pages/machine/index"), "MachineData") }),
   createRoute({ getParentRoute: () => root, path: "/data-map", component: lazyRouteComponent(() => import("../pages/datamap/index"), "DataMapPage") }),
   createRoute({
     getParentRoute: () => root,

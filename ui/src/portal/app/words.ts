@@ -2,6 +2,7 @@
 import { admin } from "./words-admin";
 import { datamap } from "./words-datamap";
 import { find } from "./words-find";
+import { machine } from "./words-machine";
 import { notifications } from "./words-notifications";
 import { quarantine } from "./words-quarantine";
 import { study } from "./words-study";
@@ -43,6 +44,7 @@ export const words = {
   },
   ...admin,
   ...datamap,
+  ...machine,
   ...study,
   ...find,
   ...notifications,
