@@ -142,7 +142,7 @@ ELSEWHERE = {
     # tests/unit/cli/test_admin.py and unit/receiver/test_receiver_cli.py: the two sides of an enrolment
     "admin receiver confirm", "receiver enrol",
     # tests/unit/receiver/test_vault_commands.py: what needs a pseudonym, or a key that was enrolled
-    "receiver reidentify", "receiver vault read", "receiver domain key", "receiver domain export",
+    "receiver reidentify", "receiver vault read", "receiver vault pseudonyms", "receiver domain key", "receiver domain export",
     "receiver domain import",
     "study delete", "study receipt", "study allow", "receipt verify", "restore", "doctor",
 }  # fmt: skip

@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, tuple[Action, ...] | str]] = {
     "receiver reidentify": (Action.RECEIVER_RESULT_REIDENTIFY,),
     "receiver vault status": "counts of the vault's rows; nobody's data",
     "receiver vault read": (Action.RECEIVER_VAULT_READ,),
+    "receiver vault pseudonyms": (Action.RECEIVER_VAULT_READ,),
     "receiver vault merge": (Action.RECEIVER_SETTING_CHANGE,),
     "receiver vault erase": (Action.RECEIVER_VAULT_ERASE,),
     "receiver vault export": (Action.RECEIVER_VAULT_EXPORT,),

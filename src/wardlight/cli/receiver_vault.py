@@ -154,6 +154,36 @@ def read(
     typer.echo(json.dumps(shown) if as_json else "\n".join(f"{k:<12} {v}" for k, v in shown.items() if v))
 
 
+@vault_app.command("pseudonyms")
+def pseudonyms(
+    patient: Annotated[str, typer.Argument(help="Patient ID as the PACS has it.")],
+    issuer: IssuerOption = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a patient's pseudonyms for each application, with which the platform is asked for what it holds.
+
+    The platform never learns the name; that this was read is in the audit trail.
+
+    Example: wardlight receiver vault pseudonyms - --json
+    """
+    from wardlight.audit.actions import Action
+
+    which = _patient(patient, issuer)
+    with _opened(config) as here:
+        found = here.vault.pseudonyms(which)
+        entry = here.entries.vault(Action.RECEIVER_VAULT_READ, "vault", results=len(found))
+        here.store.append([entry])
+        if not found:
+            raise WardlightError("not-found", "the vault knows no pseudonym of this patient")
+    shown = [
+        {"application": to.application, "level": str(to.level), "pseudonym": one.decode("ascii")}
+        for to, one in found
+    ]
+    lines = [f"{one['pseudonym']}  {one['level']:<11} {one['application']}" for one in shown]
+    typer.echo(json.dumps(shown) if as_json else "\n".join(lines))
+
+
 @vault_app.command("merge")
 def merge(
     old: Annotated[str, typer.Argument(help="Patient ID that was merged.")],

@@ -229,6 +229,23 @@ class Vault:
         target = Target(found["a"], Level(found["l"]))
         return Release(target, patient, found["d"], self.current(row[0]))
 
+    def pseudonyms(self, patient: bytes) -> list[tuple[Target, bytes]]:
+        """Where a patient, with all that was merged with it, was released to, and its pseudonym there.
+
+        No row holds a pseudonym: it is derived anew, and shown only where the row's token says that it was given.
+        Raises `object-damaged` where it does not.
+        """
+        person = self.keys.token(Kind.PERSON, self.resolved(patient))
+        found = []
+        for token, sealed in self.store.releases([person, *self.store.merged_into(person)]):
+            row = unpacked(self.keys.unseal(Kind.RELEASE, token, sealed))
+            target = Target(row["a"], Level(row["l"]))
+            pseudonym = self.keys.pseudonym(target.application, str(target.level), raw(row["p"]))
+            if self.keys.token(Kind.RELEASE, pseudonym) != token:
+                raise WardlightError("object-damaged", "a pseudonym of the vault is of another domain")
+            found.append((target, pseudonym))
+        return sorted(found, key=lambda one: (one[0].application, one[0].level, one[1]))
+
     def whose(self, pseudonym: bytes) -> bytes | None:
         """The person that a pseudonym stands for; None where the vault does not know it."""
         found = self.release(pseudonym)

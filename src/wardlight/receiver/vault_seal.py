@@ -18,6 +18,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from wardlight.deid.harvest import Seen
+from wardlight.deid.keys import DeidKeys
+from wardlight.deid.uids import identifier
 from wardlight.errors import WardlightError
 from wardlight.keys.derive import derive
 from wardlight.keys.labels import Label, bind
@@ -42,12 +44,17 @@ class VaultKeys:
     """Makes tokens, seals and opens rows. May be used by several threads."""
 
     def __init__(self, secrets: ReceiverSecrets) -> None:
+        self._hospital = secrets.hospital
         self._lookup = derive(secrets.hospital, Label.VAULT_LOOKUP)
         self._aead = AESGCM(derive(secrets.vault, Label.VAULT_ROWS))
 
     def token(self, kind: Kind, value: bytes) -> bytes:
         """The 16 bytes that stand for a patient (also an alias), a pseudonym, an original study UID or a new UID."""
         return hmac.digest(self._lookup, bytes((kind,)) + value, "sha256")[:TOKEN_BYTES]
+
+    def pseudonym(self, application: str, level: str, patient: bytes) -> bytes:
+        """What stands for a patient in the releases to an application at a level."""
+        return identifier(DeidKeys.derive(self._hospital, application, level).patient, patient)
 
     def seal(self, kind: Kind, token: bytes, content: bytes) -> bytes:
         """Seal the content of a row."""

@@ -90,6 +90,12 @@ class VaultStore(OwnDatabase):
                 bytes(one) for one in tx.execute(select(alias.c.token).where(alias.c.into == token)).scalars()
             ]
 
+    def releases(self, persons: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        """(token, sealed) of the pseudonyms of these patients, known by their tokens."""
+        query = select(release.c.token, release.c.sealed).where(release.c.person.in_(persons))
+        with self.database.read() as tx:
+            return [(bytes(row[0]), bytes(row[1])) for row in tx.execute(query)]
+
     def merge(self, new: bytes, sealed: Sequence[tuple[bytes, bytes]]) -> None:
         """These patients are `new` from now on. sealed: (token, blob) of each of them."""
         with self.database.begin() as tx:

@@ -346,3 +346,22 @@ def test_a_kill_loses_nothing_that_was_said_to_be_kept(tmp_path: Path, delay: fl
         assert vault.original(new)[0] == original
         assert vault.release(pseudonym) is not None and vault.study(original).seen_on <= date.today()
     vault.close()
+
+
+def test_a_patients_pseudonyms_are_those_that_were_given(vault: Vault, tmp_path: Path) -> None:
+    secret = secrets_of(tmp_path).hospital
+    ds = minimal()
+    ds.PatientID, ds.IssuerOfPatientID = "1", "SITE"
+    first, _ = way_of(vault, ds, secret=secret)
+    second, _ = way_of(vault, ds, OTHER, secret)
+    vault.keep([first, second])
+    assert vault.pseudonyms(PATIENT + b"1") == [(OTHER, second.pseudonym), (HIGH, first.pseudonym)]
+    assert vault.pseudonyms(PATIENT + b"2") == [] == vault.pseudonyms(b"patient\0OTHER\x001")
+    # What was released under the old ID is the patient's still, whichever of the two is asked for.
+    vault.merge(PATIENT + b"1", PATIENT + b"2")
+    for number in (b"1", b"2"):
+        assert [one for _, one in vault.pseudonyms(PATIENT + number)] == [second.pseudonym, first.pseudonym]
+    # Not of this domain: what was given is not known.
+    vault.keep([replace(plain_way(3), pseudonym=b"A" * 16)])
+    with pytest.raises(WardlightError, match="object-damaged"):
+        vault.pseudonyms(PATIENT + b"3")

@@ -83,7 +83,7 @@ def test_from_a_pseudonym_to_the_patient_and_to_forgetting(receivers: tuple[Rece
     here, _ = receivers
     ds = minimal()
     vault = here.vault()
-    way, header = way_of(vault, ds)
+    way, header = way_of(vault, ds, secret=secrets.load(here.settings.receiver_secrets).hospital)
     vault.keep([way])
     vault.close()
     assert json.loads(here.run("vault", "status", "--json").output)["pseudonyms"] == 1
@@ -95,6 +95,15 @@ def test_from_a_pseudonym_to_the_patient_and_to_forgetting(receivers: tuple[Rece
     assert here.run("vault", "read", "-", given="AAAABBBBCCCCDDDD\n").exit_code == 1
     (entry,) = here.entries()
     assert "counts" not in entry
+
+    forward = here.run("vault", "pseudonyms", "-", "--json", given=f"{ds.PatientID}\n")
+    pseudonym = way.pseudonym.decode()
+    expected = [{"application": "app", "level": "high", "pseudonym": pseudonym}]
+    assert json.loads(forward.output) == expected
+    assert ds.PatientID not in forward.output
+    assert said(here.entries(), "receiver vault pseudonyms") == [("receiver:vault:read", "success")]
+    assert here.run("vault", "pseudonyms", "-", given="NOBODY\n").exit_code == 1
+    assert len(here.entries()) == 1
 
     result = decode(header)
     result.SOPInstanceUID = "2.25.4711"
