@@ -233,9 +233,7 @@ class Egress:
         """
         began = time.monotonic()
         name = _ascii_host(host.strip("[]"))
-        return _connect(
-            self._addresses("http" if local else "https", name, port), port, began + CONNECT_S
-        )
+        return _connect(self._addresses("http" if local else "https", name, port), port, began + CONNECT_S)
 
     def _addresses(self, scheme: str, host: str, port: int) -> list[Address]:
         """Every address of the host, each of them allowed."""

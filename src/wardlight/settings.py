@@ -106,12 +106,16 @@ class MailSettings(BaseModel):
     password_file: Path | None = Field(
         None, description="File of the password, which nobody but its owner may read."
     )
-    sender: str = Field("", description="Address that mails come from, such as `Wardlight <ward@hospital.example>`.")
+    sender: str = Field(
+        "", description="Address that mails come from, such as `Wardlight <ward@hospital.example>`."
+    )
     ca_file: Path | None = Field(
         None, description="PEM file of the authority that signed the server's certificate."
     )
     digest_hour: int = Field(6, ge=0, le=23, description="Hour at which daily digests are sent, in UTC.")
-    days: float = Field(2.0, gt=0, le=30, description="A mail that the server does not take is tried for so many days.")
+    days: float = Field(
+        2.0, gt=0, le=30, description="A mail that the server does not take is tried for so many days."
+    )
 
 
 class MachineDataSettings(BaseModel):
@@ -132,7 +136,9 @@ class QuarantineSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     days: float = Field(
-        30.0, gt=0, description="What is held back is deleted after so many days, unless somebody decides before."
+        30.0,
+        gt=0,
+        description="What is held back is deleted after so many days, unless somebody decides before.",
     )
     total_bytes: int = Field(
         1 << 38,

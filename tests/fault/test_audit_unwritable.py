@@ -22,6 +22,7 @@ import delivery_cases
 import notify_cases
 import people_cases
 import postgres
+import quarantine_cases
 import sharing_cases
 from archive_kit import dataset, part10
 from canary import Canaries
@@ -67,7 +68,9 @@ PLACES |= {
     "kid": "k1",
     "definition": "result-ready",
 }
-PLACES |= dict.fromkeys(("upload", "held", "result", "handover", "row", "event", "webhook", "delivery", "segment"), "0" * 32)
+PLACES |= dict.fromkeys(
+    ("upload", "held", "result", "handover", "row", "event", "webhook", "delivery", "segment"), "0" * 32
+)
 
 #: Methods that write entries and are made to fail elsewhere, or that only pass on what a case here calls.
 ELSEWHERE = {
@@ -434,7 +437,9 @@ CASES: dict[str, Callable[[World], object]] = {
     "agreements/entitlements.Entitlements.request": lambda w: w.platform.entitlements.request(
         PARTNER, purposes=["TREAT"], level=Level.HIGH, regions=["eu"], declared_by="K", document="D", by=BY
     ),
-    "datamap/service.DataMaps.show": lambda w: w.platform.data_maps.show(w.own.id, Kind.MAP, Form.JSON, by=BY),
+    "datamap/service.DataMaps.show": lambda w: w.platform.data_maps.show(
+        w.own.id, Kind.MAP, Form.JSON, by=BY
+    ),
     "agreements/sources.Sources.record": lambda w: w.platform.sources.record(
         w.own.id, SourceKind.OWN, "S", legal_basis="gdpr:6.1.e+9.2.h", attested_by="K", document="D", by=BY
     ),
@@ -493,8 +498,9 @@ CASES: dict[str, Callable[[World], object]] = {
 }
 
 
-CASES |= people_cases.CASES | notify_cases.CASES
-ELSEWHERE |= notify_cases.ELSEWHERE
+# Definitions first: a case of the platform's own ends the partner's subscription.
+CASES = notify_cases.CASES | CASES | people_cases.CASES | quarantine_cases.CASES
+ELSEWHERE |= notify_cases.ELSEWHERE | quarantine_cases.ELSEWHERE
 CASES |= sharing_cases.CASES | delivery_cases.CASES
 ELSEWHERE |= sharing_cases.ELSEWHERE | delivery_cases.ELSEWHERE
 

@@ -142,8 +142,8 @@ ELSEWHERE = {
     # tests/unit/cli/test_admin.py and unit/receiver/test_receiver_cli.py: the two sides of an enrolment
     "admin receiver confirm", "receiver enrol",
     # tests/unit/receiver/test_vault_commands.py: what needs a pseudonym, or a key that was enrolled
-    "receiver reidentify", "receiver vault read", "receiver vault pseudonyms", "receiver domain key", "receiver domain export",
-    "receiver domain import",
+    "receiver reidentify", "receiver vault read", "receiver vault pseudonyms", "receiver domain key",
+    "receiver domain export", "receiver domain import",
     "study delete", "study receipt", "study allow", "receipt verify", "restore", "doctor",
 }  # fmt: skip
 #: What writes a part of its actions only where there is something to repair, a receiver that never had a key, or a

@@ -118,7 +118,7 @@ def message(answer) -> dict[str, str]:
 def test_events_are_read_and_acknowledged(served, told):
     token = told.token(ACME)
     start = newest(served, token)
-    events = [told.tell(data={"number": number}) for number in range(3)]
+    events = [told.tell(data={"instances": number}) for number in range(3)]
     page = served.events(token, after=start, limit=2)
     assert [event["id"] for event in page["events"]] == [one.hex for one in events[:2]]
     assert [event["id"] for event in served.events(token, after=page["next"])["events"]] == [events[2].hex]

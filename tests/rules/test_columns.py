@@ -21,6 +21,7 @@ from wardlight.db.schema import metadata
 SOURCE = Path(wardlight.__file__).parent
 COLUMNS = [column for table in metadata.tables.values() for column in table.columns]
 
+
 @pytest.mark.parametrize("one", COLUMNS, ids=str)
 def test_columns_declare_and_protect(one):
     assert problem(one) == ""

@@ -110,9 +110,7 @@ def definitions(request: ApiRequest) -> Answer:
 
 def register(request: ApiRequest) -> Answer:
     """POST /api/v1/notification-definitions: a new one, or a new version."""
-    fields = Fields(
-        request.body, frozenset({"name", "title", "text", "permission", "licence", "channels"})
-    )
+    fields = Fields(request.body, frozenset({"name", "title", "text", "permission", "licence", "channels"}))
     channels = fields.choices("channels", Channel) if "channels" in fields else frozenset(Channel)
     wanted = Definition(
         application=request.principal.id,

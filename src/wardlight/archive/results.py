@@ -201,11 +201,7 @@ class Results:
 
     def _told(self, scope: Scope, found: list[Waiting], counts: dict[str, int]) -> Event:
         references = self._recorder.references(scope.institution)
-        subjects = {
-            one.references(references): None
-            for waiting in found
-            for one in waiting.whole.subjects
-        }
+        subjects = {one.references(references): None for waiting in found for one in waiting.whole.subjects}
         classes = {name for waiting in found for name in image_classes(waiting.whole.release.level)}
         return Event(
             scope.action,

@@ -18,8 +18,8 @@ CLASSES: Final = Fields(
         " ranges rule before count",
         DataClass.STATUS: "deep deletion epoch event expires factor format from to gap keystore link lost method names"
         " objects process query rebuilt removed repair status what findings retired detectors form",
-        DataClass.CONFIGURATION: "anonymised application class kind level levels purposes region regions transfer scopes"
-        " settings version versions",
+        DataClass.CONFIGURATION: "anonymised application class kind level levels purposes region regions transfer"
+        " scopes settings version versions",
     },
     may=frozenset(DataClass) - {DataClass.SECRET, DataClass.PERSONAL, DataClass.IMAGE_IDENTIFIED},
 )

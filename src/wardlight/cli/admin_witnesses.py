@@ -84,7 +84,12 @@ def witness_remove(
 def anchor_add(
     log: LogArgument,
     kind: Annotated[str, typer.Argument(help="`file`, `https`, `syslog` or `mail`.")],
-    target: Annotated[str, typer.Argument(help="Whole path, URL, HOST:PORT of a collector of the log, or mailboxes with commas between.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Whole path, URL, HOST:PORT of a collector of the log, or mailboxes with commas between."
+        ),
+    ],
     every_s: Annotated[int, typer.Option("--every-s", help="Time between deliveries, in seconds.")] = DAY_S,
     data: DataOption = None,
     config: ConfigOption = None,

@@ -78,7 +78,12 @@ class Setbacks:
             failures = self._failures.get(work.key, 0) + 1
         try:
             if code in _UNREADABLE or (failures >= TRIES and code != _DISK_FULL):
-                facts: dict[str, Plain] = {"file_id": work.file_id, "offset": work.offset, "code": code, "attempt": failures}
+                facts: dict[str, Plain] = {
+                    "file_id": work.file_id,
+                    "offset": work.offset,
+                    "code": code,
+                    "attempt": failures,
+                }
                 if code in _UNREADABLE:
                     log.error("receiver.spool_damaged", error, **facts)
                 else:

@@ -42,7 +42,8 @@ def _rows(name: str, of: str) -> dict[str, Any]:
 
 
 _AGREEMENT: Final = _object(
-    "id application version state levels legal_basis purposes classes region transfer access_s attested_by attested document",
+    "id application version state levels legal_basis purposes classes region transfer access_s attested_by attested "
+    "document",
     id=_TEXT,
     application=_TEXT,
     version={"type": "integer"},

@@ -222,7 +222,14 @@ SCHEMAS: Final[dict[str, Any]] = {
                 "items": {
                     "type": "object",
                     "required": [
-                        "id", "application", "release_level", "recipient", "level", "study", "instance", "bytes",
+                        "id",
+                        "application",
+                        "release_level",
+                        "recipient",
+                        "level",
+                        "study",
+                        "instance",
+                        "bytes",
                         "handed_out",
                     ],
                     "properties": {

@@ -76,7 +76,8 @@ QUARANTINE: Final = (
         frozenset({TokenScope.IMAGES_STORE}),
         About(
             "Picture of Quarantined File",
-            "A small picture as the file came, with what may identify: for administrators, and for the clinician who sent it.",
+            "A small picture as the file came, with what may identify: for administrators, and for the clinician who "
+            "sent it.",
             (_JPEG,),
             errors=(406,),
         ),
@@ -136,5 +137,6 @@ QUARANTINE: Final = (
             errors=(409,),
         ),
         method="DELETE",
+        step_up=True,
     ),
 )

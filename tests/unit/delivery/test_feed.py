@@ -47,7 +47,7 @@ def test_a_study_is_told_with_its_grant_and_without_data_of_patients(kit):
 
 def test_pages_follow_each_other_and_are_read_again(kit):
     start = newest(kit)
-    made = [kit.tell(data={"number": number}) for number in range(7)]
+    made = [kit.tell(data={"instances": number}) for number in range(7)]
     found, after = [], start
     while page := kit.platform.feed.page(kit.reading, after, 3):
         if not page.events:
