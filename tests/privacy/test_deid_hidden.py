@@ -6,6 +6,7 @@ Each case is tried twice: no output of the engine holds the value, and the verif
 from __future__ import annotations
 
 import random
+import re
 import struct
 
 import pytest
@@ -58,8 +59,10 @@ def tried(ds: Dataset, level: str, tag: int, added: bytes, *needles: bytes) -> t
     element comes through as it was."""
     header = with_element(encode(ds), tag, added)
     result = deidentifier(level).deidentify(header, EXPLICIT_LITTLE, pixels(ds))
+    # In the digits of new UIDs four stand by chance once in forty runs.
+    besides = re.sub(rb"2\.25\.[0-9]+", b"", result.header)
     for needle in needles:
-        assert needle not in result.header, (level, needle)
+        assert needle not in besides, (level, needle)
     assert verify(header, UID, result.header, level=level) == []
     spoilt = with_element(result.header, tag, added)
     return result.header, [finding.code for finding in verify(header, UID, spoilt, level=level)]
