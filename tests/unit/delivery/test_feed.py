@@ -100,19 +100,19 @@ def test_order_is_that_of_commits(kit):
         from wardlight.events.outbox import tell
 
         with database.begin(own) as tx:
-            tell(tx, ACME, own, Kind.AGREEMENT_CHANGED, data={"who": "slow"})
+            tell(tx, ACME, own, Kind.AGREEMENT_CHANGED, data={"reason": "slow"})
             begun.set()
             time.sleep(0.3)
 
     thread = threading.Thread(target=slow)
     thread.start()
-    begun.wait()
-    other = threading.Thread(target=lambda: kit.tell(data={"who": "quick"}))
+    assert begun.wait(30)
+    other = threading.Thread(target=lambda: kit.tell(data={"reason": "quick"}))
     other.start()
     while other.is_alive() or thread.is_alive():
-        seen.append([one.data["who"] for one in kit.platform.feed.page(kit.reading, start, 10).events])
+        seen.append([one.data["reason"] for one in kit.platform.feed.page(kit.reading, start, 10).events])
         time.sleep(0.02)
-    seen.append([one.data["who"] for one in kit.platform.feed.page(kit.reading, start, 10).events])
+    seen.append([one.data["reason"] for one in kit.platform.feed.page(kit.reading, start, 10).events])
     assert seen[-1] == ["slow", "quick"]
     assert all(one == ["slow", "quick"][: len(one)] for one in seen)
 
