@@ -93,7 +93,7 @@ def accessible(page: Page) -> None:
     page.evaluate(AXE.read_text())  # By the debugger, which the page's policy does not bind.
     found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     serious = [
-        f"{one['id']}: {json.dumps([node['target'] for node in one['nodes']][:3])}"
+        f"{one['id']}: {json.dumps([node['html'] for node in one['nodes']][:3])}"
         for one in found["violations"]
         if one["impact"] in ("serious", "critical")
     ]

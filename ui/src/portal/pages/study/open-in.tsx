@@ -21,7 +21,7 @@ export function OpenIn({ study }: { study: string }): ReactNode {
     <>
       <Menu position="bottom-end">
         <Menu.Target>
-          <button type="button" className="btn"><IconExternalLink size={16} aria-hidden /><span className="hide-md">{words.openIn.button}</span><IconChevronDown size={14} aria-hidden /></button>
+          <button type="button" className="btn" aria-label={words.openIn.button}><IconExternalLink size={16} aria-hidden /><span className="hide-md">{words.openIn.button}</span><IconChevronDown size={14} aria-hidden /></button>
         </Menu.Target>
         <Menu.Dropdown>
           {VIEWERS.map((one) => <Menu.Item key={one} onClick={() => setViewer(one)}>{words.openIn.names[one]}</Menu.Item>)}
