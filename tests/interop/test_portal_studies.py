@@ -63,11 +63,17 @@ def test_who_is_not_signed_in_is_asked_to(portal):
         page.wait_for_url("**/signin?return=%2Fstudies%3Fq%3Dx")
 
 
+def ctrl_k(page):
+    """The spotlight, ready for what is typed."""
+    page.keyboard.press("Control+k")
+    page.wait_for_function("() => document.activeElement.closest('[role=dialog]') !== null")
+
+
 def test_ctrl_k_leads_anywhere(portal):
     with portal.person() as page:
         page.wait_for_selector("tbody tr >> nth=3")
         wanted = page.locator("tbody tr td:first-child").first.inner_text().strip()
-        page.keyboard.press("Control+k")
+        ctrl_k(page)
         page.wait_for_selector("[role=dialog] [role=option] >> nth=3")
         accessible(page)
         page.keyboard.type("peo")
@@ -76,22 +82,22 @@ def test_ctrl_k_leads_anywhere(portal):
         page.wait_for_url("**/people")
         # From a field, too: it goes on from wherever one is.
         page.focus("input[type=search]")
-        page.keyboard.press("Control+k")
+        ctrl_k(page)
         page.keyboard.type(wanted[:8].lower())
         page.wait_for_selector(f"[role=option]:has-text('{wanted}')")
         accessible(page)
         page.keyboard.press("Enter")
         page.wait_for_url("**/studies/*.*")
-        page.keyboard.press("Control+k")
+        ctrl_k(page)
         page.keyboard.type("lumen")
         page.locator("[role=option]", has_text="Lumen Reader").first.click()
         page.wait_for_url("**/agreements/lumen_reader_demo")
-        page.keyboard.press("Control+k")
+        ctrl_k(page)
         page.wait_for_selector("[role=dialog]")
         page.keyboard.press("Escape")
         page.wait_for_selector("[role=dialog]", state="detached")
     with portal.person("clinician") as page:
-        page.keyboard.press("Control+k")
+        ctrl_k(page)
         page.wait_for_selector("[role=option]")
         page.keyboard.type("lumen")
         page.wait_for_selector("text=Nothing begins like this")

@@ -7,7 +7,7 @@ import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-route
 import type { ReactNode } from "react";
 
 import { api } from "../api/client";
-import { Find } from "./find";
+import { Find, Finding } from "./find";
 import { Bell } from "./bell";
 import { useLive } from "./live";
 import { NAVIGATION } from "./navigation";
@@ -56,7 +56,7 @@ export function Shell(): ReactNode {
         <Me />
       </nav>
       <div className="main">
-        <Outlet />
+        <Finding><Outlet /></Finding>
       </div>
       <StepUp />
     </div>

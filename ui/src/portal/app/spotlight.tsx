@@ -106,6 +106,8 @@ export function Spotlight({ close }: { close: () => void }): ReactNode {
       <label className="spot-i">
         <IconSearch size={18} aria-hidden />
         <input
+          // At once, for who types on; the dialog's own focus comes a moment later.
+          autoFocus
           data-autofocus
           role="combobox"
           aria-label={words.spotlight.label}
