@@ -123,3 +123,36 @@ def test_who_restores_for_another_release_or_patient_gets_nothing(gate: Gate) ->
     ds.StudyInstanceUID = gate.originals[0].StudyInstanceUID
     with pytest.raises((NotRestored, NotReleased)):
         gate.hand(ds, Level.HIGH)
+
+
+@pytest.mark.parametrize("level", [Level.MEDIUM, Level.HIGH])
+def test_a_study_sent_on_its_own_day_gives_its_offset_away_to_nobody(tmp_path: Path, level: Level) -> None:
+    """Of an identified release, in which no date moved, a date of that day may be the patient's or the result's own."""
+    keys = secrets_of(tmp_path)
+    vault = open_vault(tmp_path, CAME)
+    maker = Maker(vault, keys, Protector(None, keys, vault))  # type: ignore[arg-type]
+    today = f"{CAME:%Y%m%d}"
+    image = series(1)[0]
+    image.StudyDate = image.SeriesDate = image.AcquisitionDate = today
+    target = Target("beta", level)
+    way, header = way_of(vault, image, target, keys.hospital)
+    vault.keep([way])
+    ds = report(image)
+    ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = today
+    ds.AcquisitionDateTime = f"{today}081500"
+    made, _ = maker.make(part10(ds), Target("acme", Level.IDENTIFIED), target)
+    out = pydicom.dcmread(io.BytesIO(b"".join(made.outgoing.part.chunks(made.outgoing.read))))
+    shown = decode(header).StudyDate
+    assert shown != today and out.StudyDate == shown
+    for name in ("SeriesDate", "AcquisitionDate", "ContentDate", "AcquisitionDateTime"):
+        assert str(out.get(name, ""))[:8] in ("", shown), name
+
+
+@pytest.mark.parametrize("level", [Level.MEDIUM, Level.HIGH])
+@pytest.mark.parametrize("text", ["CT CHEST 2026-11-21", "CT CHEST 20190805", "CT CHEST 05.08.2019"])
+def test_a_day_in_text_is_not_handed_over(gate: Gate, level: Level, text: str) -> None:
+    """The result's own or the patient's, as its own release shows it: either would tell an offset."""
+    ds = finding(gate, Mint())
+    ds.SeriesDescription = text
+    with pytest.raises(NotRestored, match="date-in-text"):
+        gate.hand(ds, level)

@@ -31,7 +31,7 @@ _VALUE: Final = frozenset({"quantity", "value", "unit"})
 _REPLACED: Final = frozenset({"series", "instance"})
 #: Farthest that a point may lie, in pixels, and the largest value.
 _FAR: Final = 1e5
-_LARGEST: Final = 1e12
+_LARGEST: Final = 1e7
 _VERSIONS: Final = 100_000
 
 

@@ -152,7 +152,12 @@ class Handovers:
         """What the platform is to do now, oldest first; what may not go on any more ends here."""
         with self._database.read(EVERYWHERE) as tx:
             rows = handover_store.of_platform(tx, clock.unix_ms(), PAGE)
-        return [one for row in rows if (one := self._open(row)) is not None]
+        found = [one for row in rows if (one := self._open(row)) is not None]
+        for one in found:
+            if one.row.attempts >= ATTEMPTS:
+                # Whoever took it ended without a word, each time.
+                self.give_up(one, "attempts")
+        return [one for one in found if one.row.attempts < ATTEMPTS]
 
     def begin(self, found: Waiting, lease_ms: int) -> bool:
         """Take it for so long; False where another worker was first."""

@@ -76,6 +76,9 @@ class ViewerLinks:
             raise WardlightError("bad-request", f"a link lives 1 to {LONGEST_S} seconds")
         if viewer is Viewer.OHIF and not self.ohif:
             raise WardlightError("bad-request", "web.ohif_url names no OHIF")
+        if viewer is Viewer.OHIF:
+            # Its address holds the token, and addresses are logged.
+            life_s = min(life_s, LIFE_S)
         study = Tokens(self._keystore, scope.institution).study(study_uid)
         with self._database.read(scope.institution) as tx:
             release, grant = find_study(tx, scope, study)

@@ -34,6 +34,11 @@ SHORTEST: Final = 8
 _YEARS: Final = range(1980, 2100)
 
 
+def holds_day(value: bytes) -> bool:
+    """Whether a whole date that can be moved stands in a text."""
+    return any(_day_of(match) is not None for match in _DATE.finditer(value))
+
+
 def clean_dated(
     value: bytes, offset: int, clean: Callable[[bytes], bytes], barred: Callable[[Day], bool]
 ) -> tuple[bytes, frozenset[Day]] | None:

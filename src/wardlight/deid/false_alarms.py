@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: That a value or word may identify is a judgement, and a person's may be better. All others say that something was not
-#: done, or that nothing was verified.
-ANSWERABLE: Final = frozenset(
-    {"identifier", "words", "code", "private-element", "unknown-element", "unchanged-element"}
-)
+#: That a word may identify is a judgement, and a person's may be better. All others say that something was not done,
+#: that nothing was verified, or that a value of this patient stands there: a finding names a place and no value, so
+#: that with one of them others there would leave unseen.
+ANSWERABLE: Final = frozenset({"words", "code", "private-element", "unknown-element", "unchanged-element"})

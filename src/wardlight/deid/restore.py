@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Protocol
 
+from wardlight.deid import days_moved
 from wardlight.deid.harvest import Seen
 from wardlight.deid.patient_study import (
     ALWAYS,
@@ -28,6 +29,7 @@ from wardlight.dicom.vr import CHARSET_VRS
 
 SOP_INSTANCE: Final = 0x00080018
 STUDY_UID: Final = 0x0020000D
+_STUDY_DATE: Final = 0x00080020
 _REMOVED: Final = 0x00120062
 #: What says how the object was de-identified.
 _METHODS: Final = frozenset((0x00120063, 0x00120064, 0x00280303))
@@ -247,6 +249,8 @@ class Restorer:
             # Of a month or year the middle, as its day is not there to be moved.
             day = date(int(digits[:4]), int(digits[4:6] or b"7"), int(digits[6:8] or b"15"))
             own = day >= self._origin.seen_on
+            if own and self._own_days and not self._origin.days:
+                return self._as_study(digits)
             days = self._own_days if own else self._origin.days
             if not days:
                 return value
@@ -255,10 +259,22 @@ class Restorer:
             return value
         return moved[: len(digits)] + value[len(digits) :]
 
+    def _as_study(self, digits: bytes) -> bytes:
+        """The study's date in place of one that may be the patient's or the result's own: nothing was moved in its
+        release, and a study comes on the day it was made. Whoever moves it moves it as all of the patient's; taken for
+        either of the two, it would show by how much. Raises NotRestored where the study has none."""
+        known = self._origin.texts.get(_STUDY_DATE, (b"DA", ""))[1].encode("ascii", "replace")[:8]
+        if len(known) < 8 or not known.isdigit():
+            raise NotRestored("date-unclear")
+        return known[: len(digits)]
+
     def _text(self, tag: int, vr: bytes, value: bytes) -> bytes:
         if tag == CHARSET:
             self._charset = value
             return _UNICODE if self._unicode else value
+        if self._own_days and days_moved.holds_day(value):
+            # Moved with the others or not, a day in text would tell by how much they were, here or in its own release.
+            raise NotRestored("date-in-text")
         new = _OUR_UID.sub(lambda match: self.uid(match[0]), value)
         words = {match[0] for match in _PSEUDONYM.finditer(new) if self._ours(match[0])}
         transcoded = self._unicode and vr in CHARSET_VRS and (not new.isascii() or b"\x1b" in new)

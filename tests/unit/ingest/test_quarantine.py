@@ -25,7 +25,7 @@ from wardlight.keys.wrap import KeyKind
 from web_kit import a_web
 
 ROOT = "/api/v1/quarantine"
-FINDINGS = (Finding("words", (0x00081030,)), Finding("identifier", (0x00400275, 0x00321060)))
+FINDINGS = (Finding("words", (0x00081030,)), Finding("code", (0x00400275, 0x00321060)))
 SCOPES = (TokenScope.MANAGE, TokenScope.IMAGES_READ, TokenScope.IMAGES_STORE, TokenScope.STEP_UP)
 
 
@@ -91,7 +91,7 @@ def test_what_is_held_says_why_and_shows_nothing(web, alarm):
     assert row["state"] == "held" and row["level"] == "high" and not row["own"]
     assert row["reasons"] == [
         {"code": "words", "tags": ["00081030"]},
-        {"code": "identifier", "tags": ["00400275", "00321060"]},
+        {"code": "code", "tags": ["00400275", "00321060"]},
     ]
     assert row["findings"] == [str(one) for one in FINDINGS]
     (fresh,) = keys(web) - before
