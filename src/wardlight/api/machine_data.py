@@ -186,7 +186,7 @@ def _asked(query: Mapping[str, str]) -> Asked:
 
 
 def _limit(text: str) -> int:
-    if text and (not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST):
+    if text and (not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= _MOST):
         raise WardlightError("bad-request", f"limit is 1 to {_MOST}", "limit")
     return int(text or _PAGE)
 

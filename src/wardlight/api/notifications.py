@@ -188,6 +188,6 @@ def _row(row: Shown, seen: dict[UUID, tuple[str, str]], images: dict[bytes, str]
 def _limit(text: str) -> int:
     if not text:
         return _PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST:
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= _MOST:
         raise WardlightError("bad-request", f"limit is 1 to {_MOST}")
     return int(text)

@@ -231,6 +231,9 @@ def ended(tx: Connection, limit: int) -> list[Segment]:
 
 def unused(tx: Connection, institution: UUID, key_ids: Collection[UUID]) -> list[UUID]:
     """Those of these keys that no live segment needs and that nothing new is written under: their rows are dropped."""
+    # First the rows of the keys, which who writes under one holds until his segment is there.
+    mine = (key.c.institution == institution, key.c.key_id.in_(key_ids))
+    tx.execute(select(key.c.key_id).where(*mine).order_by(key.c.key_id).with_for_update())
     needed = set(
         tx.execute(select(segment.c.key_id).where(segment.c.key_id.in_(key_ids), _LIVE).distinct()).scalars()
     )

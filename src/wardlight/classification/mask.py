@@ -112,17 +112,22 @@ class Masker:
             return "[too-deep]"
         if isinstance(value, dict):
             named = value.get("key")
-            if isinstance(named, str) and "value" in value:
-                # An attribute of OTLP: its name is a value, too.
-                held = self._value(value["value"], named, f"{path}.{named}", name, findings, size, depth + 1)
-                return {**value, "value": held}
+            if not (isinstance(named, str) and "value" in value):
+                named = None
             if key and value.keys() <= _TYPED:
                 return {
                     k: self._value(v, key, path, name, findings, size, depth + 1) for k, v in value.items()
                 }
             return {
+                # Of an attribute of OTLP the name says what the value is; all that stands beside is looked at, too.
                 self._key(k, name, path, findings): self._value(
-                    v, k, f"{path}.{k}" if path else str(k), name, findings, size, depth + 1
+                    v,
+                    named if named and k == "value" else k,
+                    f"{path}.{k}" if path else str(k),
+                    name,
+                    findings,
+                    size,
+                    depth + 1,
                 )
                 for k, v in value.items()
             }

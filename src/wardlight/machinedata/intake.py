@@ -65,6 +65,7 @@ class Body:
         self._screen: Final = Screen(source)
         self._rest = ""
         self._batch: list[Record] = []
+        self._kept = 0
         self._batched = 0
         self._lines: list[tuple[bytes, Record]] = []
         self._size = 0
@@ -149,6 +150,8 @@ class Body:
         if len(self._rest) > RECORD_BYTES:
             raise WardlightError("too-large", f"a line is longer than {RECORD_BYTES >> 10} KiB")
         for one in lines:
+            if len(one) > RECORD_BYTES:
+                raise WardlightError("too-large", f"a line is longer than {RECORD_BYTES >> 10} KiB")
             if one.strip():
                 self._add(self._record(one))
 
@@ -168,13 +171,18 @@ class Body:
         return iter((Record(self._now, 0, self._source, "", reading.flat(members)),))
 
     def _add(self, record: Record) -> None:
-        if len(record.text) > RECORD_BYTES:
+        # What a resource of OTLP says stands in each of its records: what came is not what is kept.
+        size = reading.size_of(record)
+        self._kept += size
+        if size > RECORD_BYTES:
             raise WardlightError("too-large", f"a record is longer than {RECORD_BYTES >> 10} KiB")
+        if self._kept > UNPACKED_BYTES:
+            raise WardlightError("too-large", f"the records are more than {UNPACKED_BYTES >> 20} MiB")
         self.records += 1
         if self.records > RECORDS:
             raise WardlightError("too-large", f"a body has at most {RECORDS} records")
         self._batch.append(record)
-        self._batched += len(record.text)
+        self._batched += size
         if len(self._batch) >= _TOGETHER or self._batched >= BLOCK_BYTES:
             self._look()
 

@@ -26,6 +26,10 @@ _WORDS: Final = SEVERITIES | {
 _HEAD: Final = 60
 #: Times are of this and the next century, or they are none.
 _TIMES_MS: Final = (946_684_800_000, 4_102_444_800_000)
+#: No time in nanoseconds is as large; characters of an integer; characters of a name with all around it.
+_LARGEST_TIME: Final = 1e20
+_DIGITS: Final = 20
+NAME: Final = 512
 _NOT_SOURCE: Final = re.compile(r"[^A-Za-z0-9._/-]+")
 #: Names under which NDJSON has what a record has.
 _TIME_NAMES: Final = ("time", "timestamp", "@timestamp", "ts", "date")
@@ -79,7 +83,7 @@ def parsed_time(value: Any, usual: int) -> int:
             at = _parsed(found)
             return usual if at is None else at
         value = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_TIME:
         for times, over in ((1, 1), (1000, 1), (1, 1000), (1, 1_000_000)):
             # Whole numbers stay whole: nanoseconds are more than a float can tell apart.
             at = int(value * times) // over
@@ -127,13 +131,29 @@ def _text(value: Any) -> str:
 def loads(text: str | bytes) -> Any:
     """Parsed JSON. Raises `bad-request`, also for a number that is none and for what is nested too deeply."""
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_bounded)
     except (ValueError, RecursionError):
         raise WardlightError("bad-request", "this is not JSON") from None
 
 
 def _no_number(_: str) -> float:
     raise ValueError("no number")
+
+
+def _finite(text: str) -> float:
+    """1e999 is no number either: nobody could write it as JSON again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("no number")
+    return number
+
+
+def _bounded(text: str) -> int:
+    """Of 64 bits, as other readers have them."""
+    number = int(text) if len(text) <= _DIGITS else 1 << 64
+    if not -(1 << 63) <= number < 1 << 64:
+        raise ValueError("too large")
+    return number
 
 
 def check(value: Any, levels: int = LEVELS) -> None:
@@ -158,6 +178,11 @@ def flat(members: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def size_of(record: Record) -> int:
+    """Characters of a record, with the names of its attributes."""
+    return len(record.text) + sum(len(name) + len(str(one)) for name, one in record.attributes.items())
+
+
 def _flatten(value: Any, path: str, found: dict[str, Any]) -> None:
     if isinstance(value, dict):
         pairs: Any = value.items()
@@ -169,6 +194,9 @@ def _flatten(value: Any, path: str, found: dict[str, Any]) -> None:
             raise WardlightError("bad-request", f"a record has at most {MEMBERS} members")
         return
     for name, one in pairs:
+        # Each member would have the whole path: a long one over many members is many times what came.
+        if len(path) + len(str(name)) >= NAME:
+            raise WardlightError("bad-request", f"a name is at most {NAME} characters, with those around it")
         _flatten(one, f"{path}.{name}" if path else str(name), found)
 
 
@@ -215,7 +243,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 

@@ -14,6 +14,8 @@ from wardlight.machinedata.records import source_name
 
 #: Ends of lines as any reader may see them: a record is one line for the first look.
 _ONE_LINE: Final = {ord(one): " " for one in "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"}
+#: Characters of a text that is the name of a number.
+_NAME: Final = 200
 
 
 class Screen:
@@ -49,14 +51,16 @@ class Screen:
             "attributes": record.attributes,
             "source": record.source,
         }
-        if record.value is not None:
-            value["value"] = record.value
         held, findings = self._masker.mask_json(value)
+        number: Any = _plain(record.value)
+        if number is not None:
+            # A metric's text is its name, and so what its number is.
+            told, more = self._masker.mask_json({record.text[:_NAME] or "value": number})
+            (number,), findings = told.values(), findings + more
         if not findings:
             return record, False
         self.found.update(one.detector for one in findings)
         self.masked += 1
-        number = held.get("value")
         clean = Record(
             record.time_ms,
             record.severity,
@@ -74,12 +78,17 @@ def _line(record: Record) -> str:
         return _one_line(f"{record.text}  source: {record.source}")
     parts = [record.text, f"source: {record.source}"]
     if record.value is not None:
-        parts.append(f"value: {record.value}")
+        parts.append(f"{spaced(record.text[:_NAME]) or 'value'}: {_plain(record.value)}")
     for key, value in record.attributes.items():
         label = spaced(key)
         for one in value if isinstance(value, list) else (value,):
             parts.append(f"{key}  {label}: {one}")
     return _one_line("  ".join(parts))
+
+
+def _plain(number: float | None) -> float | None:
+    """As somebody wrote it: 47118821, not 47118821.0."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _one_line(text: str) -> str:

@@ -42,8 +42,12 @@ class Subscriptions:
     def subscriptions(self, scope: Scope) -> list[Subscription]:
         """What the application is told of."""
         scope.require(Operation.MACHINE)
-        with self._database.read(scope.institution) as tx:
-            return store.subscriptions(tx, scope.institution, scope.principal.id)
+        with self._database.begin(scope.institution) as tx:
+            found = store.subscriptions(tx, scope.institution, scope.principal.id)
+            event = event_of(scope, Action.MACHINE_DATA_QUERY)
+            told = replace(event, counts={"results": len(found)}, detail={"query": "subscription"})
+            self._recorder.write(tx, scope.institution, told)
+            return found
 
     def unsubscribe(self, scope: Scope, names: Sequence[str]) -> None:
         """Tell it no more. Raises `bad-request`, `not-found`."""

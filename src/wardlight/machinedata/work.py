@@ -30,6 +30,7 @@ from wardlight.machinedata.model import NAMES
 from wardlight.machinedata.service import deleted
 from wardlight.objects.store import ObjectStore
 
+_EVER: Final = 1 << 62
 _AT_ONCE: Final = 200
 #: An application is told at most so often of one class, in milliseconds: exporters send every few seconds.
 _TELL_MS: Final = 60_000
@@ -81,10 +82,12 @@ class MachineWork:
     def _end_owner(self, scope: SystemScope, institution: UUID, application: str, reason: str) -> None:
         now = clock.unix_ms()
         with self._database.begin(institution) as tx:
-            for row in store.of_owner(tx, institution, application, _AT_ONCE):
+            rows = store.of_owner(tx, institution, application, _AT_ONCE)
+            for row in rows:
                 if store.end(tx, row.id, now):
                     self._recorder.write(tx, institution, _ended(scope, row, reason))
-            store.drop_hours(tx, now, (institution, application))
+            # Of any time, for a record says itself of which it is; with the last of what is held.
+            store.drop_hours(tx, now if len(rows) == _AT_ONCE else _EVER, (institution, application))
 
     def _lost(self, institution: UUID, application: str) -> str:
         """Why what is held of this owner may not be held any more."""

@@ -17,6 +17,7 @@ from wardlight.agreements import entitlements_store
 from wardlight.audit.actions import Action
 from wardlight.audit.model import Event, Target
 from wardlight.audit.recorder import Recorder
+from wardlight.classification.mask import Masker
 from wardlight.db.engine import Database
 from wardlight.db.ids import uuid7
 from wardlight.errors import WardlightError
@@ -60,6 +61,7 @@ class Definitions:
         """
         scope.require(Operation.NOTIFY)
         check(wanted)
+        _require_plain(wanted)
         with self._database.begin(scope.institution) as tx:
             self._require_licence(tx, scope, wanted)
             every = store.definitions(tx, scope.institution, scope.principal.id, every=True)
@@ -176,3 +178,15 @@ def _version(one: Definition) -> int:
 
 def _rate(scope: Scope, what: str) -> str:
     return f"notify-{what}:{scope.institution.hex}:{scope.principal.id}"
+
+
+def _require_plain(wanted: Definition) -> None:
+    """It goes out in clear, by mail too: nothing of anybody may stand in it, and no address that leads elsewhere.
+
+    Names that nothing tells are not found. Raises `personal-data`, `bad-request`.
+    """
+    texts = (wanted.title, wanted.text, wanted.name.replace("-", " "))
+    if Masker().mask("\n".join(texts)).findings:
+        raise WardlightError("personal-data", "a definition tells of no person: only its placeholders vary")
+    if "://" in f"{wanted.title} {wanted.text}":
+        raise WardlightError("bad-request", "a definition holds no address")

@@ -75,15 +75,18 @@ class Mailer:
         if ready is None:
             return False
         number = ready.letters[0].id
-        message = letter(
-            ready.lines, ready.institution, self._base_url, self._post.sender, ready.address, number
-        )
         why, lasting = "", False
         try:
+            message = letter(
+                ready.lines, ready.institution, self._base_url, self._post.sender, ready.address, number
+            )
             self._post.send(message, ready.address)
         except OSError as error:
             why = reason_of(error)[:32]
             lasting = isinstance(error, NotSent) and error.lasting
+        except (ValueError, LookupError):
+            # This one cannot be written or sent, ever; those of others go out.
+            why, lasting = "not-sendable", True
         with self._database.begin(first.institution) as tx:
             self._settle(tx, ready.letters, why, lasting=lasting)
         if why:

@@ -90,6 +90,31 @@ def test_names_of_attributes_are_context(ward):
     assert "47118821" not in repr(ward.find().found) and "petra" not in repr(ward.find().found)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"key": "state", "value": "done", "patient_name": "Jane Roe", "email": "jane@roe.example"},
+        {"key": "jane@roe.example", "value": "done"},
+        {"00100020": {"vr": "LO", "Value": ["47118821"]}},
+        {"00100030": {"vr": "DA", "Value": ["19610304"]}},
+        {"patient_id": {"value": "47118821"}},
+        {"patient_id": [{"v": 47118821}]},
+        {"patient": {"name": ["Jane Roe"]}},
+    ],
+)
+def test_what_stands_around_a_value_says_what_it_is(ward, sent):
+    """Members beside a `key`, values under tags of DICOM, and under names that say nothing."""
+    ward.send(json.dumps({"msg": "m", **sent}), form=Form.NDJSON)
+    kept = repr(ward.find().found)
+    assert all(value not in kept for value in ("Roe", "roe.example", "47118821", "19610304")), kept
+
+
+def test_the_name_of_a_metric_says_what_its_number_is(ward):
+    ward.send(otlp_metrics("patient.id", 47118821), name="status", form=Form.OTLP_METRICS)
+    ward.send(json.dumps({"msg": "patient_id", "value": 47118821}), form=Form.NDJSON)
+    assert "47118821" not in repr([*ward.find().found, *ward.find(None, "status").found])
+
+
 def test_a_sender_may_have_it_refused_instead(ward):
     error = refused("personal-data", ward.send, f"fine\n{LINE}\n", refuse=True)
     assert "mrn=1" in error.detail and PLANTED["mrn"] not in error.detail
@@ -332,6 +357,7 @@ def test_nothing_is_done_and_nothing_is_shown_without_its_entry(ward):
             lambda: ward.machine.points(reading, "queue", "", 0, clock.unix_ms()),
             lambda: ward.machine.delete(reading, row.id),
             lambda: subscriptions.subscribe(acme, ["status"]),
+            lambda: subscriptions.subscriptions(acme),
             lambda: subscriptions.unsubscribe(acme, []),
             lambda: ward.platform.machine_work.expire(WORKER, clock.unix_ms() + 1),
         ):
