@@ -354,7 +354,8 @@ class Settings(BaseSettings):
         """The region where objects are."""
         if not self.objects_url:
             return self.region
-        return self.s3.place or (self.region if self.s3.endpoint else self.s3.region)
+        host = urlsplit(self.s3.endpoint).hostname or "" if self.s3.endpoint else ".amazonaws.com"
+        return self.s3.place or (self.s3.region if f".{host}".endswith(".amazonaws.com") else self.region)
 
     @property
     def objects_dir(self) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,10 +26,12 @@ MOST: Final = 64 << 20
 _FINDINGS: Final = 1000
 #: Bodies looked at together in one process: it is work for the processor.
 _TOGETHER: Final = 2
-_LIMITS: Final = Limits(unpacked=1 << 30, document=16 << 20, findings=_FINDINGS)
+_LIMITS: Final = Limits(unpacked=256 << 20, document=16 << 20, findings=_FINDINGS)
 #: Pieces that wait to be looked at; seconds until one is taken.
 _WAITING: Final = 2
 _WAIT_S: Final = 60.0
+#: Seconds after which who waits for a piece asks whether one may still come.
+_LOOK_S: Final = 1.0
 #: How findings name the body, by its media type: a table is told by that.
 _NAMES: Final = {"text/csv": "body.csv", "text/tab-separated-values": "body.tsv"}
 
@@ -56,6 +57,7 @@ class Classifying:
         self._found: list[Finding] = []
         self._failed: BaseException | None = None
         self._ended = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="classify", daemon=True)
         self._thread.start()
 
@@ -72,10 +74,13 @@ class Classifying:
         """The answer, once it is in the trail that it was given: counts and classes alone."""
         self.feed(last)
         self.abort()
+        if self._thread.is_alive():
+            # A part of the answer would be taken for all of it.
+            raise WardlightError("unavailable", "it takes too long to look at this")
         if self._failed is not None:
             raise self._failed
         seen, scope = self._scanner.seen, self._scope
-        classes = Counter(one.data_class.value for one in self._found)
+        classes = {one.value: count for one, count in seen.classes.items()}
         event = Event(
             Action.CLASSIFY_ITEM_CLASSIFY,
             actor_of(scope.principal),
@@ -100,14 +105,14 @@ class Classifying:
         return Answer(json.dumps(body, ensure_ascii=False).encode(), JSON, 200, headers)
 
     def abort(self) -> None:
-        """End the work. Harmless when it has ended."""
+        """End the work. Harmless when it has ended. Its place is free when the thread has ended, and no sooner."""
         if not self._ended:
             self._ended = True
             try:
                 self._put(b"")
                 self._thread.join(_WAIT_S)
             finally:
-                _places.release()
+                self._over.set()
 
     def _put(self, data: bytes) -> None:
         try:
@@ -116,27 +121,30 @@ class Classifying:
             raise WardlightError("unavailable", "it takes too long to look at this") from None
 
     def _work(self) -> None:
-        source = _Source(self._pieces)
+        source = _Source(self._pieces, self._over)
         try:
             self._found.extend(self._scanner.stream(source, self._name))
         except BaseException as error:  # noqa: BLE001 - told by `finish`, in the thread of the request
             self._failed = error
         finally:
             source.drain()
+            _places.release()
 
 
 class _Source:
     """The pieces as something to read from."""
 
-    def __init__(self, pieces: queue.Queue[bytes]) -> None:
+    def __init__(self, pieces: queue.Queue[bytes], over: threading.Event) -> None:
+        """over: nobody gives any more, whether the end came or not."""
         self._pieces = pieces
+        self._over = over
         self._rest = memoryview(b"")
         self._ended = False
 
     def read(self, size: int, /) -> bytes:
         """The next bytes, none at the end."""
         if not self._rest and not self._ended:
-            self._rest = memoryview(self._pieces.get())
+            self._rest = memoryview(self._next())
             self._ended = not self._rest
         data, self._rest = bytes(self._rest[:size]), self._rest[size:]
         return data
@@ -144,4 +152,12 @@ class _Source:
     def drain(self) -> None:
         """Take the rest, so that nobody waits to give it."""
         while not self._ended:
-            self._ended = not self._pieces.get()
+            self._ended = not self._next()
+
+    def _next(self) -> bytes:
+        while True:
+            try:
+                return self._pieces.get(timeout=_LOOK_S)
+            except queue.Empty:
+                if self._over.is_set():
+                    return b""

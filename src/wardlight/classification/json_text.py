@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
+#: What a member of an object is usually called.
+_NAME: Final = re.compile(r"[A-Za-z_$@][\w$@-]{0,60}|[0-9A-Fa-f]{8}|\d{0,3}")
 #: Containers in each other.
 DEEPEST: Final = 100
 #: Keys that name a type or nothing: of a value, what is around it is the name.
@@ -73,6 +75,9 @@ def values(text: str, start: int = 0) -> Iterator[Value]:
             if part[0] != '"':
                 raise BadJson("json")
             waiting = _string(part)
+            if not _NAME.fullmatch(waiting):
+                # A name that may be a value: {"jane.doe@example.org": 3}.
+                yield Value(stack[-1].path, "", waiting, match.start(), "")
         else:
             if value := _value(part, match.start(), key, stack):
                 yield value

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, Final, Protocol
+
+from wardlight.classification.model import DataClass
 
 #: Unpacked bytes below which the ratio is not looked at.
 _RATIO_FROM: Final = 1 << 20
@@ -56,6 +59,9 @@ def checked(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
         end = entry.header_offset + 30 + entry.compress_size
         if entry.flag_bits & 1:
             raise Refused("zip-encrypted")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # The library unpacks others without a bound.
+            raise Refused("zip-method")
         if entry.file_size > _RATIO_FROM and entry.file_size > limits.ratio // 2 * max(
             entry.compress_size, 1
         ):
@@ -64,11 +70,13 @@ def checked(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
 
 @dataclass(slots=True)
 class Seen:
-    """What was looked at. refused: (file, code) of what was not. more: findings beyond the limit of a file."""
+    """What was looked at. refused: (file, code) of what was not. more: findings beyond the limit of a file.
+    classes: of all findings, those beyond the limit too."""
 
     files: int = 0
     bytes: int = 0
     more: int = 0
+    classes: Counter[DataClass] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 

@@ -80,6 +80,7 @@ class Scanner:
                 if RANK[finding.confidence] < self._least:
                     continue
                 count += 1
+                self.seen.classes[finding.data_class] += 1
                 if count <= self._limits.findings:
                     yield finding
                 else:

@@ -6,20 +6,25 @@ import codecs
 import csv
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from wardlight.classification import fhir, json_text
 from wardlight.classification.fields import labelled_hits, spaced
 from wardlight.classification.found import Confidence, Hit
+from wardlight.classification.packed import Refused
 from wardlight.classification.prefilter import flags_of
 
 Placed = tuple[int, str, list[Hit]]
 #: Longest value that is looked at as one: beyond it, its begin.
 LONGEST_VALUE: Final = 1 << 20
-#: Columns of a table, and characters of a cell.
-_MOST_COLUMNS: Final = 2000
+#: Characters in which two pieces of a longer value overlap.
+_OVERLAP: Final = 512
 csv.field_size_limit(LONGEST_VALUE)
 _DELIMITERS: Final = ",;\t|"
+#: What no name of a column or member has.
+_DIGITS: Final = re.compile(r"\d{4}")
+_MEMBER: Final = re.compile(r"[A-Za-z_$@][\w$:@/-]{0,60}(?:\[\])*|[0-9A-Fa-f]{8}|\d{0,3}(?:\[\])*")
 _HEADING: Final = re.compile(r"[\w .()/#:°-]{1,80}")
 
 
@@ -31,20 +36,27 @@ def json_values(text: str, first_line: int = 1) -> Iterator[Placed]:
         if hits:
             line += text.count("\n", counted, value.start)
             counted = value.start
-            yield line, value.path, hits
+            yield line, _said(value.path), hits
+
+
+@lru_cache(maxsize=4096)
+def _said(path: str) -> str:
+    """A path without the names that are none: members of an object may be called by what they hold."""
+    return ".".join(one if _MEMBER.fullmatch(one) else "…" for one in path.split("."))
 
 
 def _of_value(value: json_text.Value) -> list[Hit]:
     if value.inside and (kind := fhir.kind_of(value.inside)) and value.text.strip():
         resource = value.inside.partition("|")[0]
         return [Hit(0, len(value.text), *kind, Confidence.HIGH, f"field of the FHIR resource {resource}")]
-    text = value.text[:LONGEST_VALUE]
     label = spaced(value.key)
-    if "\n" not in text:
-        return labelled_hits(label, text)
+    if "\n" not in value.text and len(value.text) <= LONGEST_VALUE:
+        return labelled_hits(label, value.text)
     found: list[Hit] = []
-    for number, part in enumerate(text.split("\n")[:10_000]):
-        found += labelled_hits("" if number else label, part)
+    for number, part in enumerate(value.text.split("\n")):
+        for start in range(0, max(len(part), 1), LONGEST_VALUE - _OVERLAP):
+            piece = part[start : start + LONGEST_VALUE]
+            found += labelled_hits("" if number or start else label, piece)
     return found
 
 
@@ -81,12 +93,18 @@ def rows(lines: Iterator[str], delimiter: str) -> Iterator[Placed]:
         except StopIteration:
             return
         except csv.Error:
-            continue
-        row = row[:_MOST_COLUMNS]
+            raise Refused("table-damaged") from None
         if not names:
-            names = [cell.strip()[:80] for cell in row]
-            labels = [spaced(name) for name in names]
+            labels = [spaced(cell.strip()[:80]) for cell in row]
             telling = [bool(flags_of(f"{label}: ")) for label in labels]
+            # Only names that the detectors know are said: a table without any begins with somebody's values.
+            names = [
+                cell.strip()[:80] if tells and not _DIGITS.search(cell) else f"column {number}"
+                for number, (cell, tells) in enumerate(zip(row, telling, strict=True), 1)
+            ]
+            for number, cell in enumerate(row, 1):
+                if hits := labelled_hits("", cell.replace("\n", " ")):
+                    yield reader.line_num, f"column {number}", hits
             continue
         suspect = flags_of(" | ".join(row)) != 0
         for place, cell in enumerate(row):

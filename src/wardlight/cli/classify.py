@@ -71,7 +71,6 @@ def classify(
 ) -> None:
     """Replaced by `_HELP`."""
     wanted = _classes(fail_on or [])
-    files = _named(paths)
     look = None
     if pixels:
         from wardlight.cli.classify_pixels import Pixels  # loads numpy, and the models of the detector
@@ -80,7 +79,7 @@ def classify(
     scanner = Scanner(least=least, pixels=look)
     shown = _Shown(as_json=as_json, quiet=quiet, seen=scanner.seen, keep=sarif is not None)
     try:
-        for path, name in files:
+        for path, name in _named(paths, scanner.seen):
             for finding in scanner.file(path, name) if path else scanner.stream(sys.stdin.buffer, name):
                 shown.add(finding)
             shown.file_done()
@@ -92,7 +91,7 @@ def classify(
         from wardlight.classification.sarif import document
 
         sarif.write_text(json.dumps(document(shown.kept, scanner.seen.refused)) + "\n", encoding="utf-8")
-    if wanted & set(shown.classes):
+    if wanted & set(scanner.seen.classes):
         raise typer.Exit(FOUND)
     if wanted and scanner.seen.refused:
         raise typer.Exit(UNSEEN)
@@ -121,22 +120,27 @@ def _usage(why: str) -> None:
     raise typer.Exit(USAGE)
 
 
-def _named(paths: list[str]) -> Iterator[tuple[Path | None, str]]:
+def _named(paths: list[str], seen: Seen) -> Iterator[tuple[Path | None, str]]:
     """Each file with the name that it gets. Exits where a path is none, before any is read."""
     for number, path in enumerate(paths, 1):
         if path != "-" and not Path(path).exists():
             _usage(f"PATH {number} is no file and no folder")
-    return _files(paths)
+    return _files(paths, seen)
 
 
-def _files(paths: list[str]) -> Iterator[tuple[Path | None, str]]:
+def _unread(error: OSError, seen: Seen) -> None:
+    """A folder that cannot be listed was not looked at."""
+    seen.refused.append((str(error.filename), f"file-system:{error.errno}"))
+
+
+def _files(paths: list[str], seen: Seen) -> Iterator[tuple[Path | None, str]]:
     for path in paths:
         if path == "-":
             yield None, "-"
         elif not Path(path).is_dir():
             yield Path(path), path
         else:
-            for folder, folders, names in os.walk(path):
+            for folder, folders, names in os.walk(path, onerror=lambda error: _unread(error, seen)):
                 folders.sort()
                 for name in sorted(names):
                     file = Path(folder, name)

@@ -197,3 +197,52 @@ def test_a_sequence_of_findings_is_the_same_however_it_is_read() -> None:
 
     whole = scanned(LOG.encode() * 30)[0]
     assert list(Scanner().stream(Dribble(LOG.encode() * 30), "file")) == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", b"Doe Jane,1965-03-12,F,jane 943 476 5919\nDoe John,1966-03-12,M,patient John Doe\n"),
+        ("a.json", b'{"patients":{"Jane Doe":{"email":"jane@roe.example"}}}'),
+        ("a.json", b'{"patients":{"943 476 5919":{"email":"jane@roe.example"}}}'),
+    ],
+)
+def test_places_are_named_by_nobody(name: str, data: bytes) -> None:
+    """Columns and members may be called by what they hold: then the place has a number, or no name."""
+    findings, _ = scanned(data, name)
+    said = json.dumps([one.members() for one in findings])
+    assert findings and all(value not in said for value in ("Doe", "943", "5919", "roe.example")), said
+
+
+def test_the_first_row_of_a_table_is_looked_at() -> None:
+    findings, _ = scanned(b"mail jane@roe.example,MRN 1234567,asthma\n1,2,3\n4,5,6\n", "a.csv")
+    assert {(one.line, one.detector) for one in findings} >= {(1, "email"), (1, "mrn")}
+
+
+def test_a_name_of_a_member_is_looked_at() -> None:
+    findings, _ = scanned(b'{"jane@roe.example": 3}')
+    assert [one.detector for one in findings] == ["email"]
+
+
+def test_classes_are_counted_beyond_the_limit() -> None:
+    data = b"".join(b"mail a%d@x.example\n" % n for n in range(20)) + b"password=hunter2hunter2\n"
+    limits = packed.Limits(findings=5)
+    scanner = Scanner(limits=limits)
+    assert len(list(scanner.stream(io.BytesIO(data), "file"))) == 5
+    assert scanner.seen.more == 16 and DataClass.SECRET in scanner.seen.classes
+
+
+def test_long_values_are_looked_at_to_their_end() -> None:
+    data = json.dumps(
+        {"note": "x" * (3 << 20) + " jane@roe.example", "more": "\n" * 10_001 + "jane@roe.example"}
+    )
+    assert len(scanned(data.encode())[0]) == 2
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unpacks_without_a_bound_is_not_unpacked(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.txt", b"\0" * (1 << 20))
+    scanner = Scanner()
+    assert list(scanner.file(path, "a.zip")) == [] and scanner.seen.refused == [("a.zip", "zip-method")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,3 +110,21 @@ def test_who_may(desk: Desk) -> None:
     researcher = person(desk, Role.RESEARCHER, TokenScope.IMAGES_READ)
     assert desk.ask("POST", PATH, researcher, content=LOG).status_code == 403
     assert desk.ask("POST", PATH, "", content=LOG).status_code == 401
+
+
+def test_what_takes_too_long_is_no_answer_and_holds_its_place(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of the findings would be taken for all of them."""
+    go = threading.Event()
+    monkeypatch.setattr(classify, "_WAIT_S", 0.2)
+    monkeypatch.setattr(classify, "_LOOK_S", 0.05)
+    monkeypatch.setattr(classify.Scanner, "stream", lambda *_: iter([go.wait(30)][:0]))
+    free = classify._places._value
+    answer = desk.ask("POST", PATH, content=b"x", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 503 and classify._places._value == free - 1
+    go.set()
+    deadline = time.monotonic() + 30
+    while classify._places._value != free and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert classify._places._value == free
