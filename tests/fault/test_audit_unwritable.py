@@ -95,6 +95,7 @@ ELSEWHERE = {
     "machinedata/service.MachineData._tell": "test_machine_data: nothing without its entry",
     "machinedata/service.MachineData.delete": "test_machine_data: nothing without its entry",
     "machinedata/subscriptions.Subscriptions.subscribe": "test_machine_data: nothing without its entry",
+    "machinedata/subscriptions.Subscriptions.subscriptions": "test_machine_data: nothing without its entry",
     "machinedata/subscriptions.Subscriptions.unsubscribe": "test_machine_data: nothing without its entry",
     "machinedata/work.MachineWork.expire": "test_machine_data: nothing without its entry",
     "machinedata/work.MachineWork._end_owner": "test_machine_data: nothing without its entry",
