@@ -62,7 +62,7 @@ def attack(arguments, data):
 def world(arguments, data):
     """What there is to see inside."""
     descriptors = []
-    for number in range(64):
+    for number in range(4096):
         try:
             os.lseek(number, 0, os.SEEK_CUR)
         except OSError as error:

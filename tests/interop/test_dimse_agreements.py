@@ -74,10 +74,14 @@ def test_pynetdicom_gets_status_and_comment(
     ds = image(tmp_path / "one.dcm", ExplicitVRLittleEndian)
     entity = AE(ae_title="CT_1")
     entity.add_requested_context(SC, ExplicitVRLittleEndian)
-    association = entity.associate("127.0.0.1", receiver.port, ae_title="TEAMPLAYISHARE")
-    assert association.is_established
-    answers: list[Dataset] = [association.send_c_store(ds) for _ in range(2)]
-    association.release()
+    answers: list[Dataset] = []
+    for _ in range(3):
+        association = entity.associate("127.0.0.1", receiver.port, ae_title="TEAMPLAYISHARE")
+        assert association.is_established
+        answers = [association.send_c_store(ds) for _ in range(2)]
+        association.release()
+        if all("Status" in answer for answer in answers):
+            break  # pynetdicom loses an answer that comes before it waits for one, and gives an empty one.
     if known == {}:
         assert [answer.Status for answer in answers] == [0x0124, 0x0124]
         assert {answer.ErrorComment for answer in answers} == {"no-agreement: images at high"}

@@ -113,7 +113,8 @@ def test_a_date_in_text_moves_with_the_others(level: str) -> None:
     moved = date(2024, 1, 5) - timedelta(days=offset(level))
     assert findings == []
     assert out.SeriesDescription == f"chest {moved.isoformat()}"
-    assert b"1951" not in result.header
+    # In the digits of new UIDs four stand by chance.
+    assert b"1951" not in re.sub(rb"2\.25\.[0-9]+", b"", result.header)
     assert "2024" not in out.get("ImageComments", "")
 
 
